@@ -1,0 +1,49 @@
+"""Splits the fused qkv layer of an attention block into three, because an adapter cannot target a slice of a layer."""
+
+import torch
+from torch import nn
+
+
+class SplitQKV(nn.Module):
+    """Three Linear layers q, k, v in place of the fused one, with the same weights and the same output.
+
+    The concatenated output has the layout of the fused layer, so the attention block around it needs no change.
+    """
+
+    def __init__(self, fused: nn.Linear) -> None:
+        super().__init__()
+        width = fused.out_features // 3
+        for index, name in enumerate(("q", "k", "v")):
+            rows = slice(index * width, (index + 1) * width)
+            layer = nn.Linear(fused.in_features, width, bias=fused.bias is not None, device=fused.weight.device)
+            layer.weight = nn.Parameter(fused.weight.detach()[rows].clone())
+            if fused.bias is not None:
+                layer.bias = nn.Parameter(fused.bias.detach()[rows].clone())
+            self.add_module(name, layer)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.cat((self.q(tokens), self.k(tokens), self.v(tokens)), dim=-1)  # (B, N, 3 D)
+
+
+def find_fused_qkv(model: nn.Module) -> tuple[str, ...]:
+    """Names of the fused qkv Linear layers: called `qkv`, and three times as wide as what they read."""
+    return tuple(
+        name
+        for name, module in model.named_modules()
+        if name.rsplit(".", 1)[-1] == "qkv" and isinstance(module, nn.Linear) and module.out_features % 3 == 0
+    )
+
+
+def split_qkv(model: nn.Module) -> tuple[str, ...]:
+    """Replace every fused qkv layer of `model` in place, exactly.
+
+    Returns:
+        The names of the layers that were replaced; each now has the children `q`, `k` and `v`.
+    """
+    names = find_fused_qkv(model)
+    for name in names:
+        parent, _, child = name.rpartition(".")
+        fused = model.get_submodule(name)
+        assert isinstance(fused, nn.Linear)
+        setattr(model.get_submodule(parent), child, SplitQKV(fused))
+    return names

@@ -1,0 +1,203 @@
+"""Base weights: read from files with every key accounted for, stored under their hash, checked when they come back."""
+
+import hashlib
+import math
+import os
+import pickle
+import socket
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import timm
+import torch
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
+from timm.layers import resample_abs_pos_embed
+from torch import nn
+
+from medpeft_core.errors import BackboneError
+from medpeft_core.paths import ensure_dir, write_atomically
+
+HUB_HOST = "huggingface.co"
+CONNECT_TIMEOUT_S = 3.0
+CONTAINERS = ("model", "state_dict")
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def load_weights_file(model: nn.Module, path: Path, *, name: str) -> None:
+    """Load a file of base weights into a model without head, resampling positions and accounting for every key.
+
+    Args:
+        model: a timm model built with `num_classes=0`.
+        path: safetensors, or a torch file that `weights_only` can read; a dict under `model` or `state_dict` is opened.
+        name: the backbone, for messages.
+
+    Raises:
+        BackboneError: no such file, unreadable, or of another model (names the first offending tensor).
+    """
+    state = read_state_dict(path)
+    load_weights_state(model, state, name=name, source=str(path))
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a weights file by name.
+
+    Raises:
+        BackboneError: the file is missing, damaged, or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise BackboneError(
+            f"There is no weights file {str(path)!r}. Weights are random, pretrained, or the path of a .safetensors or .pth file."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.torch.load_file(path))
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BackboneError(
+            f"The weights file {str(path)!r} cannot be read: {reason}. Give an intact .safetensors file, "
+            "or a torch file that holds tensors only."
+        ) from error
+    for key in CONTAINERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if (
+        not isinstance(loaded, dict)
+        or not all(isinstance(value, torch.Tensor) for value in loaded.values())
+        or not loaded
+    ):
+        raise BackboneError(f"The weights file {str(path)!r} holds no table of tensors. Give a state dict.")
+    return dict(loaded)
+
+
+def load_weights_state(model: nn.Module, state: dict[str, torch.Tensor], *, name: str, source: str) -> None:
+    """Load `state` strictly: all tensors of the model must come from it; only a classifier and a discarded norm may be left over.
+
+    Raises:
+        BackboneError: a tensor is missing, unexpected, or of another shape.
+    """
+    state = _resample_positions(model, state)
+    wanted = model.state_dict()
+    classifier = getattr(model, "pretrained_cfg", {}).get("classifier") or "head"
+    classifiers = tuple(f"{item}." for item in ((classifier,) if isinstance(classifier, str) else classifier))
+    fresh = ("fc_norm.",) if not any(key.startswith("fc_norm.") for key in state) else ()
+    dropped = (*classifiers, *(("norm.",) if fresh and not any(key.startswith("norm.") for key in wanted) else ()))
+    state = {key: tensor for key, tensor in state.items() if key in wanted or not key.startswith(dropped)}
+    _check_keys(wanted, state, allowed_missing=fresh, name=name, source=source)
+    model.load_state_dict(state, strict=False)
+
+
+def store_base(state: dict[str, torch.Tensor], folder: Path) -> str:
+    """Write base weights as `<sha256>.safetensors` unless they are there already.
+
+    Returns:
+        The SHA-256 of the file.
+    """
+    content = safetensors.torch.save(state)
+    digest = hashlib.sha256(content).hexdigest()
+    path = ensure_dir(folder) / f"{digest}.safetensors"
+    if not path.is_file() or path.stat().st_size != len(content):
+        write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+    return digest
+
+
+def compute_base_sha256(state: dict[str, torch.Tensor]) -> str:
+    """The hash under which `store_base` would keep these weights."""
+    return hashlib.sha256(safetensors.torch.save(state)).hexdigest()
+
+
+def load_base(sha256: str, folder: Path) -> dict[str, torch.Tensor]:
+    """Base weights that `store_base` wrote, verified.
+
+    Raises:
+        BackboneError: the file is gone, or its content is no longer what the run was trained on.
+    """
+    path = folder / f"{sha256}.safetensors"
+    if not path.is_file():
+        raise BackboneError(
+            f"The base weights {path.name} of this run are missing from {folder}. Without them its adapter is worthless: "
+            "put the file back, or train again."
+        )
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise BackboneError(
+            f"The base weights {path} have changed since the run was trained on them (their SHA-256 differs). "
+            "Put the original file back, or train again."
+        )
+    return dict(safetensors.torch.load(content))
+
+
+def check_hub_is_reachable(name: str, download_dir: Path | None) -> None:
+    """Fail at once, and not after minutes of retries, when pre-trained weights can neither be found nor fetched.
+
+    Raises:
+        BackboneError: timm has no weights for this name, or they are not here and the network is not either.
+    """
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        raise BackboneError(
+            f"timm has no pre-trained weights for {name!r}. Use --weights random, or the path of a file."
+        )
+    repository = config.hf_hub_id if "/" in config.hf_hub_id and not config.hf_hub_id.endswith("/") else f"timm/{name}"
+    for file_name in HUB_FILES:
+        if isinstance(try_to_load_from_cache(repository, file_name, cache_dir=download_dir), str):
+            return
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    if not is_offline:
+        try:
+            socket.create_connection((HUB_HOST, 443), timeout=CONNECT_TIMEOUT_S).close()
+            return
+        except OSError:
+            pass
+    raise BackboneError(
+        f"The pre-trained weights of {name!r} are not on this machine and {HUB_HOST} cannot be reached. "
+        "Connect to the internet once, give the path of a weights file, or use --weights random."
+    )
+
+
+def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Bring the position embedding of a ViT trained at another size to this model's grid; leave everything else alone."""
+    target, found = model.state_dict().get("pos_embed"), state.get("pos_embed")
+    if (
+        target is None
+        or found is None
+        or found.ndim != 3
+        or found.shape == target.shape
+        or found.shape[-1] != target.shape[-1]
+    ):
+        return state
+    num_prefix_tokens = target.shape[1] - math.prod(model.patch_embed.grid_size)
+    if math.isqrt(found.shape[1] - num_prefix_tokens) ** 2 != found.shape[1] - num_prefix_tokens:
+        return state  # no square grid: the shape check that follows names the tensor
+    grid = list(model.patch_embed.grid_size)
+    return {**state, "pos_embed": resample_abs_pos_embed(found, new_size=grid, num_prefix_tokens=num_prefix_tokens)}
+
+
+def _check_keys(
+    wanted: dict[str, torch.Tensor],
+    state: dict[str, torch.Tensor],
+    *,
+    allowed_missing: tuple[str, ...],
+    name: str,
+    source: str,
+) -> None:
+    ending = (
+        f"These are the weights of another model than {name!r}, or of another way of pooling. Give its own weights."
+    )
+    for key, tensor in wanted.items():
+        if key in state and state[key].shape != tensor.shape:
+            found, needed = tuple(state[key].shape), tuple(tensor.shape)
+            raise BackboneError(
+                f"{source}: the tensor {key!r} has the shape {found}, but {name!r} needs {needed}. {ending}"
+            )
+        if key not in state and not key.startswith(allowed_missing or ("\0",)):
+            raise BackboneError(f"{source}: the tensor {key!r} is missing. {ending}")
+    for key in state:
+        if key not in wanted:
+            raise BackboneError(f"{source}: the tensor {key!r} has no place in {name!r}. {ending}")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

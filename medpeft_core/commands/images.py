@@ -1,0 +1,136 @@
+"""Single images: how the lab reads them, what a run predicts, where it looked."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medpeft_core.commands.console import print_json, print_table, tell
+from medpeft_core.datasets.images import read_image, scale_short_side
+from medpeft_core.errors import DataError, ExplainError
+from medpeft_core.paths import write_atomically
+from medpeft_core.runs.store import RunStore
+
+DISCLAIMER = "Research and teaching only, not for clinical use."
+
+
+def view(image: Path, out: Path, *, size: int | None, as_json: bool) -> None:
+    """Write an image as the readers decode it, before any augmentation, as an 8-bit PNG.
+
+    Raises:
+        DataError: the image cannot be read, or `out` cannot be written.
+    """
+    decoded = read_image(image)
+    pixels = scale_short_side(decoded.pixels, size) if size else decoded.pixels
+    save_png(pixels, out)
+    for warning in decoded.warnings:
+        tell(f"Note: {warning}")
+    height, width = pixels.shape[:2]
+    if as_json:
+        facts = {"image": str(image), "out": str(out), "width": width, "height": height, "warnings": list(decoded.warnings)}
+        print_json({**facts, "channels": 1 if pixels.ndim == 2 else 3})
+    else:
+        tell(f"Wrote {out}, {width} x {height} pixels.")
+
+
+def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
+    """Print the probabilities of a run for images; nothing is stored.
+
+    Raises:
+        MedPeftError: no such run, no weights yet, or an image that cannot be read.
+    """
+    from medpeft_core.explain.load import load_image, load_run, predict_image  # heavy
+
+    for image in images:
+        read_image(image)  # a bad file should not cost the time of loading a model
+    loaded = load_run(RunStore.open_default().load(run_id))
+    results = []
+    for path in images:
+        image = load_image(loaded, path)
+        results.append({"image": str(path), "probs": predict_image(loaded, image), "warnings": list(image.warnings)})
+    if as_json:
+        print_json(
+            {
+                "run_id": loaded.run_id,
+                "is_synthetic": loaded.is_synthetic,
+                "thresholds": loaded.thresholds,
+                "prevalence": loaded.prevalence,
+                "images": results,
+                "notice": DISCLAIMER,
+            }
+        )
+        return
+    for result in results:
+        probs = result["probs"]
+        assert isinstance(probs, dict)
+        rows = [
+            (label, value, loaded.thresholds.get(label), _verdict(value, loaded.thresholds.get(label)), loaded.prevalence[label])
+            for label, value in probs.items()
+        ]
+        print_table(("label", "probability", "threshold", "", "prevalence in training"), rows, title=str(result["image"]))
+        for warning in result["warnings"]:
+            tell(f"Note: {warning}")
+    if loaded.is_synthetic:
+        print("This model has learned from synthetic images only; on real ones its answers mean nothing.")
+    print(DISCLAIMER)
+
+
+def explain(
+    run_id: str, path: Path, out: Path, *, cam_out: Path | None, label: str | None, cam: str, as_json: bool
+) -> None:
+    """Write the image with a class activation map over it, and on demand the map itself.
+
+    Without a label the most probable one is explained.
+
+    Raises:
+        MedPeftError: no such run, label or map, an image that cannot be read, or a map that would show nothing.
+    """
+    from medpeft_core.explain.cam import CAM_METHODS, compute_cam  # heavy
+    from medpeft_core.explain.load import load_image, load_run, predict_image
+    from medpeft_core.explain.overlay import build_overlay
+
+    if cam not in CAM_METHODS:
+        raise ExplainError(f"There is no map {cam!r}. Choose: {', '.join(CAM_METHODS)}.")
+    decoded = read_image(path)
+    loaded = load_run(RunStore.open_default().load(run_id))
+    image = load_image(loaded, path)
+    probs = predict_image(loaded, image)
+    chosen = label if label is not None else max(probs, key=lambda name: probs[name])
+    heat = compute_cam(loaded, image, chosen, method=cam)
+    save_png(build_overlay(decoded.pixels, heat), out)
+    if cam_out is not None:
+        write_atomically(_checked_parent(cam_out), lambda temporary: _save_array(temporary, heat))
+    layer = loaded.built.backbone.cam_layer
+    if as_json:
+        facts = {"run_id": loaded.run_id, "image": str(path), "label": chosen, "prob": probs[chosen], "cam": cam, "layer": layer}
+        print_json({**facts, "out": str(out), "cam_out": str(cam_out) if cam_out else None, "warnings": list(image.warnings)})
+    else:
+        tell(f"Wrote {out}: {cam} of {chosen!r} (probability {probs[chosen]:.3f}) at layer {layer}. {DISCLAIMER}")
+
+
+def save_png(pixels: np.ndarray, out: Path) -> None:
+    """Write an 8-bit image as PNG, whole or not at all.
+
+    Raises:
+        DataError: not a .png name, or the folder is missing.
+    """
+    if out.suffix.lower() != ".png":
+        raise DataError(f"--out is {str(out)!r}, but it must end in .png.")
+    write_atomically(_checked_parent(out), lambda temporary: Image.fromarray(pixels).save(temporary, format="PNG"))
+
+
+def _checked_parent(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise DataError(f"The folder {str(path.parent)!r} of {path.name} does not exist. Make it first.")
+    return path
+
+
+def _save_array(path: Path, values: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def _verdict(prob: float, threshold: float | None) -> str:
+    if threshold is None:
+        return "no threshold"
+    return "above" if prob >= threshold else "below"

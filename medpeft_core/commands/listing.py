@@ -1,0 +1,85 @@
+"""What there is: data sets, backbones, methods."""
+
+from dataclasses import fields
+from typing import Any
+
+from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.spec import KIND_TITLES
+from medpeft_core.commands.console import print_json, print_table
+from medpeft_core.datasets import DATASETS
+from medpeft_core.methods import METHODS
+from medpeft_core.resolve import to_plain
+
+
+def list_datasets(*, as_json: bool) -> None:
+    """Print the data sets."""
+    shown = [{**to_plain(spec), "options": describe_fields(spec.options)} for spec in DATASETS]
+    for item in shown:
+        del item["read"]
+    if as_json:
+        print_json({"datasets": shown})
+        return
+    rows = [
+        (item["name"], item["title"], "yes" if item["is_synthetic"] else "no", ", ".join(item["labels"]), item["description"])
+        for item in shown
+    ]
+    print_table(("name", "title", "synthetic", "labels", "what it is"), rows)
+
+
+def list_backbones(*, as_json: bool) -> None:
+    """Print the described backbones."""
+    shown = [{**to_plain(spec), "pools": list(spec.pools)} for spec in BACKBONES]
+    if as_json:
+        print_json({"backbones": shown})
+        return
+    rows = [
+        (spec.name, KIND_TITLES[spec.kind], f"{spec.num_params / 1e6:.1f} M", spec.image_size, spec.pretrained, spec.description)
+        for spec in BACKBONES
+    ]
+    print_table(("name", "kind", "parameters", "size", "pre-trained on", "what it is good for"), rows)
+    print("Any other timm name works too.")
+
+
+def list_methods(*, as_json: bool) -> None:
+    """Print the fine-tuning methods."""
+    shown = [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "family": spec.family,
+            "idea": spec.idea,
+            "fits": list(spec.fits),
+            "knobs": describe_fields(spec.knobs),
+            "reference": spec.reference,
+            "default_lr": spec.default_lr,
+            "is_mergeable": spec.is_mergeable,
+        }
+        for spec in METHODS
+    ]
+    if as_json:
+        print_json({"methods": shown})
+        return
+    rows = [
+        (
+            spec.name,
+            spec.family,
+            ", ".join(KIND_TITLES[kind] for kind in spec.fits),
+            ", ".join(item.name for item in fields(spec.knobs)) or "none",
+            spec.idea,
+        )
+        for spec in METHODS
+    ]
+    print_table(("name", "family", "fits", "knobs", "idea"), rows)
+
+
+def describe_fields(part: type[Any]) -> list[dict[str, Any]]:
+    """Name, default, choices and help of the fields of a settings dataclass."""
+    return [
+        {
+            "name": item.name,
+            "default": item.default,
+            "choices": list(item.metadata.get("choices", ())),
+            "help": item.metadata.get("help", ""),
+        }
+        for item in fields(part)
+    ]

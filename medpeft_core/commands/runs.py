@@ -1,0 +1,141 @@
+"""Look after runs: list, show, stop, delete, compare."""
+
+from datetime import datetime
+from typing import Any
+
+from medpeft_core.commands.console import describe_interval, describe_seconds, print_json, print_table, tell
+from medpeft_core.reports.summary import summarise_result
+from medpeft_core.runs.listing import list_summaries
+from medpeft_core.runs.run import Run
+from medpeft_core.runs.store import RunStore
+from medpeft_core.worker.launch import stop_worker
+
+
+def list_runs(*, as_json: bool) -> None:
+    """Print all runs, newest first; those whose worker died are settled first."""
+    store = RunStore.open_default()
+    for run in store.list_runs():
+        store.settle(run)
+    summaries = list_summaries(store)
+    if as_json:
+        print_json({"runs": summaries})
+        return
+    if not summaries:
+        tell("No runs yet. Start one: python -m medpeft_core train --dataset phantom --backbone resnet18 --method full")
+        return
+    rows = []
+    for item in summaries:
+        if item["status"] is None:
+            rows.append((item["run_id"], "damaged", item["error"], "", "", ""))
+            continue
+        figures = item["metrics"]
+        auroc = describe_interval(figures.get("test_auroc"), figures.get("test_auroc_low"), figures.get("test_auroc_high"))
+        epochs = f"{item['epoch']} of {item['epochs']}"
+        what = f"{item['method']} on {item['backbone']}"
+        rows.append((item["run_id"], item["status"], f"{item['dataset']} at {item['fraction']:.0%}", what, epochs, auroc))
+    print_table(("run", "status", "data", "what", "epochs", "test AUROC"), rows)
+
+
+def show_run(run_id: str, *, as_json: bool) -> None:
+    """Print all about one run."""
+    store = RunStore.open_default()
+    run = store.settle(store.load(run_id))
+    shown = {
+        **summarise_result(run),
+        "state": run.state().to_dict(),
+        "config": run.config().to_dict(),
+        "provenance": run.provenance(),
+        "meta": run.meta(),
+        "metrics": run.metrics(),
+    }
+    if as_json:
+        print_json(shown)
+        return
+    _print_run(run, shown)
+
+
+def stop_run(run_id: str, *, as_json: bool) -> None:
+    """Stop a run and wait until it has stopped.
+
+    Raises:
+        RunError: there is no such run, or it does not run.
+    """
+    store = RunStore.open_default()
+    run = store.load(run_id)
+    store.settle(run)
+    if run.is_finished:
+        store.request_stop(run.run_id)  # raises with the reason why this run cannot be stopped
+    state = stop_worker(store, run, None)
+    tell(f"Run {run.run_id} {state.status}. To go on: python -m medpeft_core resume {run.run_id}")
+    if as_json:
+        print_json({"run_id": run.run_id, "status": state.status})
+
+
+def delete_run(run_id: str, *, as_json: bool) -> None:
+    """Remove a run's folder for good; base weights stay, other runs may use them.
+
+    Raises:
+        RunError: there is no such run, or it is running.
+    """
+    store = RunStore.open_default()
+    run = store.load(run_id)
+    store.delete(run.run_id)
+    tell(f"Deleted {run.run_id}.")
+    if as_json:
+        print_json({"run_id": run.run_id, "deleted": True})
+
+
+def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
+    """Print runs side by side.
+
+    Raises:
+        RunError: a run is missing.
+    """
+    store = RunStore.open_default()
+    results = [summarise_result(store.settle(store.load(run_id))) for run_id in run_ids]
+    if as_json:
+        print_json({"runs": results})
+        return
+    rows = [
+        (
+            item["run_id"],
+            item["status"],
+            f"{item['method']} on {item['backbone']}",
+            f"{item['dataset']} at {item['fraction']:.0%}",
+            item["num_trainable_params"],
+            describe_interval(item["test_auroc"], item["test_auroc_low"], item["test_auroc_high"]),
+            describe_seconds(item["wall_time_s"]) if item["wall_time_s"] else "",
+        )
+        for item in results
+    ]
+    print_table(("run", "status", "what", "data", "trained parameters", "test AUROC", "time"), rows)
+    labels = list(dict.fromkeys(label for item in results for label in item["per_class"]))
+    if labels:
+        per_label = [(label, *(_label_cell(item, label) for item in results)) for label in labels]
+        print_table(("label", *(item["run_id"] for item in results)), per_label, title="Test AUROC by label")
+    print("Research and teaching only, not for clinical use.")
+    if any(item["is_synthetic"] for item in results):
+        print("Some of these runs are on synthetic images.")
+
+
+def _label_cell(result: dict[str, Any], label: str) -> str:
+    figures = result["per_class"].get(label, {})
+    return describe_interval(figures.get("auroc"), figures.get("low"), figures.get("high"))
+
+
+def _print_run(run: Run, shown: dict[str, Any]) -> None:
+    state = shown["state"]
+    print(f"{run.run_id}: {state['status']}" + (f", {state['phase']}" if state["phase"] and not run.is_finished else ""))
+    if state["error"]:
+        print(state["error"])
+    changed = datetime.fromtimestamp(state["updated_at"]).strftime("%Y-%m-%d %H:%M")
+    print(f"Folder {run.folder}, last change {changed}")
+    print(f"Epochs {shown['epochs_done']} of {shown['config']['train']['epochs']}")
+    print(f"Test AUROC {describe_interval(shown['test_auroc'], shown['test_auroc_low'], shown['test_auroc_high'])}")
+    for label, figures in shown["per_class"].items():
+        interval = describe_interval(figures["auroc"], figures["low"], figures["high"])
+        print(f"  {label:<20} {interval:<26} {figures['num_positive']} positive, {figures['num_negative']} negative")
+    for section, values in shown["config"].items():
+        if isinstance(values, dict):
+            print(f"{section}: " + ", ".join(f"{name}={value}" for name, value in values.items()))
+    print("Research and teaching only, not for clinical use.")

@@ -1,0 +1,198 @@
+"""Decoding one image file into plain 8-bit pixels, and scaling them; which files and when is left to others."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from medpeft_core.errors import DataError
+
+MIN_SIDE = 16
+MAX_PIXELS = 100_000_000
+GREY_BITS = (8, 10, 12, 14, 16)
+MISSING_REASON = "does not exist"
+
+# Classes instead of Image.open: that one warns or raises by a global limit before the size can be told.
+_OPENERS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"BM", BmpImageFile),
+    (b"II*\x00", TiffImageFile),
+    (b"MM\x00*", TiffImageFile),
+)
+# What Pillow's decoders raise on damaged files, over all formats above.
+_DECODING_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+class UnreadableImageError(DataError):
+    """One image file cannot be used.
+
+    Attributes:
+        reason: what is wrong, as the end of a sentence that begins with the file's name: "is cut off or damaged".
+    """
+
+    def __init__(self, path: Path, reason: str, remedy: str) -> None:
+        super().__init__(f"{path.name} {reason}. {remedy}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """The pixels of one image file.
+
+    Attributes:
+        pixels: uint8, (H, W) for grey and (H, W, 3) for colour, EXIF orientation applied.
+        warnings: sentences on what was changed to get there.
+    """
+
+    pixels: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+
+def read_image(path: Path) -> DecodedImage:
+    """Decode the first frame of a PNG, JPEG, BMP or TIFF file completely.
+
+    Colour images with three equal channels become grey. Transparency is laid over black. Grey with more than 8 bits
+    keeps its
+    range: it is divided by the full range of the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum.
+
+    Raises:
+        UnreadableImageError: missing, not an image, cut off, under 16 pixels on a side, over 100 megapixels, or of an
+            unsupported pixel type.
+    """
+    try:
+        with path.open("rb") as file:
+            return _decode(path, file)
+    except FileNotFoundError as error:
+        raise UnreadableImageError(
+            path, MISSING_REASON, f"It was looked for in {path.parent}; check the folder."
+        ) from error
+    except OSError as error:  # a folder raises this as well: IsADirectoryError, on Windows PermissionError
+        if path.is_dir():
+            raise UnreadableImageError(path, "is a folder", "Give an image file.") from error
+        raise UnreadableImageError(
+            path, f"cannot be opened ({error.strerror or error})", "Check its permissions."
+        ) from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) as the header states it, without decoding and before EXIF orientation.
+
+    Raises:
+        UnreadableImageError: the file is missing or has no readable header.
+    """
+    try:
+        with path.open("rb") as file:
+            image = _open_header(path, file)
+            return image.height, image.width
+    except OSError as error:
+        raise UnreadableImageError(path, f"cannot be opened ({error.strerror or error})", "Check the file.") from error
+
+
+def scale_short_side(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Shrink so that the short side has `size` pixels; the long side follows the aspect ratio, rounded.
+
+    Every source pixel counts (Pillow's bilinear filter widens with the scale), so fine structures do not alias. An
+    image that is already small enough stays as it is.
+
+    Args:
+        pixels: uint8 (H, W) or (H, W, 3).
+        size: 1 or more.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    if short <= size:
+        return pixels
+    new_height, new_width = round(height * size / short), round(width * size / short)
+    scaled = Image.fromarray(pixels).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    return np.asarray(scaled)
+
+
+def _decode(path: Path, file: BinaryIO) -> DecodedImage:
+    image = _open_header(path, file)
+    _check_size(path, image.width, image.height)
+    try:
+        image.load()
+    except _DECODING_ERRORS as error:
+        raise UnreadableImageError(path, "is cut off or damaged", "Get the file again, or remove it.") from error
+    upright, warnings = _turn_upright(image)
+    return _to_eight_bits(path, upright, warnings)
+
+
+def _open_header(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
+    start = file.read(16)
+    file.seek(0)
+    if not start:
+        raise UnreadableImageError(path, "is empty (0 bytes)", "Get the file again, or remove it.")
+    opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
+    if opener is None:
+        raise UnreadableImageError(path, "is not a PNG, JPEG, BMP or TIFF image", "Convert it to PNG, or remove it.")
+    try:
+        return opener(file, str(path))
+    except _DECODING_ERRORS as error:
+        raise UnreadableImageError(path, "has a damaged header", "Get the file again, or remove it.") from error
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        reason = f"is {width} x {height} pixels, but an image needs at least {MIN_SIDE} on each side"
+        raise UnreadableImageError(path, reason, "Remove it, or replace it by a larger one.")
+    if width * height > MAX_PIXELS:
+        reason = f"is {width} x {height} pixels, but at most {MAX_PIXELS // 1_000_000} megapixels are read"
+        raise UnreadableImageError(path, reason, "Scale it down first.")
+
+
+def _turn_upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    try:
+        return ImageOps.exif_transpose(image), ()
+    except _DECODING_ERRORS:
+        return image, ("The orientation in the file's EXIF data is damaged; the image was read as stored.",)
+
+
+def _to_eight_bits(path: Path, image: Image.Image, warnings: tuple[str, ...]) -> DecodedImage:
+    mode = image.mode
+    if mode == "L":
+        return DecodedImage(np.array(image), warnings)
+    if mode == "1":
+        return DecodedImage(np.array(image.convert("L")), warnings)
+    if mode == "I" or mode.startswith("I;16"):
+        return _compress_range(path, np.asarray(image).astype(np.int64), warnings)
+    if mode in ("LA", "PA", "RGBA") or (mode == "P" and "transparency" in image.info):
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return DecodedImage(_collapse_grey(Image.alpha_composite(black, image.convert("RGBA"))), warnings)
+    if mode in ("P", "RGB", "RGBX"):
+        return DecodedImage(_collapse_grey(image), warnings)
+    names = {"F": "floating-point numbers", "CMYK": "CMYK colours"}
+    reason = f"holds {names.get(mode, f'pixels of type {mode}')}, which cannot be read"
+    raise UnreadableImageError(path, reason, "Convert it to 8-bit PNG first.")
+
+
+def _compress_range(path: Path, values: np.ndarray, warnings: tuple[str, ...]) -> DecodedImage:
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest >= 2 ** GREY_BITS[-1]:
+        reason = f"holds grey values from {lowest} to {highest}, but only 0 to {2 ** GREY_BITS[-1] - 1} can be read"
+        raise UnreadableImageError(path, reason, "Convert it to 8-bit PNG first.")
+    bits = next(bits for bits in GREY_BITS if highest < 2**bits)
+    pixels = np.rint(values * (255 / (2**bits - 1))).astype(np.uint8)
+    note = f"Grey values up to {highest} were read as {bits}-bit and scaled from 0-{2**bits - 1} to 0-255."
+    return DecodedImage(pixels, (*warnings, note))
+
+
+def _collapse_grey(image: Image.Image) -> np.ndarray:
+    """(H, W) where the three channels are equal, else (H, W, 3)."""
+    pixels = np.array(image.convert("RGB"))
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
+    return np.ascontiguousarray(red) if is_grey else pixels

@@ -1,0 +1,241 @@
+"""Building a pixel cache: decode all images in threads, write them in order, show the cache only when it is whole."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pandas as pd
+
+from medpeft_core.datasets.images import UnreadableImageError
+from medpeft_core.datasets.pixel_cache import (
+    FORMAT_VERSION,
+    HEADER_FILE,
+    PIXELS_FILE,
+    TABLE_FILE,
+    PixelCache,
+    digest_pixels,
+    load_for_model,
+    pixel_cache_key,
+)
+from medpeft_core.datasets.progress import Progress
+from medpeft_core.errors import DataError
+from medpeft_core.paths import ensure_dir, write_json
+
+__all__ = ["PixelCache", "build_pixel_cache", "load_for_model", "pixel_cache_key"]
+
+MAX_THREADS = 32
+_IN_FLIGHT_PER_THREAD = 4  # decoded images that wait to be written; bounds memory
+_REPORT_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """What a decoding thread hands over; `pixels` is None for an unreadable image."""
+
+    pixels: np.ndarray | None = None
+    source_size: tuple[int, int] = (0, 0)
+    warning: str = ""
+    error: str = ""
+    digest: str = ""
+
+
+def build_pixel_cache(
+    paths: list[Path], *, cache_size: int, folder: Path, progress: Progress, num_threads: int | None = None
+) -> PixelCache:
+    """Decode every image into a new cache in `folder`, or open the one that is there.
+
+    Unreadable images do not stop it; they are listed in the cache's `errors`. Two builders of one folder wait for each
+    other. If `progress` raises, or the disk is full, no trace of a cache is left. A cache that is damaged, or some of
+    whose unreadable images can be read by now, is built anew.
+
+    Args:
+        paths: the image of each row.
+        cache_size: short side in pixels.
+        folder: named by `pixel_cache_key`; its parents are made.
+        progress: told at most ten times a second.
+        num_threads: None: one per CPU core.
+
+    Raises:
+        DataError: the cache cannot be written; says how many bytes it needs, and where.
+    """
+    with _disk_errors(folder, paths, cache_size, written=0, done=0):
+        ensure_dir(folder.parent)
+    with _locked(folder, len(paths), progress, needed=cache_size**2 * len(paths)):
+        cache = _open_current(folder, paths, cache_size)
+        if cache is not None:
+            return cache
+        temporary = folder.parent / f".{folder.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)  # of a builder that was killed: under the lock nobody works there
+        try:
+            rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores())
+            num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
+            with _disk_errors(folder, paths, cache_size, written=num_bytes, done=len(paths)):
+                _finish(temporary, rows, cache_size)
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return PixelCache.open(folder)
+
+
+def _open_current(folder: Path, paths: list[Path], cache_size: int) -> PixelCache | None:
+    """The cache that is there, or None when it must be built (again)."""
+    if not folder.exists():
+        return None
+    try:
+        cache = PixelCache.open(folder)
+    except DataError:
+        return None
+    has_recovered = any(not _load(paths[row], cache_size).error for row in cache.errors)
+    return None if has_recovered or cache.num_images != len(paths) else cache
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, total: int, progress: Progress, *, needed: int) -> Iterator[None]:
+    lock = filelock.FileLock(folder.parent / f"{folder.name}.lock")
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except filelock.Timeout:
+            progress("waiting for another process that decodes these images", 0, total)
+        except OSError as error:
+            raise _cannot_write(error, folder, total, needed) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write_images(
+    paths: list[Path], cache_size: int, temporary: Path, progress: Progress, num_threads: int
+) -> list[dict]:
+    """Append each image with its own number of channels to one file; one row of the table for each."""
+    rows: list[dict] = []
+    written = 0
+    told_at = time.monotonic()
+    progress("decoding images", 0, len(paths))
+    with contextlib.ExitStack() as stack:
+        with _disk_errors(temporary, paths, cache_size, written=0, done=0):
+            temporary.mkdir()
+            file = stack.enter_context((temporary / PIXELS_FILE).open("wb", buffering=0))
+        images = stack.enter_context(contextlib.closing(_load_all(paths, cache_size, num_threads)))
+        for loaded in images:
+            with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
+                written += _write_all(file.fileno(), loaded.pixels)
+            rows.append(_describe(loaded))
+            if time.monotonic() - told_at >= _REPORT_EVERY_S:
+                told_at = time.monotonic()
+                progress("decoding images", len(rows), len(paths))
+        with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
+            os.fsync(file.fileno())
+    progress("decoding images", len(paths), len(paths))
+    return rows
+
+
+def _load_all(paths: list[Path], cache_size: int, num_threads: int) -> Generator[_Loaded, None, None]:
+    """The images in their order, decoded ahead in threads; closing the iterator stops the threads."""
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+    waiting: deque[Future[_Loaded]] = deque()
+    try:
+        for path in paths:
+            waiting.append(pool.submit(_load, path, cache_size))
+            if len(waiting) >= num_threads * _IN_FLIGHT_PER_THREAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _load(path: Path, cache_size: int) -> _Loaded:
+    try:
+        pixels, source_size, warnings = load_for_model(path, cache_size)
+    except UnreadableImageError as error:
+        return _Loaded(error=error.reason)
+    return _Loaded(pixels=pixels, source_size=source_size, warning=" ".join(warnings), digest=digest_pixels(pixels))
+
+
+def _describe(loaded: _Loaded) -> dict:
+    channels, height, width = (0, 0, 0) if loaded.pixels is None else loaded.pixels.shape
+    return {
+        "channels": channels, "height": height, "width": width, "source_height": loaded.source_size[0],
+        "source_width": loaded.source_size[1], "warning": loaded.warning, "error": loaded.error,
+        "digest": loaded.digest,
+    }  # fmt: skip
+
+
+def _finish(temporary: Path, rows: list[dict], cache_size: int) -> None:
+    """Give all images one number of channels, and write table and header."""
+    table = pd.DataFrame(rows)
+    is_readable = table["channels"] > 0
+    channels = 3 if (table["channels"] == 3).any() else 1
+    if is_readable.any() and (table["channels"] != channels).any():
+        shape = tuple(table.loc[is_readable, ["height", "width"]].iloc[0])
+        _rewrite(temporary, table, channels, (int(shape[0]), int(shape[1])))
+        table.loc[~is_readable, ["height", "width"]] = shape
+    sizes = channels * table["height"] * table["width"]
+    table["offset"] = sizes.cumsum() - sizes
+    table.drop(columns="channels").to_parquet(temporary / TABLE_FILE)
+    header = {
+        "format_version": FORMAT_VERSION,
+        "cache_size": cache_size,
+        "channels": channels,
+        "num_images": len(table),
+    }
+    write_json(temporary / HEADER_FILE, {**header, "num_bytes": int(sizes.sum())})
+
+
+def _rewrite(temporary: Path, table: pd.DataFrame, channels: int, blank: tuple[int, int]) -> None:
+    """Repeat grey images into `channels`, and put a black image of size `blank` in the place of each unreadable one."""
+    copy = temporary / "rewritten.u8"
+    shapes = table[["channels", "height", "width"]].to_numpy(np.int64)
+    with (temporary / PIXELS_FILE).open("rb") as source, copy.open("wb") as target:
+        for own_channels, height, width in shapes.tolist():
+            block = np.zeros((1, *blank), np.uint8)
+            if own_channels:
+                block = np.frombuffer(source.read(own_channels * height * width), np.uint8).reshape(-1, height, width)
+            target.write(np.broadcast_to(block, (channels, *block.shape[1:])).tobytes())
+        target.flush()
+        os.fsync(target.fileno())
+    copy.replace(temporary / PIXELS_FILE)
+
+
+def _write_all(descriptor: int, pixels: np.ndarray | None) -> int:
+    """Write every byte (a nearly full disk takes a part without complaint) and count them."""
+    if pixels is None:
+        return 0
+    rest = memoryview(pixels.tobytes())
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return pixels.nbytes
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path, paths: list[Path], cache_size: int, *, written: int, done: int) -> Iterator[None]:
+    """Turn a failed write into a message with the space that all images need, estimated from those written."""
+    try:
+        yield
+    except OSError as error:
+        needed = round(written / done * len(paths)) if done else cache_size**2 * len(paths)
+        raise _cannot_write(error, folder, len(paths), needed) from error
+
+
+def _cannot_write(error: OSError, folder: Path, num_images: int, needed: int) -> DataError:
+    return DataError(
+        f"The pixel cache of {num_images} images cannot be written to {folder.parent}: {error.strerror or error}. It "
+        f"needs about {needed / 1e6:.0f} MB ({needed} bytes) there. Make space, or set MEDPEFT_HOME to a folder on a "
+        "larger disk."
+    )
+
+
+def _count_cores() -> int:
+    return min(MAX_THREADS, os.cpu_count() or 1)

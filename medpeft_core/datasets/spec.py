@@ -1,0 +1,63 @@
+"""What the lab must know about a data set: a light spec, and the registry that readers add theirs to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medpeft_core.registry import Registry
+
+if TYPE_CHECKING:
+    from medpeft_core.datasets.manifest import Manifest
+    from medpeft_core.datasets.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """The options of a reader that has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """One data set as it is distributed, or as the lab makes it.
+
+    Attributes:
+        name: unique lower_snake_case name.
+        title: name for people.
+        description: two sentences: what it is and what it is good for.
+        task: "multilabel" (K independent labels) or "multiclass" (exactly one of K).
+        labels: names of the labels in their order; empty when only the files tell.
+        is_synthetic: made by a program; said wherever its images or numbers show.
+        needs_root: a folder must be given.
+        licence: terms of use in one sentence.
+        how_to_get: what to do to have it, in one or two sentences.
+        citation: the reference to give.
+        options: dataclass with the reader's own settings, every field with a help text.
+        read: `read(root, options, *, split_seed, progress) -> Manifest`; `root` is None where none is needed.
+    """
+
+    name: str
+    title: str
+    description: str
+    task: str
+    labels: tuple[str, ...]
+    is_synthetic: bool
+    needs_root: bool
+    licence: str
+    how_to_get: str
+    citation: str
+    read: Callable[..., "Manifest"]
+    options: type[Any] = NoOptions
+
+    def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":
+        """Read the data set into its manifest, checked and in a fixed order.
+
+        Raises:
+            DataError: the folder is not this data set, or something in it cannot be used.
+        """
+        manifest = self.read(root, options, split_seed=split_seed, progress=progress)
+        manifest.check()
+        return manifest
+
+
+DATASETS: Registry[DatasetSpec] = Registry("data set")

@@ -1,0 +1,114 @@
+"""A model after a method was applied: what to call, what is trained, and how that is saved and loaded. Heavy."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from medpeft_core.errors import MethodError
+from medpeft_core.paths import write_json
+
+WEIGHTS_FILE = "adapter.safetensors"
+BUFFERS_FILE = "buffers.safetensors"
+METHOD_FILE = "method.json"
+
+
+class AdaptedModel(ABC):
+    """A backbone with a method applied.
+
+    Attributes:
+        network: the module to call; (B, 3, H, W) normalised images to (B, K) logits.
+        method: name of the method.
+    """
+
+    def __init__(self, network: nn.Module, *, method: str) -> None:
+        self.network = network
+        self.method = method
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """The parameters that are trained, by name."""
+        return {name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad}
+
+    def num_params(self) -> int:
+        """All parameters, adapters included."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def num_trainable_params(self) -> int:
+        """Trained parameters, counted."""
+        return sum(parameter.numel() for parameter in self.trainable().values())
+
+    def set_train_mode(self) -> None:
+        """Train mode, but BatchNorm layers without a trained parameter keep the statistics of pre-training."""
+        self.network.train()
+        for module in self.network.modules():
+            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            if is_norm and not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
+
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """Persistent buffers (BatchNorm statistics): part of what makes two models give the same numbers."""
+        persistent = self.network.state_dict(keep_vars=True)
+        return {name: buffer for name, buffer in self.network.named_buffers() if name in persistent}
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write everything that was trained, with head and buffers, into an empty folder."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; afterwards the network gives the same logits.
+
+        Raises:
+            MethodError: a file is missing, damaged or of another model.
+        """
+
+    @abstractmethod
+    def merge(self) -> nn.Module:
+        """The network with adapters merged into the base, as a plain module; this object must not be used afterwards."""
+
+
+class PlainAdaptedModel(AdaptedModel):
+    """A method that trains parameters of the model itself: full, linear and the selective ones."""
+
+    def save(self, folder: Path) -> None:
+        tensors = {**self.trainable(), **self.buffers()}
+        save_tensors(tensors, folder / WEIGHTS_FILE)
+        write_json(folder / METHOD_FILE, {"method": self.method, "trained": sorted(self.trainable())})
+
+    def load(self, folder: Path) -> None:
+        load_tensors(self.network, {**self.trainable(), **self.buffers()}, folder / WEIGHTS_FILE)
+
+    def merge(self) -> nn.Module:
+        return self.network
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write tensors as safetensors from the CPU, each with its own memory."""
+    safetensors.torch.save_file(
+        {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}, path
+    )
+
+
+def load_tensors(network: nn.Module, expected: dict[str, torch.Tensor], path: Path) -> None:
+    """Copy the tensors of a file into `expected`, all of them and no others.
+
+    Raises:
+        MethodError: says which tensor is missing, unexpected or of another shape.
+    """
+    try:
+        found = safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise MethodError(f"The trained weights {path} cannot be read: {error}. Train the run again.") from error
+    for name, tensor in expected.items():
+        if name not in found:
+            raise MethodError(f"{path}: the tensor {name!r} is missing. These are the weights of another run.")
+        if found[name].shape != tensor.shape:
+            raise MethodError(f"{path}: {name!r} has the shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}.")
+    unexpected = sorted(set(found) - set(expected))
+    if unexpected:
+        raise MethodError(f"{path}: the tensor {unexpected[0]!r} has no place in this model.")
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(found[name])

@@ -1,0 +1,1 @@
+"""What is told about finished runs: summaries, tables and exports, always read from run folders."""

@@ -1,0 +1,101 @@
+"""A config and the specs become a complete, checked RunConfig. Light: what needs the model itself is in training/check.py."""
+
+from dataclasses import replace
+from typing import Any
+
+from medpeft_core.backbones import BACKBONES
+from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, RunConfig, build_part, section_names
+from medpeft_core.datasets import DATASETS
+from medpeft_core.errors import BackboneError, ConfigError, MethodError
+from medpeft_core.methods import METHODS
+
+OPEN_TABLES = {"data": "options", "method": "knobs"}
+SGD_LR_FACTOR = 10.0  # the papers' SGD rates lie about ten times above their AdamW rates (SEEDS B5)
+
+
+def resolve_config(config: RunConfig) -> RunConfig:
+    """Fill in every default that the specs decide and check every field that needs no model.
+
+    Raises:
+        MedPeftError: an unknown name, a knob or option out of range, or a method that does not fit the backbone.
+    """
+    method = METHODS[config.method.name]
+    knobs = build_part(method.knobs, config.method.knobs, section="method")
+    lr = config.optim.lr if config.optim.lr is not None else _default_lr(config)
+    _check_fit(config)
+    _check_image_size(config.backbone)
+    return replace(
+        config,
+        data=resolve_data(config.data),
+        method=MethodConfig(name=method.name, knobs=to_plain(knobs)),
+        optim=replace(config.optim, lr=lr),
+    )
+
+
+def resolve_data(data: DataConfig) -> DataConfig:
+    """The data section with the reader's options complete.
+
+    Raises:
+        MedPeftError: an unknown data set or option.
+    """
+    spec = DATASETS[data.dataset]
+    options = build_part(spec.options, data.options, section="data")
+    return replace(data, options=to_plain(options))
+
+
+def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Put `section.key=value` texts into a config's plain dict.
+
+    A key of `data` or `method` that is no field of that section is an option of the reader or a knob of the method.
+
+    Raises:
+        ConfigError: not of that form, or an unknown section.
+    """
+    fields = {"data": DataConfig, "method": MethodConfig}
+    for item in settings:
+        name, equals, value = item.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot and key):
+            raise ConfigError(
+                f"--set {item} is not understood. Write --set section.key=value, for example optim.lr=1e-3."
+            )
+        if section not in section_names():
+            raise ConfigError(f"There is no config section {section!r}. Choose: {', '.join(section_names())}.")
+        table = values.setdefault(section, {})
+        if section in OPEN_TABLES and key not in fields[section].__dataclass_fields__:
+            table = table.setdefault(OPEN_TABLES[section], {})
+        table[key] = value.strip()
+    return values
+
+
+def to_plain(part: Any) -> dict[str, Any]:
+    """A dataclass of plain fields as a dict, in the order of its fields."""
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
+
+
+def _default_lr(config: RunConfig) -> float:
+    lr = METHODS[config.method.name].default_lr
+    return lr * SGD_LR_FACTOR if config.optim.optimizer == "sgd" else lr
+
+
+def _check_fit(config: RunConfig) -> None:
+    if config.backbone.name not in BACKBONES:
+        return
+    spec, method = BACKBONES[config.backbone.name], METHODS[config.method.name]
+    if spec.kind not in method.fits:
+        raise MethodError(
+            f"The method {method.name!r} does not fit {spec.name!r}, a backbone of kind {spec.kind}; it fits "
+            f"{', '.join(method.fits)}. Choose another method or backbone."
+        )
+
+
+def _check_image_size(backbone: BackboneConfig) -> None:
+    if backbone.name not in BACKBONES or backbone.image_size is None:
+        return
+    spec = BACKBONES[backbone.name]
+    if backbone.image_size % spec.size_multiple:
+        below = backbone.image_size // spec.size_multiple * spec.size_multiple
+        raise BackboneError(
+            f"The backbone {spec.name!r} cannot take images of {backbone.image_size} pixels: the size must be a multiple of "
+            f"{spec.size_multiple}. Use --image-size {below or spec.size_multiple} or {below + spec.size_multiple}."
+        )

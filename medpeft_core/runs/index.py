@@ -1,0 +1,199 @@
+"""What several processes change at once: device locks, queue, heartbeats, stop requests, and a cache of the listing.
+
+The run folders win on everything durable; this file can be deleted at any time.
+"""
+
+import contextlib
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from medpeft_core.errors import RunError
+from medpeft_core.runs.database import LabDatabase
+from medpeft_core.runs.liveness import is_alive
+from medpeft_core.runs.run import Run, find_runs
+from medpeft_core.runs.states import QUEUED, RUNNING
+
+
+class DeviceLock(NamedTuple):
+    """Who holds a device: a run, and the living process that works for it."""
+
+    device: str
+    run_id: str
+    pid: int
+    pid_started: float
+
+
+class QueuedRun(NamedTuple):
+    """A run that waits for its turn on a device."""
+
+    run_id: str
+    device: str
+
+
+class LabIndex:
+    """`lab.sqlite` of one home; may be used from several threads and processes.
+
+    Args:
+        home: the lab's folder. Nothing is opened before the first call.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / "lab.sqlite"
+        self._database = LabDatabase(self.path, self._refill)
+
+    def claim_device(self, device: str, run_id: str, pid: int, pid_started: float) -> bool:
+        """Lock a device for a run; false when a living process holds it. The lock of a dead process is taken over."""
+
+        def claim(connection: sqlite3.Connection) -> bool:
+            lock = _read_lock(connection, device)
+            if lock is not None and lock[1:] == (run_id, pid, pid_started):
+                return True
+            if lock is not None and is_alive(lock.pid, lock.pid_started):
+                return False
+            row = (device, run_id, pid, pid_started, False)
+            connection.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?, ?)", row)
+            return True
+
+        return self._database.change(claim)
+
+    def hand_over_device(self, device: str, run_id: str, pid: int, pid_started: float) -> bool:
+        """Let the worker `pid` take the lock that whoever started it claimed for its run.
+
+        Returns:
+            False when the run does not hold the device, or another living worker took the lock before.
+        """
+
+        def hand_over(connection: sqlite3.Connection) -> bool:
+            query = "SELECT pid, pid_started, is_worker FROM locks WHERE device=? AND run_id=?"
+            row = connection.execute(query, (device, run_id)).fetchone()
+            if row is None or (row[2] and row[0] != pid and is_alive(row[0], row[1])):
+                return False
+            update = "UPDATE locks SET pid=?, pid_started=?, is_worker=1 WHERE device=?"
+            connection.execute(update, (pid, pid_started, device))
+            return True
+
+        return self._database.change(hand_over)
+
+    def release_device(self, device: str, run_id: str) -> None:
+        """Free a device, if this run holds it."""
+        self._execute("DELETE FROM locks WHERE device=? AND run_id=?", device, run_id)
+
+    def release_run(self, run_id: str) -> None:
+        """Free whatever the run holds and forget its heartbeat and stop request: its worker ended."""
+
+        def release(connection: sqlite3.Connection) -> None:
+            for table in ("locks", "heartbeats", "stops"):
+                connection.execute(f"DELETE FROM {table} WHERE run_id=?", (run_id,))
+
+        self._database.change(release)
+
+    def device_holder(self, device: str) -> DeviceLock | None:
+        """Who holds a device now; None when it is free, also when its holder died."""
+        lock = self._database.read(lambda connection: _read_lock(connection, device))
+        return lock if lock is not None and is_alive(lock.pid, lock.pid_started) else None
+
+    def locks_of(self, run_id: str) -> list[DeviceLock]:
+        """The locks that living processes hold for a run."""
+        rows = self._select("SELECT device, run_id, pid, pid_started FROM locks WHERE run_id=?", run_id)
+        return [lock for lock in map(DeviceLock._make, rows) if is_alive(lock.pid, lock.pid_started)]
+
+    def enqueue(self, run_id: str, device: str) -> None:
+        """Put a run at the end of the queue; one that is queued keeps its place. An old stop request is forgotten."""
+
+        def enqueue(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM stops WHERE run_id=?", (run_id,))
+            connection.execute("INSERT OR IGNORE INTO queue (run_id, device) VALUES (?, ?)", (run_id, device))
+
+        self._database.change(enqueue)
+
+    def dequeue(self, run_id: str) -> bool:
+        """Take a run out of the queue; false when it was not in it, for example because another process was faster."""
+        delete = "DELETE FROM queue WHERE run_id=?"
+        return self._database.change(lambda connection: connection.execute(delete, (run_id,)).rowcount == 1)
+
+    def queued(self) -> list[QueuedRun]:
+        """The waiting runs, the next one first."""
+        return [QueuedRun(*row) for row in self._select("SELECT run_id, device FROM queue ORDER BY position")]
+
+    def beat(self, run_id: str) -> bool:
+        """Note that the run's worker lives; false when it could not be noted (a full disk must not end a training)."""
+        try:
+            self._execute("INSERT OR REPLACE INTO heartbeats VALUES (?, ?)", run_id, time.time())
+        except (RunError, OSError):
+            return False
+        return True
+
+    def last_beat(self, run_id: str) -> float | None:
+        """When the worker was last heard of, in unix seconds."""
+        return next((row[0] for row in self._select("SELECT time FROM heartbeats WHERE run_id=?", run_id)), None)
+
+    def request_stop(self, run_id: str) -> None:
+        """Ask the run's worker to stop; it looks twice a second."""
+        self._execute("INSERT OR IGNORE INTO stops VALUES (?, ?, NULL)", run_id, time.time())
+
+    def is_stop_requested(self, run_id: str) -> bool:
+        """Whether somebody asked, and the worker has not ended since."""
+        return bool(self._select("SELECT 1 FROM stops WHERE run_id=?", run_id))
+
+    def acknowledge_stop(self, run_id: str) -> None:
+        """Say, as the worker, that the request was seen; also when it came by a signal."""
+        now = time.time()
+        conflict = "ON CONFLICT (run_id) DO UPDATE SET acknowledged_at=excluded.acknowledged_at"
+        self._execute(f"INSERT INTO stops VALUES (?, ?, ?) {conflict}", run_id, now, now)
+
+    def is_stop_acknowledged(self, run_id: str) -> bool:
+        """Whether the worker has seen the request and is about to stop."""
+        return bool(self._select("SELECT 1 FROM stops WHERE run_id=? AND acknowledged_at IS NOT NULL", run_id))
+
+    def clear_stop(self, run_id: str) -> None:
+        """Forget a stop request, because the worker ended or begins anew."""
+        self._execute("DELETE FROM stops WHERE run_id=?", run_id)
+
+    def save_listing(self, run_id: str, fingerprint: str, summary: dict[str, Any]) -> None:
+        """Keep a run's line of the listing, made from files that `fingerprint` stands for."""
+        self._execute("INSERT OR REPLACE INTO listing VALUES (?, ?, ?)", run_id, fingerprint, json.dumps(summary))
+
+    def listing(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The kept lines: run id to fingerprint and summary."""
+        rows = self._select("SELECT run_id, fingerprint, summary FROM listing")
+        return {run_id: (fingerprint, json.loads(summary)) for run_id, fingerprint, summary in rows}
+
+    def forget_run(self, run_id: str) -> None:
+        """Remove every row about a run, because it is deleted."""
+
+        def forget(connection: sqlite3.Connection) -> None:
+            for table in ("locks", "queue", "heartbeats", "stops", "listing"):
+                connection.execute(f"DELETE FROM {table} WHERE run_id=?", (run_id,))
+
+        self._database.change(forget)
+
+    def _select(self, query: str, *values: Any) -> list[Any]:
+        return self._database.read(lambda connection: connection.execute(query, values).fetchall())
+
+    def _execute(self, statement: str, *values: Any) -> None:
+        self._database.change(lambda connection: connection.execute(statement, values).rowcount)
+
+    def _refill(self, connection: sqlite3.Connection) -> None:
+        for run in find_runs(self.home / "runs"):
+            with contextlib.suppress(RunError):  # a damaged folder is reported by whoever opens it
+                _refill_run(connection, run)
+
+
+def _refill_run(connection: sqlite3.Connection, run: Run) -> None:
+    state = run.state()
+    if state.device is None:
+        return
+    if state.status == QUEUED and state.pid is None:  # with a pid, that process waits for the device by itself
+        connection.execute("INSERT OR IGNORE INTO queue (run_id, device) VALUES (?, ?)", (run.run_id, state.device))
+    if state.status == RUNNING and is_alive(state.pid, state.pid_started):
+        row = (state.device, run.run_id, state.pid, state.pid_started, True)
+        connection.execute("INSERT OR IGNORE INTO locks VALUES (?, ?, ?, ?, ?)", row)
+
+
+def _read_lock(connection: sqlite3.Connection, device: str) -> DeviceLock | None:
+    row = connection.execute("SELECT device, run_id, pid, pid_started FROM locks WHERE device=?", (device,)).fetchone()
+    return None if row is None else DeviceLock(*row)

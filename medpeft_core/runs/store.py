@@ -1,0 +1,208 @@
+"""All runs of one home: making, finding, settling, stopping and deleting them."""
+
+import difflib
+import random
+import secrets
+import shutil
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from medpeft_core.config import RunConfig
+from medpeft_core.errors import RunError
+from medpeft_core.paths import ensure_dir, get_home, write_json
+from medpeft_core.runs.disk import describe_full_disk, is_disk_full
+from medpeft_core.runs.events import make_finite
+from medpeft_core.runs.index import LabIndex
+from medpeft_core.runs.liveness import is_alive
+from medpeft_core.runs.run import DEFAULT_META, Run, find_runs
+from medpeft_core.runs.run_ids import check_run_id, is_run_id, make_run_id
+from medpeft_core.runs.states import CANCELLED, INTERRUPTED, PAUSED, QUEUED, RUNNING, RunState, Status
+
+DEATH_MESSAGE = (
+    "The process that trained this run ended without a word (out of memory or killed). "
+    "Resume it to go on from its last checkpoint; if it happens again, halve train.batch_size in a new run."
+)
+WAITER_DEATH_MESSAGE = "The process that waited for a free device for this run ended. Resume the run to queue it again."
+_NEW_PREFIX, _TRASH_PREFIX = ".new-", ".trash-"
+_ID_ATTEMPTS = 100
+
+
+class RunStore:
+    """The runs below `<home>/runs`, with the index that coordinates the processes working on them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.runs_dir = home / "runs"
+        self.index = LabIndex(home)
+
+    @classmethod
+    def open_default(cls) -> Self:
+        """The store of `MEDPEFT_HOME`."""
+        return cls(get_home())
+
+    def create(
+        self, config: RunConfig, *, status: Status = QUEUED, provenance: dict[str, Any], device: str | None = None
+    ) -> Run:
+        """Make the folder of a new run, whole or not at all; it is not put into the queue.
+
+        Args:
+            config: resolved, so that the folder says everything.
+            status: what the run is doing now.
+            provenance: where it comes from.
+            device: name of its lock: "cpu", "cuda:0" or "mps".
+
+        Raises:
+            RunError: the disk is full.
+        """
+        state = RunState(status=status, device=device, epochs=config.train.epochs, updated_at=time.time())
+        ensure_dir(self.runs_dir)
+        draft = self.runs_dir / f"{_NEW_PREFIX}{secrets.token_hex(8)}"
+        try:
+            draft.mkdir()
+            write_json(draft / "config.json", config.to_dict())
+            write_json(draft / "provenance.json", make_finite(provenance))
+            write_json(draft / "state.json", state.to_dict())
+            write_json(draft / "meta.json", DEFAULT_META)
+            return Run(self._name(draft, config))
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            if is_disk_full(error):
+                raise RunError(f"The run could not be made. {describe_full_disk(error, self.runs_dir)}") from error
+            raise
+
+    def load(self, run_id: str) -> Run:
+        """The run of that name, or the only one whose name begins with or contains the text.
+
+        Raises:
+            RunError: no run fits, or several do.
+        """
+        if is_run_id(run_id) and (self.runs_dir / run_id).is_dir():
+            return Run(self.runs_dir / run_id)
+        runs = {run.run_id: run for run in self.list_runs()}
+        beginning = [name for name in runs if run_id and name.startswith(run_id)]
+        fitting = beginning or [name for name in runs if run_id and run_id in name]
+        if len(fitting) == 1:
+            return runs[fitting[0]]
+        if fitting:
+            shown = ", ".join(fitting[:8]) + (", ..." if len(fitting) > 8 else "")
+            raise RunError(f"{len(fitting)} runs fit {run_id!r}: {shown}. Give more of the name.")
+        if not runs:
+            raise RunError(f"There is no run {run_id!r}; {self.runs_dir} holds no runs yet. Train one first.")
+        near = difflib.get_close_matches(run_id, runs, n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"The newest is {next(iter(runs))}."
+        raise RunError(f"There is no run {run_id!r}. {hint} `python -m medpeft_core runs` lists all.")
+
+    def list_runs(self) -> list[Run]:
+        """Every run, newest first; half-made folders and those of other origin are left out."""
+        return sorted(find_runs(self.runs_dir), key=_age_key, reverse=True)
+
+    def settle(self, run: Run, *, reason: str = DEATH_MESSAGE) -> Run:
+        """Mark a run `interrupted` that says it is worked on although its process is dead, and free its device.
+
+        Args:
+            run: any run; all others stay as they are.
+            reason: what to write into the state as the error.
+
+        Raises:
+            RunError: the state is damaged.
+        """
+        state = run.state()
+        if not _is_orphan(state) or not _is_orphan(state := run.state()):
+            return run  # the second look: it may have written its last word between our reading and its death
+        reason = WAITER_DEATH_MESSAGE if state.status == QUEUED else reason
+        self.end_run(run, INTERRUPTED, error=reason)
+        return run
+
+    def end_run(self, run: Run, status: Status, *, error: str | None = None) -> RunState:
+        """Write the last word about a run that no process works on, and free what it held.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            state = run.write_state(status=status, error=error, eta_s=None)
+            run.emit({"type": "status", "status": status, "error": error})
+        except OSError as cause:
+            if not is_disk_full(cause):
+                raise
+            raise RunError(f"Run {run.run_id} is {status}. {describe_full_disk(cause, run.folder)}") from cause
+        self.index.dequeue(run.run_id)
+        self.index.release_run(run.run_id)
+        return state
+
+    def request_stop(self, run_id: str) -> Run:
+        """Ask a running run to stop at its next step, or cancel a queued one.
+
+        Raises:
+            RunError: there is no such run, or it is not working.
+        """
+        run = self.settle(self.load(run_id))
+        status = run.status
+        if status not in (QUEUED, RUNNING, PAUSED):
+            raise RunError(f"Run {run.run_id} is {status} already; only queued and running runs can be stopped.")
+        if status == RUNNING:
+            self.index.request_stop(run.run_id)
+        else:
+            self.end_run(run, CANCELLED)
+            self.index.request_stop(run.run_id)  # for a worker that is starting at this very moment
+        return run
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's folder and all that the index knows of it.
+
+        Args:
+            run_id: the whole name; parts are not enough here.
+
+        Raises:
+            RunError: no such run, it is being worked on, or the system keeps its files open.
+        """
+        check_run_id(run_id)
+        run = self.load(run_id)
+        try:
+            is_busy = self.settle(run).status in (RUNNING, PAUSED) or bool(self.index.locks_of(run.run_id))
+        except RunError:  # a damaged run may be deleted, unless a living process holds a device for it
+            is_busy = bool(self.index.locks_of(run.run_id))
+        if is_busy:
+            raise RunError(f"Run {run.run_id} is being trained and cannot be deleted. Stop it first.")
+        trash = self.runs_dir / f"{_TRASH_PREFIX}{secrets.token_hex(8)}"
+        try:
+            run.folder.rename(trash)
+        except PermissionError as error:
+            raise RunError(
+                f"Run {run.run_id} cannot be deleted: {error}. Close the programs that use its files."
+            ) from error
+        self.index.forget_run(run.run_id)
+        for folder in self.runs_dir.glob(f"{_TRASH_PREFIX}*"):  # also what an earlier deletion could not finish
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _name(self, draft: Path, config: RunConfig) -> Path:
+        rng = random.SystemRandom()
+        for _ in range(_ID_ATTEMPTS):
+            now = datetime.now()
+            folder = self.runs_dir / make_run_id(
+                config.method.name, config.method.knobs, config.backbone.name, now, rng
+            )
+            try:
+                draft.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+            else:
+                return folder
+        raise RunError(f"No free name for a run was found below {self.runs_dir}. Try again in a minute.")
+
+
+def _is_orphan(state: RunState) -> bool:
+    if state.status == RUNNING:
+        return not is_alive(state.pid, state.pid_started)
+    return state.status in (QUEUED, PAUSED) and state.pid is not None and not is_alive(state.pid, state.pid_started)
+
+
+def _age_key(run: Run) -> tuple[str, int, str]:
+    try:
+        written_ns = run.provenance_path.stat().st_mtime_ns  # the name tells the minute only
+    except OSError:
+        written_ns = 0
+    return run.run_id[:13], written_ns, run.run_id

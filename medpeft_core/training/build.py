@@ -1,0 +1,174 @@
+"""The one place where a config turns into a model, its method, batches and an optimizer; whoever needs a model calls it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from medpeft_core.backbones.anatomy import Backbone
+from medpeft_core.backbones.build import build_backbone
+from medpeft_core.backbones.qkv import find_fused_qkv, split_qkv
+from medpeft_core.backbones.weights import load_base
+from medpeft_core.config import RunConfig, build_part
+from medpeft_core.errors import MethodError
+from medpeft_core.methods import METHODS, ModelParts
+from medpeft_core.methods.adapted import AdaptedModel
+from medpeft_core.methods.spec import SPLIT_QKV
+from medpeft_core.paths import weights_dir
+from medpeft_core.training.augment import BatchTransform
+from medpeft_core.training.data import PixelSource, SplitData
+from medpeft_core.training.loss import compute_class_weights
+from medpeft_core.training.optim import build_optimizer
+from medpeft_core.training.parts import LoopParts
+
+HUB_DIR = "hub"
+GATE_MODULES = ("SqueezeExcite", "SEModule", "EffectiveSEModule")
+SEED_OF_ADAPTER = 1_000_003  # added to the seed, so that adapters do not repeat the backbone's random numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltModel:
+    """A backbone with its method applied, on the CPU."""
+
+    backbone: Backbone
+    adapted: AdaptedModel
+
+
+def build_model(config: RunConfig, *, num_classes: int) -> BuiltModel:
+    """The model of a run, as it is before its first step.
+
+    Base weights are taken from the lab's folder by their hash when the config names one (random weights and files), else made or
+    loaded as `backbone.weights` says.
+
+    Raises:
+        MedPeftError: the backbone cannot be built so, the method does not fit, or the base weights are gone or changed.
+    """
+    return apply_method(build_bare_backbone(config, num_classes=num_classes), config)
+
+
+def build_bare_backbone(config: RunConfig, *, num_classes: int) -> Backbone:
+    """The backbone with base weights and a fresh head, before any method."""
+    part = config.backbone
+    is_stored = part.weights_sha256 is not None and part.weights != "pretrained"
+    return build_backbone(
+        part.name,
+        num_classes=num_classes,
+        image_size=part.image_size,
+        pool=part.pool,
+        weights=part.weights,
+        base_state=load_base(part.weights_sha256, weights_dir()) if is_stored and part.weights_sha256 else None,
+        drop_path=part.drop_path,
+        head_init_std=part.head_init_std,
+        seed=config.train.seed,
+        download_dir=weights_dir() / HUB_DIR,
+    )
+
+
+def apply_method(backbone: Backbone, config: RunConfig) -> BuiltModel:
+    """Prepare the backbone as the method needs it, and apply the method.
+
+    Raises:
+        MethodError: the method does not fit this backbone.
+    """
+    spec = METHODS[config.method.name]
+    if backbone.kind not in spec.fits:
+        raise MethodError(
+            f"The method {spec.name!r} does not fit {backbone.name!r}, a backbone of kind {backbone.kind}; it fits "
+            f"{', '.join(spec.fits)}. Choose another method or backbone."
+        )
+    knobs = build_part(spec.knobs, config.method.knobs, section="method")
+    parts = find_parts(backbone, wants_split_qkv=SPLIT_QKV in spec.needs(knobs))
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(config.train.seed + SEED_OF_ADAPTER)
+    try:
+        adapted = spec.build(backbone.model, parts, knobs)
+    finally:
+        torch.set_rng_state(generator_state)
+    return BuiltModel(backbone=backbone, adapted=adapted)
+
+
+def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
+    """What methods may want to know; splits fused qkv layers first when asked to."""
+    model = backbone.model
+    split = split_qkv(model) if wants_split_qkv else ()
+    gates = tuple(f"{name}." for name, module in model.named_modules() if type(module).__name__ in GATE_MODULES)
+    excluded = (f"{backbone.head}.", "patch_embed.", *gates)
+
+    def find(is_wanted: Callable[[nn.Module], bool]) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, module in model.named_modules()
+            if is_wanted(module) and name != backbone.head and not name.startswith(excluded)
+        )
+
+    return ModelParts(
+        backbone=backbone.name,
+        kind=backbone.kind,
+        head=backbone.head,
+        fresh=backbone.fresh,
+        queries=tuple(f"{name}.q" for name in split),
+        keys=tuple(f"{name}.k" for name in split),
+        values=tuple(f"{name}.v" for name in split),
+        fused_qkv=find_fused_qkv(model),
+        linears=find(lambda module: isinstance(module, nn.Linear)),
+        # a convolution over the three input channels is too narrow for a low rank; grouped ones cannot take it
+        convs=find(lambda module: isinstance(module, nn.Conv2d) and module.groups == 1 and module.in_channels > 3),
+    )
+
+
+def build_transform(config: RunConfig, backbone: Backbone, *, device: str) -> BatchTransform:
+    """From cached pixels to what this backbone sees."""
+    return BatchTransform(
+        config.augment,
+        image_size=backbone.image_size,
+        mean=config.backbone.mean or backbone.mean,
+        std=config.backbone.std or backbone.std,
+        device=device,
+    )
+
+
+def place_model(built: BuiltModel, *, device: str) -> None:
+    """Move the model to its device; CNNs get the memory layout that convolutions are faster in (benchmarks/train_speed.py)."""
+    network = built.adapted.network
+    if built.backbone.kind == "cnn" and device != "mps":
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    else:
+        network.to(device)
+
+
+def build_loop_parts(
+    config: RunConfig,
+    built: BuiltModel,
+    *,
+    splits: dict[str, SplitData],
+    source: PixelSource,
+    task: str,
+    labels: tuple[str, ...],
+    checkpoint_dir: Path,
+    adapter_dir: Path,
+) -> LoopParts:
+    """Everything the training loop needs, with the model on its device."""
+    device, precision = config.train.device, config.train.precision
+    place_model(built, device=device)
+    network = built.adapted.network
+    weights = compute_class_weights(splits["train"].targets, task) if config.optim.class_weights == "balanced" else None
+    return LoopParts(
+        config=config,
+        adapted=built.adapted,
+        forward=torch.compile(network) if config.train.compile else network,
+        optimizer=build_optimizer(built.adapted, config.optim, device=device),
+        scaler=torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None,
+        source=source,
+        transform=build_transform(config, built.backbone, device=device),
+        train=splits["train"],
+        val=splits["val"],
+        task=task,
+        labels=labels,
+        class_weights=weights.to(device) if weights is not None else None,
+        device=device,
+        precision=precision,
+        checkpoint_dir=checkpoint_dir,
+        adapter_dir=adapter_dir,
+    )

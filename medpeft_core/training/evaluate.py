@@ -1,0 +1,69 @@
+"""Logits of a whole split, and the metrics that are drawn while training goes on."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from medpeft_core.metrics.auroc import compute_auroc
+from medpeft_core.training.augment import BatchTransform
+from medpeft_core.training.control import Control
+from medpeft_core.training.data import PixelSource, SplitData
+from medpeft_core.training.loss import compute_loss
+
+
+class Stopped(Exception):  # noqa: N818  (not an error: somebody asked for it)
+    """Somebody asked the run to stop; what was done so far is safe on disk."""
+
+
+def predict_split(
+    network: nn.Module,
+    data: SplitData,
+    source: PixelSource,
+    transform: BatchTransform,
+    *,
+    batch_size: int,
+    control: Control,
+    phase: str = "",
+) -> np.ndarray:
+    """Logits (N, K) float32 of a split, in full precision, so that one image alone gives the same numbers.
+
+    Leaves the network in eval mode.
+
+    Raises:
+        Stopped: a stop was asked for.
+    """
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(data), batch_size):
+            if control.should_stop():
+                raise Stopped
+            if phase:
+                control.set_progress(phase=f"{phase}, {start} of {len(data)} images")
+            pixels, sizes = source.batch(data.cache_rows[start : start + batch_size])
+            parts.append(network(transform.plain(pixels, sizes)).float())
+    return torch.cat(parts).cpu().numpy()
+
+
+def compute_val_metrics(
+    logits: np.ndarray, targets: np.ndarray, *, task: str, labels: tuple[str, ...]
+) -> tuple[float | None, dict[str, float | None], float]:
+    """What a live curve shows.
+
+    Returns:
+        The mean AUROC over the labels where it exists (None when there is none), AUROC by label, and the loss.
+    """
+    loss = float(compute_loss(torch.from_numpy(logits), torch.from_numpy(targets), task=task, class_weights=None))
+    per_label: dict[str, float | None] = {}
+    for index, label in enumerate(labels):
+        known = ~np.isnan(targets[:, index])
+        scores = logits[:, index] if task == "multilabel" else _softmax(logits)[:, index]
+        value = compute_auroc(scores[known].astype(np.float64), targets[known, index]) if known.any() else float("nan")
+        per_label[label] = None if np.isnan(value) else float(value)
+    defined = [value for value in per_label.values() if value is not None]
+    return (float(np.mean(defined)) if defined else None), per_label, loss
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))

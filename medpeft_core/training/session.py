@@ -1,0 +1,171 @@
+"""One run from its folder to its figures: data, model, training, final evaluation. Called by the worker."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from medpeft_core.config import RunConfig
+from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
+from medpeft_core.errors import RunError
+from medpeft_core.runs.run import Run
+from medpeft_core.training.best import load_best
+from medpeft_core.training.build import build_loop_parts, build_model
+from medpeft_core.training.checkpoint import Position, load_checkpoint
+from medpeft_core.training.control import Control
+from medpeft_core.training.data import PixelSource, SplitData, split_data
+from medpeft_core.training.device import describe_device, measure_peak_memory
+from medpeft_core.training.evaluate import Stopped, predict_split
+from medpeft_core.training.loop import TrainingLoop
+from medpeft_core.training.parts import LoopParts
+from medpeft_core.training.results import evaluate_stored, save_predictions
+
+METRICS_VERSION = 1
+
+
+def train_run(run: Run, control: Control) -> str:
+    """Train a run from where its folder stands to its end.
+
+    Returns:
+        "finished", or "stopped" when somebody asked for it; the folder then holds an exact checkpoint.
+
+    Raises:
+        MedPeftError: the run cannot start or go on; says why.
+    """
+    started = time.perf_counter()
+    config = run.config()
+    try:
+        prepared = _prepare(config, run, control)
+        control.set_progress(phase="building the model")
+        built = build_model(config, num_classes=len(prepared.manifest.labels))
+        splits = split_data(prepared, config.data)
+        source = PixelSource(prepared.cache, config.train.device)
+        parts = build_loop_parts(
+            config,
+            built,
+            splits=splits,
+            source=source,
+            task=prepared.manifest.task,
+            labels=prepared.manifest.labels,
+            checkpoint_dir=run.checkpoint_dir,
+            adapter_dir=run.adapter_dir,
+        )
+        position = _restore(parts, run, control)
+        loop = TrainingLoop(parts, position, control, started=started)
+        loop.fit()
+        _evaluate_best(run, prepared, parts, splits, loop)
+    except Stopped:
+        return "stopped"
+    return "finished"
+
+
+def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
+    began = time.perf_counter()
+
+    def tell(what: str, done: int, total: int) -> None:
+        if control.should_stop():
+            raise Stopped
+        elapsed = time.perf_counter() - began
+        control.set_progress(
+            phase=f"{what}, {done} of {total}", eta_s=elapsed / done * (total - done) if done else None
+        )
+
+    control.set_progress(phase="reading the data set")
+    prepared = prepare_dataset(config.data, progress=tell)
+    expected = run.provenance().get("data_fingerprint")
+    if expected is not None and expected != prepared.fingerprint:
+        raise RunError(
+            f"The data set {config.data.dataset!r} has changed since the run {run.run_id} was set up: its images, patients, splits "
+            "or labels differ. Put the original data back, or start a new run."
+        )
+    return prepared
+
+
+def _restore(parts: LoopParts, run: Run, control: Control) -> Position:
+    """Continue from the checkpoint, if there is one, and tell readers of the events which earlier ones are void."""
+    has_history = any(event["type"] in ("step", "eval", "epoch") for event in run.events())
+    position = load_checkpoint(
+        parts.checkpoint_dir, adapted=parts.adapted, optimizer=parts.optimizer, scaler=parts.scaler, device=parts.device
+    )
+    step = 0 if position is None else position.step
+    if position is not None or has_history:
+        control.emit({"type": "status", "status": "resumed", "step": step})
+    return position or Position()
+
+
+def _evaluate_best(
+    run: Run, prepared: PreparedData, parts: LoopParts, splits: dict[str, SplitData], loop: TrainingLoop
+) -> None:
+    """Measure the best weights on val and, once, on test; predictions are stored first, figures come from them."""
+    load_best(parts.adapted, parts.adapter_dir)
+    logits: dict[str, np.ndarray] = {}
+    for name in ("val", "test"):
+        logits[name] = predict_split(
+            parts.adapted.network,
+            splits[name],
+            parts.source,
+            parts.transform,
+            batch_size=parts.config.evaluation.batch_size,
+            control=loop.control,
+            phase=f"evaluating {name}",
+        )
+    for name, values in logits.items():
+        save_predictions(run.predictions_dir / f"{name}.parquet", splits[name].manifest, values)
+    loop.control.set_progress(phase="computing intervals")
+    figures = evaluate_stored(
+        run.predictions_dir, labels=parts.labels, task=parts.task, evaluation=parts.config.evaluation
+    )
+    manifest = prepared.manifest
+    training = describe_training(parts, loop, splits["train"])
+    run.save_metrics(
+        {
+            "schema_version": METRICS_VERSION,
+            **summarise_figures(figures, training),
+            "dataset": manifest.dataset,
+            "is_synthetic": manifest.is_synthetic,
+            "task": manifest.task,
+            "labels": list(manifest.labels),
+            "notes": list(manifest.notes),
+            **figures,
+            "training": training,
+        }
+    )
+
+
+def summarise_figures(figures: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """The few numbers that lists of runs show, at the top of metrics.json."""
+    val, test = figures["val"]["macro"], figures["test"]["macro"]
+    return {
+        "val_auroc": val["auroc"],
+        "test_auroc": test["auroc"],
+        "test_auroc_low": test["auroc_low"],
+        "test_auroc_high": test["auroc_high"],
+        "num_trainable_params": training["num_trainable_params"],
+        "wall_time_s": training["wall_time_s"],
+    }
+
+
+def describe_training(parts: LoopParts, loop: TrainingLoop, train: SplitData) -> dict[str, Any]:
+    """What training took and gave, for metrics.json."""
+    position = loop.position
+    return {
+        "num_params": parts.adapted.num_params(),
+        "num_trainable_params": parts.adapted.num_trainable_params(),
+        "num_train_images": len(train),
+        "num_train_patients": len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
+        "epochs_done": position.epochs_done,
+        "steps_done": position.step,
+        "best_epoch": position.best_epoch,
+        "best_step": position.best_step,
+        "first_train_loss": position.first_train_loss,
+        "last_train_loss": position.last_train_loss,
+        "train_images_per_s": position.train_images / position.train_time_s if position.train_time_s else None,
+        "data_wait_frac": position.data_wait_s / position.train_time_s if position.train_time_s else None,
+        "wall_time_s": loop.wall_time_s(),
+        "peak_memory_bytes": measure_peak_memory(parts.device),
+        "device": parts.device,
+        "device_name": describe_device(parts.device),
+        "precision": parts.precision,
+        "num_threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,61 @@
+"""Processes by pid and creation time: who they are, whether they live, and how a whole tree of them is ended."""
+
+import sys
+from collections.abc import Callable
+
+import psutil
+
+from medpeft_core.runs.liveness import find_process, is_alive, process_identity
+
+__all__ = ["is_alive", "kill_tree", "lower_priority", "process_identity"]
+
+NICENESS = 5  # below what a person is working with, above nothing
+_KILL_WAIT_S = 5.0
+
+
+def kill_tree(pid: int, started: float, *, term_wait_s: float) -> None:
+    """Ask a process to end, then kill it and every process that it started.
+
+    Args:
+        pid: the root of the tree; nothing happens when that process is dead or the pid is another's now.
+        started: when the root was created.
+        term_wait_s: how long the root may take to end by itself after SIGTERM (on Windows it ends at once).
+    """
+    root = find_process(pid, started)
+    if root is None:
+        return
+    family = _descendants(root)
+    _signal(root, psutil.Process.terminate)
+    psutil.wait_procs([root], timeout=term_wait_s)
+    # Children are read twice: those of a dead root can no longer be found, and a living one may have started more.
+    doomed = {root, *family, *_descendants(root)}
+    for process in doomed:
+        _signal(process, psutil.Process.kill)
+    psutil.wait_procs(doomed, timeout=_KILL_WAIT_S)
+
+
+def lower_priority() -> None:
+    """Let people's programs go first; where the system forbids it, nothing changes."""
+    me = psutil.Process()
+    try:
+        if sys.platform == "win32":
+            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            me.nice(min(me.nice() + NICENESS, 19))
+    except (psutil.Error, OSError):
+        return
+
+
+def _descendants(root: psutil.Process) -> list[psutil.Process]:
+    try:
+        return root.children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
+    try:
+        if process.is_running():
+            send(process)
+    except psutil.NoSuchProcess:
+        return
