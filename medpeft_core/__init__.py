@@ -1,3 +1,3 @@
-"""MedPEFT Lab's core: parameter-efficient fine-tuning of vision backbones on medical images, without a user interface."""
+"""MedPEFT Lab's core: parameter-efficient fine-tuning on medical images, without a user interface."""
 
 __version__ = "0.1.0"

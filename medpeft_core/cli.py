@@ -120,7 +120,7 @@ def train(
     """Train a run in a worker process and show its progress. Ctrl-C stops it; `resume` goes on."""
     from medpeft_core.commands.train import train as run_command
 
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "data": {"dataset": dataset, "root": root, "fraction": fraction},
         "backbone": {"name": backbone, "weights": weights, "image_size": image_size, "pool": pool},
         "method": {"name": method, "knobs": _given({"rank": rank, "alpha": alpha, "targets": targets})},

@@ -1,7 +1,8 @@
 """RunConfig: everything that decides what a run does, as frozen, validated, round-tripping dataclasses.
 
 A method's knobs and a data set's options are plain dicts here; `resolve.py`, which knows the registries, checks them.
-`None` means "to be chosen by resolve.py": a resolved config, the one in a run folder, holds a value for everything that has one.
+`None` means "to be chosen by resolve.py": a resolved config, the one in a run folder, holds a value for everything
+that has one.
 """
 
 import dataclasses
@@ -236,12 +237,14 @@ class RunConfig:
         """The config that `to_dict` described.
 
         Raises:
-            ConfigError: a section or field is unknown, of the wrong type or out of range, or the file comes from a newer version.
+            ConfigError: a section or field is unknown, of the wrong type or out of range, or the file comes from a
+                newer version.
         """
         version = values.get("schema_version", SCHEMA_VERSION)
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise ConfigError(
-                f"This config has schema version {version}, but this version of the lab reads up to {SCHEMA_VERSION}. Update the lab."
+                f"This config has schema version {version}, but this version of the lab reads up to {SCHEMA_VERSION}. "
+                "Update the lab."
             )
         sections: dict[str, Any] = {}
         hints = typing.get_type_hints(cls)

@@ -1,4 +1,4 @@
-"""A registry maps a name to a spec: all that the app and the command line must know about one thing that can be chosen."""
+"""A registry maps a name to a spec: all that must be known about one thing that can be chosen."""
 
 import difflib
 from collections.abc import Iterator

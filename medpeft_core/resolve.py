@@ -1,6 +1,7 @@
-"""A config and the specs become a complete, checked RunConfig. Light: what needs the model itself is in training/check.py."""
+"""A config and the specs become a complete RunConfig. Light; what needs the model is in training/check.py."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
@@ -10,7 +11,7 @@ from medpeft_core.errors import BackboneError, ConfigError, MethodError
 from medpeft_core.methods import METHODS
 
 OPEN_TABLES = {"data": "options", "method": "knobs"}
-SGD_LR_FACTOR = 10.0  # the papers' SGD rates lie about ten times above their AdamW rates (SEEDS B5)
+SGD_LR_FACTOR = 10.0  # the papers' SGD rates lie about ten times above their AdamW rates (Lian et al. 2024)
 
 
 def resolve_config(config: RunConfig) -> RunConfig:
@@ -40,7 +41,8 @@ def resolve_data(data: DataConfig) -> DataConfig:
     """
     spec = DATASETS[data.dataset]
     options = build_part(spec.options, data.options, section="data")
-    return replace(data, options=to_plain(options))
+    root = str(Path(data.root).expanduser().resolve()) if data.root else None  # a worker may stand in another folder
+    return replace(data, root=root, options=to_plain(options))
 
 
 def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any
     Raises:
         ConfigError: not of that form, or an unknown section.
     """
-    fields = {"data": DataConfig, "method": MethodConfig}
+    known = {"data": _field_names(DataConfig), "method": _field_names(MethodConfig)}
     for item in settings:
         name, equals, value = item.partition("=")
         section, dot, key = name.strip().partition(".")
@@ -62,7 +64,7 @@ def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any
         if section not in section_names():
             raise ConfigError(f"There is no config section {section!r}. Choose: {', '.join(section_names())}.")
         table = values.setdefault(section, {})
-        if section in OPEN_TABLES and key not in fields[section].__dataclass_fields__:
+        if section in OPEN_TABLES and key not in known[section]:
             table = table.setdefault(OPEN_TABLES[section], {})
         table[key] = value.strip()
     return values
@@ -71,6 +73,10 @@ def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any
 def to_plain(part: Any) -> dict[str, Any]:
     """A dataclass of plain fields as a dict, in the order of its fields."""
     return {name: getattr(part, name) for name in part.__dataclass_fields__}
+
+
+def _field_names(part: type[Any]) -> set[str]:
+    return {item.name for item in fields(part)}
 
 
 def _default_lr(config: RunConfig) -> float:
@@ -96,6 +102,7 @@ def _check_image_size(backbone: BackboneConfig) -> None:
     if backbone.image_size % spec.size_multiple:
         below = backbone.image_size // spec.size_multiple * spec.size_multiple
         raise BackboneError(
-            f"The backbone {spec.name!r} cannot take images of {backbone.image_size} pixels: the size must be a multiple of "
-            f"{spec.size_multiple}. Use --image-size {below or spec.size_multiple} or {below + spec.size_multiple}."
+            f"The backbone {spec.name!r} cannot take images of {backbone.image_size} pixels: the size must be a "
+            f"multiple of {spec.size_multiple}. Use --image-size {below or spec.size_multiple} or "
+            f"{below + spec.size_multiple}."
         )

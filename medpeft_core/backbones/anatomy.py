@@ -1,4 +1,4 @@
-"""Looks at a built timm model and says where its parts are, by its modules and timm's own records, never by guessing."""
+"""Looks at a built timm model and says where its parts are, by its modules and by timm's own records."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Backbone:
 
 
 def find_kind(model: nn.Module) -> str:
-    """ "vit" for one sequence of tokens through equal blocks, "windowed_vit" for attention in windows, "cnn" for convolutions."""
+    """One sequence of tokens is a "vit", attention in windows a "windowed_vit", convolutions are a "cnn"."""
     modules = list(model.modules())
     if any(type(module).__name__ in WINDOW_MODULES for module in modules):
         return "windowed_vit"
@@ -75,7 +75,8 @@ def find_fresh(model: nn.Module) -> tuple[str, ...]:
 def find_cam_layer(model: nn.Module, kind: str) -> str:
     """The layer whose output a class activation map is taken from.
 
-    For transformers the first norm of the last block: with token pooling the block's own output has a gradient for the class
+    For transformers the first norm of the last block: with token pooling the block's own output has a gradient for the
+        class
     token only, and the map would be flat. For CNNs the last feature map before pooling, from timm's feature table.
 
     Raises:

@@ -1,6 +1,7 @@
-"""Builds a timm model for a task at a size, with a fresh head, and checks that it can take that size. Heavy: imports torch and timm."""
+"""Builds a timm model for a task, with a fresh head, and checks that it can take the image size. Heavy."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ RANDOM_MEAN = (
     0.5,
     0.5,
     0.5,
-)  # chest films have means near .5 and deviations near .25 (SEEDS B4: .4978/.2449, .4785/.2834)
+)  # chest films have means near .5 and deviations near .25 (Lian et al. 2024: .4978/.2449 and .4785/.2834)
 RANDOM_STD = (0.25, 0.25, 0.25)
 NOT_A_FILE = ("random", "demo", "pretrained")
 
@@ -64,7 +65,8 @@ def build_backbone(
             load_weights_state(model, base_state, name=name, source="the stored base weights")
         elif weights not in NOT_A_FILE:
             load_weights_file(model, Path(weights), name=name)
-        model.reset_classifier(num_classes)
+        reset_classifier: Callable[[int], None] = model.reset_classifier  # type: ignore[assignment]
+        reset_classifier(num_classes)
         head = find_head(model)
         _init_head(model.get_submodule(head), head_init_std)
     finally:
@@ -215,10 +217,10 @@ def _size_error(model: nn.Module | None, name: str, image_size: int) -> Backbone
     if multiple > 1 and image_size % multiple:
         below = max(image_size // multiple, 1) * multiple
         return BackboneError(
-            f"The backbone {name!r} cannot take images of {image_size} pixels: the size must be a multiple of {multiple}. "
-            f"Use --image-size {below} or {below + multiple}."
+            f"The backbone {name!r} cannot take images of {image_size} pixels: the size must be a multiple of "
+            f"{multiple}. Use --image-size {below} or {below + multiple}."
         )
     return BackboneError(
-        f"The backbone {name!r} cannot take images of {image_size} pixels: too small or of a shape that its layers cannot "
-        f"divide. Use its own size, --image-size {_own_size(name)}, or a multiple of 32."
+        f"The backbone {name!r} cannot take images of {image_size} pixels: too small or of a shape that its layers "
+        f"cannot divide. Use its own size, --image-size {_own_size(name)}, or a multiple of 32."
     )

@@ -10,6 +10,10 @@ class SplitQKV(nn.Module):
     The concatenated output has the layout of the fused layer, so the attention block around it needs no change.
     """
 
+    q: nn.Module
+    k: nn.Module
+    v: nn.Module
+
     def __init__(self, fused: nn.Linear) -> None:
         super().__init__()
         width = fused.out_features // 3

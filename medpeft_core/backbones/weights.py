@@ -48,7 +48,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """
     if not path.is_file():
         raise BackboneError(
-            f"There is no weights file {str(path)!r}. Weights are random, pretrained, or the path of a .safetensors or .pth file."
+            f"There is no weights file {str(path)!r}. Weights are random, pretrained, or the path of a .safetensors or "
+            ".pth file."
         )
     try:
         if path.suffix == ".safetensors":
@@ -73,7 +74,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_weights_state(model: nn.Module, state: dict[str, torch.Tensor], *, name: str, source: str) -> None:
-    """Load `state` strictly: all tensors of the model must come from it; only a classifier and a discarded norm may be left over.
+    """Load `state` strictly; only a classifier and a discarded norm may be left over.
 
     Raises:
         BackboneError: a tensor is missing, unexpected, or of another shape.
@@ -117,8 +118,8 @@ def load_base(sha256: str, folder: Path) -> dict[str, torch.Tensor]:
     path = folder / f"{sha256}.safetensors"
     if not path.is_file():
         raise BackboneError(
-            f"The base weights {path.name} of this run are missing from {folder}. Without them its adapter is worthless: "
-            "put the file back, or train again."
+            f"The base weights {path.name} of this run are missing from {folder}. Without them its adapter is "
+            "worthless: put the file back, or train again."
         )
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -158,7 +159,7 @@ def check_hub_is_reachable(name: str, download_dir: Path | None) -> None:
 
 
 def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Bring the position embedding of a ViT trained at another size to this model's grid; leave everything else alone."""
+    """Bring the position embedding of a ViT trained at another size to this model's grid."""
     target, found = model.state_dict().get("pos_embed"), state.get("pos_embed")
     if (
         target is None
@@ -168,10 +169,10 @@ def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dic
         or found.shape[-1] != target.shape[-1]
     ):
         return state
-    num_prefix_tokens = target.shape[1] - math.prod(model.patch_embed.grid_size)
+    grid: list[int] = list(getattr(model.patch_embed, "grid_size", ()))
+    num_prefix_tokens = target.shape[1] - math.prod(grid)
     if math.isqrt(found.shape[1] - num_prefix_tokens) ** 2 != found.shape[1] - num_prefix_tokens:
         return state  # no square grid: the shape check that follows names the tensor
-    grid = list(model.patch_embed.grid_size)
     return {**state, "pos_embed": resample_abs_pos_embed(found, new_size=grid, num_prefix_tokens=num_prefix_tokens)}
 
 

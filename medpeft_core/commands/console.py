@@ -30,11 +30,11 @@ def tell(text: str) -> None:
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, title: str = "") -> None:
     """A table on stdout; numbers stand to the right."""
     table = Table(title=title or None, title_justify="left", header_style="bold")
-    rows = [["" if cell is None else cell for cell in row] for row in rows]
+    filled = [["" if cell is None else cell for cell in row] for row in rows]
     for index, name in enumerate(columns):
-        is_number = bool(rows) and all(isinstance(row[index], int | float) or row[index] == "" for row in rows)
+        is_number = bool(filled) and all(isinstance(row[index], int | float) or row[index] == "" for row in filled)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
+    for row in filled:
         table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
@@ -55,7 +55,9 @@ class ProgressBar:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 

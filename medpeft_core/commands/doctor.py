@@ -15,7 +15,19 @@ from medpeft_core.commands.console import print_json
 from medpeft_core.paths import HOME_VARIABLE, get_home
 from medpeft_core.worker.devices import list_devices
 
-PACKAGES = ("streamlit", "torch", "torchvision", "timm", "peft", "kornia", "grad-cam", "plotly", "pandas", "pyarrow", "pydicom")
+PACKAGES = (
+    "streamlit",
+    "torch",
+    "torchvision",
+    "timm",
+    "peft",
+    "kornia",
+    "grad-cam",
+    "plotly",
+    "pandas",
+    "pyarrow",
+    "pydicom",
+)
 MIN_FREE_BYTES = 5 * 10**9
 MIN_PYTHON = (3, 11)
 
@@ -34,7 +46,9 @@ def doctor(*, as_json: bool) -> None:
         "platform": platform.platform(),
         "cores": psutil.cpu_count(logical=False),
         "memory_bytes": psutil.virtual_memory().total,
-        "devices": [{"name": item.name, "title": item.title, "memory_bytes": item.memory_bytes} for item in list_devices()],
+        "devices": [
+            {"name": item.name, "title": item.title, "memory_bytes": item.memory_bytes} for item in list_devices()
+        ],
         "torch": torch_facts,
         "packages": packages,
         "home": home,
@@ -79,8 +93,8 @@ def examine_torch() -> tuple[dict[str, Any], list[str]]:
     if has_driver and not cuda:
         reason = "is built without CUDA" if torch.version.cuda is None else f"is built for CUDA {torch.version.cuda}"
         problems.append(
-            f"There is an NVIDIA GPU, but torch {torch.__version__} {reason} and cannot use it. Update the driver, or install the "
-            "build for it: pip install torch torchvision --index-url https://download.pytorch.org/whl/cu130"
+            f"There is an NVIDIA GPU, but torch {torch.__version__} {reason} and cannot use it. Update the driver, or "
+            "install the build for it: pip install torch torchvision --index-url https://download.pytorch.org/whl/cu130"
         )
     return facts, problems
 
@@ -93,7 +107,9 @@ def examine_home(home: Path) -> tuple[dict[str, Any], list[str]]:
     if not os.access(existing, os.W_OK):
         problems.append(f"The lab's folder {home} cannot be written to. Set {HOME_VARIABLE} to one that can.")
     if free_bytes < MIN_FREE_BYTES:
-        problems.append(f"Only {free_bytes / 1e9:.1f} GB are free for {home}. Free some space, or set {HOME_VARIABLE} elsewhere.")
+        problems.append(
+            f"Only {free_bytes / 1e9:.1f} GB are free for {home}. Free some space, or set {HOME_VARIABLE} elsewhere."
+        )
     return {"path": str(home), "exists": home.exists(), "free_bytes": free_bytes}, problems
 
 

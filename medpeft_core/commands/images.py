@@ -27,7 +27,13 @@ def view(image: Path, out: Path, *, size: int | None, as_json: bool) -> None:
         tell(f"Note: {warning}")
     height, width = pixels.shape[:2]
     if as_json:
-        facts = {"image": str(image), "out": str(out), "width": width, "height": height, "warnings": list(decoded.warnings)}
+        facts = {
+            "image": str(image),
+            "out": str(out),
+            "width": width,
+            "height": height,
+            "warnings": list(decoded.warnings),
+        }
         print_json({**facts, "channels": 1 if pixels.ndim == 2 else 3})
     else:
         tell(f"Wrote {out}, {width} x {height} pixels.")
@@ -41,8 +47,8 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
     """
     from medpeft_core.explain.load import load_image, load_run, predict_image  # heavy
 
-    for image in images:
-        read_image(image)  # a bad file should not cost the time of loading a model
+    for path in images:
+        read_image(path)  # a bad file should not cost the time of loading a model
     loaded = load_run(RunStore.open_default().load(run_id))
     results = []
     for path in images:
@@ -64,10 +70,18 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
         probs = result["probs"]
         assert isinstance(probs, dict)
         rows = [
-            (label, value, loaded.thresholds.get(label), _verdict(value, loaded.thresholds.get(label)), loaded.prevalence[label])
+            (
+                label,
+                value,
+                loaded.thresholds.get(label),
+                _verdict(value, loaded.thresholds.get(label)),
+                loaded.prevalence[label],
+            )
             for label, value in probs.items()
         ]
-        print_table(("label", "probability", "threshold", "", "prevalence in training"), rows, title=str(result["image"]))
+        print_table(
+            ("label", "probability", "threshold", "", "prevalence in training"), rows, title=str(result["image"])
+        )
         for warning in result["warnings"]:
             tell(f"Note: {warning}")
     if loaded.is_synthetic:
@@ -102,8 +116,17 @@ def explain(
         write_atomically(_checked_parent(cam_out), lambda temporary: _save_array(temporary, heat))
     layer = loaded.built.backbone.cam_layer
     if as_json:
-        facts = {"run_id": loaded.run_id, "image": str(path), "label": chosen, "prob": probs[chosen], "cam": cam, "layer": layer}
-        print_json({**facts, "out": str(out), "cam_out": str(cam_out) if cam_out else None, "warnings": list(image.warnings)})
+        facts = {
+            "run_id": loaded.run_id,
+            "image": str(path),
+            "label": chosen,
+            "prob": probs[chosen],
+            "cam": cam,
+            "layer": layer,
+        }
+        print_json(
+            {**facts, "out": str(out), "cam_out": str(cam_out) if cam_out else None, "warnings": list(image.warnings)}
+        )
     else:
         tell(f"Wrote {out}: {cam} of {chosen!r} (probability {probs[chosen]:.3f}) at layer {layer}. {DISCLAIMER}")
 

@@ -20,7 +20,13 @@ def list_datasets(*, as_json: bool) -> None:
         print_json({"datasets": shown})
         return
     rows = [
-        (item["name"], item["title"], "yes" if item["is_synthetic"] else "no", ", ".join(item["labels"]), item["description"])
+        (
+            item["name"],
+            item["title"],
+            "yes" if item["is_synthetic"] else "no",
+            ", ".join(item["labels"]),
+            item["description"],
+        )
         for item in shown
     ]
     print_table(("name", "title", "synthetic", "labels", "what it is"), rows)
@@ -33,7 +39,14 @@ def list_backbones(*, as_json: bool) -> None:
         print_json({"backbones": shown})
         return
     rows = [
-        (spec.name, KIND_TITLES[spec.kind], f"{spec.num_params / 1e6:.1f} M", spec.image_size, spec.pretrained, spec.description)
+        (
+            spec.name,
+            KIND_TITLES[spec.kind],
+            f"{spec.num_params / 1e6:.1f} M",
+            spec.image_size,
+            spec.pretrained,
+            spec.description,
+        )
         for spec in BACKBONES
     ]
     print_table(("name", "kind", "parameters", "size", "pre-trained on", "what it is good for"), rows)

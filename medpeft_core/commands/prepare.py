@@ -10,7 +10,8 @@ def prepare(config: RunConfig, *, as_json: bool) -> None:
     """Print the data report; then fail when training on these data would be refused.
 
     Raises:
-        DataError: the data cannot be read, or cannot be trained on as they are; the report was printed in the second case.
+        DataError: the data cannot be read, or cannot be trained on as they are; the report was printed in the second
+            case.
     """
     data = resolve_data(config.data)
     with ProgressBar() as progress:

@@ -29,10 +29,14 @@ def list_runs(*, as_json: bool) -> None:
             rows.append((item["run_id"], "damaged", item["error"], "", "", ""))
             continue
         figures = item["metrics"]
-        auroc = describe_interval(figures.get("test_auroc"), figures.get("test_auroc_low"), figures.get("test_auroc_high"))
+        auroc = describe_interval(
+            figures.get("test_auroc"), figures.get("test_auroc_low"), figures.get("test_auroc_high")
+        )
         epochs = f"{item['epoch']} of {item['epochs']}"
         what = f"{item['method']} on {item['backbone']}"
-        rows.append((item["run_id"], item["status"], f"{item['dataset']} at {item['fraction']:.0%}", what, epochs, auroc))
+        rows.append(
+            (item["run_id"], item["status"], f"{item['dataset']} at {item['fraction']:.0%}", what, epochs, auroc)
+        )
     print_table(("run", "status", "data", "what", "epochs", "test AUROC"), rows)
 
 
@@ -125,7 +129,9 @@ def _label_cell(result: dict[str, Any], label: str) -> str:
 
 def _print_run(run: Run, shown: dict[str, Any]) -> None:
     state = shown["state"]
-    print(f"{run.run_id}: {state['status']}" + (f", {state['phase']}" if state["phase"] and not run.is_finished else ""))
+    print(
+        f"{run.run_id}: {state['status']}" + (f", {state['phase']}" if state["phase"] and not run.is_finished else "")
+    )
     if state["error"]:
         print(state["error"])
     changed = datetime.fromtimestamp(state["updated_at"]).strftime("%Y-%m-%d %H:%M")

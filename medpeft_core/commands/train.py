@@ -101,11 +101,17 @@ def tell_result(run: Run, state: RunState) -> None:
         return
     result = summarise_result(run)
     auroc = describe_interval(result["test_auroc"], result["test_auroc_low"], result["test_auroc_high"])
-    tell(f"Run {run.run_id} finished in {describe_seconds(result['wall_time_s'])}. Test AUROC, mean of the labels: {auroc}.")
+    tell(
+        f"Run {run.run_id} finished in {describe_seconds(result['wall_time_s'])}. Test AUROC, mean of the labels: "
+        f"{auroc}."
+    )
     for label, figures in result["per_class"].items():
         interval = describe_interval(figures["auroc"], figures["low"], figures["high"])
         tell(f"  {label:<20} {interval:<26} {figures['num_positive']} positive, {figures['num_negative']} negative")
-    tell("Research and teaching only, not for clinical use." + (" These images are synthetic." if result["is_synthetic"] else ""))
+    tell(
+        "Research and teaching only, not for clinical use."
+        + (" These images are synthetic." if result["is_synthetic"] else "")
+    )
 
 
 def _stop(store: RunStore, run: Run, process: Any) -> RunState:
@@ -122,7 +128,10 @@ def _stop(store: RunStore, run: Run, process: Any) -> RunState:
 def _tell_facts(provenance: dict[str, Any]) -> None:
     images, patients = provenance["num_train_images"], provenance["num_train_patients"]
     by_patient = f" of {patients} patients" if patients is not None else ""
-    tell(f"Training on {images} images{by_patient}, val {provenance['num_images']['val']}, test {provenance['num_images']['test']}.")
+    tell(
+        f"Training on {images} images{by_patient}, val {provenance['num_images']['val']}, test "
+        f"{provenance['num_images']['test']}."
+    )
     for label, counts in provenance["positives"].items():
         unknown = f", {counts['num_unknown']} unknown" if counts["num_unknown"] else ""
         tell(f"  {label:<20} {counts['num_positive']:>6} positive, {counts['num_negative']:>6} negative{unknown}")
@@ -190,7 +199,8 @@ def _describe_event(event: dict[str, Any], state: RunState) -> str:
     if kind == "epoch":
         eta = f", about {describe_seconds(state.eta_s)} left" if state.eta_s else ""
         speed = event["train_images_per_s"]
-        return f"epoch {event['epoch']} of {state.epochs}: training loss {event['train_loss']:.4f}, {speed:.0f} images/s{eta}"
+        loss = f"training loss {event['train_loss']:.4f}"
+        return f"epoch {event['epoch']} of {state.epochs}: {loss}, {speed:.0f} images/s{eta}"
     if kind == "log":
         return str(event.get("text", ""))
     return ""

@@ -1,7 +1,5 @@
 """Small training sets inside larger ones: which patients a fraction takes, and what is left of each label."""
 
-from pathlib import PurePosixPath
-
 import numpy as np
 import pandas as pd
 
@@ -84,5 +82,5 @@ def _warn_of_label(label: str, positives: int, negatives: int) -> str:
 def _image_names(manifest: Manifest) -> np.ndarray:
     """File names without folders where these are unique, so that moving images into sub-folders changes no fraction."""
     paths = manifest.table["image"].to_numpy(dtype=str)
-    names = np.array([PurePosixPath(path).name for path in paths.tolist()])
+    names = np.array([path.rpartition("/")[2] for path in paths.tolist()])
     return names if len(np.unique(names)) == len(names) else paths

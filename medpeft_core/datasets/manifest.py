@@ -19,11 +19,11 @@ OPTIONAL_COLUMNS = ("age", "sex", "view", "boxes", "mask")
 class Manifest:
     """Images, patients, splits and targets of one data set.
 
-    `table` has the columns `image` (path relative to `image_root`, "/" between folders, unique), `patient_id` (text, or missing in
-    every row where the data set has none), `split` ("train", "val" or "test"), one float column for each of `labels` with 0, 1 or
-    NaN (not known), and where known `age` (years), `sex` ("F", "M"), `view` ("PA", "AP", "LATERAL"), `boxes` (JSON text: list of
-    `{"label", "x", "y", "width", "height"}` in pixels of the source file) and `mask` (path of a mask image relative to `image_root`).
-    For `task` "multiclass" exactly one label of a row is 1.
+    `table` has the columns `image` (path relative to `image_root`, "/" between folders, unique), `patient_id` (text,
+    or missing in every row where the data set has none), `split` ("train", "val" or "test"), one float column for each
+    of `labels` with 0, 1 or NaN (not known), and where known `age` (years), `sex` ("F", "M"), `view` ("PA", "AP",
+    "LATERAL"), `boxes` (JSON text: list of `{"label", "x", "y", "width", "height"}` in pixels of the source file)
+    and `mask` (path of a mask image relative to `image_root`). For `task` "multiclass" exactly one label of a row is 1.
 
     Attributes:
         dataset: name of the data set.
@@ -63,7 +63,9 @@ class Manifest:
 
     def select(self, rows: np.ndarray) -> Self:
         """A manifest of some rows, given by position or by a boolean mask, in that order."""
-        return replace(self, table=self.table.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows].reset_index(drop=True))
+        return replace(
+            self, table=self.table.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows].reset_index(drop=True)
+        )
 
     def split(self, name: str) -> Self:
         """The rows of one split."""
@@ -74,7 +76,7 @@ class Manifest:
         return replace(self, table=table.reset_index(drop=True), notes=(*self.notes, note) if note else self.notes)
 
     def fingerprint(self) -> str:
-        """SHA-256 over everything that decides what a model sees and is measured on: names, patients, splits, targets."""
+        """SHA-256 over all that decides what a model sees and is measured on: names, patients, splits, targets."""
         digest = hashlib.sha256()
         digest.update(repr((self.dataset, self.task, self.labels)).encode())
         table = self.table[[*FIXED_COLUMNS, *self.labels]]
@@ -97,7 +99,9 @@ class Manifest:
             raise DataError(f"The data set {self.dataset!r} has no labels, so there is nothing to learn.")
         doubled = table["image"][table["image"].duplicated()].unique()
         if len(doubled):
-            raise DataError(f"{len(doubled)} images are listed more than once, for example {_names(doubled)}. List each image once.")
+            raise DataError(
+                f"{len(doubled)} images are listed more than once, for example {_names(doubled)}. List each image once."
+            )
         odd = table["split"][~table["split"].isin(SPLITS)].unique()
         if len(odd):
             raise DataError(f"The split of an image must be train, val or test, but {_names(odd)} was found.")
@@ -106,7 +110,8 @@ class Manifest:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise DataError(
-                f"The label {self.labels[column]!r} of {table['image'].iloc[row]} is {targets[row, column]:g}, but it must be 0, 1 or missing."
+                f"The label {self.labels[column]!r} of {table['image'].iloc[row]} is {targets[row, column]:g}, but it "
+                "must be 0, 1 or missing."
             )
         if self.task == "multiclass" and (np.nansum(targets, axis=1) != 1).any():
             row = int(np.flatnonzero(np.nansum(targets, axis=1) != 1)[0])
@@ -114,7 +119,9 @@ class Manifest:
         has_patient = table["patient_id"].notna()
         if has_patient.any() and not has_patient.all():
             count = int((~has_patient).sum())
-            raise DataError(f"{count} of {len(table)} images have no patient id, the others do. Give all images one, or none.")
+            raise DataError(
+                f"{count} of {len(table)} images have no patient id, the others do. Give all images one, or none."
+            )
 
 
 def to_storable(manifest: Manifest) -> dict[str, Any]:

@@ -156,8 +156,8 @@ SPEC = DATASETS.add(
     DatasetSpec(
         name="nih",
         title="NIH ChestX-ray14",
-        description="112,120 frontal chest films of 30,805 patients with 14 findings, whose labels a program mined from "
-        "the radiologists' reports. The first data set of the chest film paper (arXiv 2401.12215).",
+        description="112,120 frontal chest films of 30,805 patients with 14 findings, whose labels were mined from "
+        "the reports by a program. The first data set of the chest film paper (arXiv 2401.12215).",
         task="multilabel",
         labels=LABELS,
         is_synthetic=False,

@@ -1,6 +1,6 @@
 """The split lists of NIH ChestX-ray14 in two forms: NIH's own (names only) and the papers' (names with 14 labels)."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -110,7 +110,7 @@ def _read_list(path: Path, num_labels: int) -> pd.DataFrame:
             f"Line {wrong[0]} of {path} has {_columns(len(wrong[1]))}, but it must have {_columns(num_labels + 1)}: "
             f"the image's name{f' and {num_labels} labels' if num_labels else ''}."
         )
-    table = pd.DataFrame({"name": [PurePosixPath(words[0].replace("\\", "/")).name for _, words in numbered]})
+    table = pd.DataFrame({"name": [words[0].replace("\\", "/").rpartition("/")[2] for _, words in numbered]})
     words = np.array([words[1:] for _, words in numbered], dtype=str).reshape(len(numbered), num_labels)
     is_one, is_zero = words == "1", words == "0"
     if not (is_one | is_zero).all():

@@ -57,7 +57,7 @@ def draw_all(job: SetJob, folder: Path, progress: Progress, *, processes: int) -
 
 
 def _drawn_by_others(folder: Path, processes: int) -> Generator[list[dict[str, Any]], None, None]:
-    """The rows of each patient as the processes report them, and an empty list where nothing was reported for a while."""
+    """The rows of each patient as the processes report them; an empty list where none came for a while."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     workers = [_start(folder, share, processes) for share in range(processes)]
     try:

@@ -1,4 +1,4 @@
-"""Class activation maps by the grad-cam package, in the pixels of the source file, refused when they would be meaningless."""
+"""Class activation maps by the grad-cam package, in the pixels of the source file, refused when meaningless."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,8 @@ def compute_cam(loaded: LoadedRun, image: LoadedImage, label: str, *, method: st
         method: one of `CAM_METHODS`.
 
     Returns:
-        (height, width) float32 in [0, 1] in the pixels of the source file; 0 outside the centre square that the model saw.
+        (height, width) float32 in [0, 1] in the pixels of the source file; 0 outside the centre square that the model
+        saw.
 
     Raises:
         ExplainError: unknown label or method, or the map is flat or not finite.
@@ -77,7 +78,9 @@ def check_cam(cam: np.ndarray, label: str) -> None:
         ExplainError: it is not finite, or the same everywhere.
     """
     if not np.isfinite(cam).all():
-        raise ExplainError(f"The map for {label!r} is not finite: the model's weights or gradients overflow. Explain another run.")
+        raise ExplainError(
+            f"The map for {label!r} is not finite: the model's weights or gradients overflow. Explain another run."
+        )
     if float(cam.max() - cam.min()) < FLAT_BELOW:
         raise ExplainError(
             f"The map for {label!r} is flat: no region of this image raises the model's score for it. "

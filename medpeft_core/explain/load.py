@@ -64,7 +64,9 @@ def load_run(run: Run) -> LoadedRun:
     config, provenance, metrics = run.config(), run.provenance(), run.metrics() or {}
     labels = tuple(provenance.get("labels", ()))
     if not labels:
-        raise RunError(f"The run {run.run_id} does not say which labels it has: its provenance.json is incomplete. Train it again.")
+        raise RunError(
+            f"The run {run.run_id} does not say which labels it has: its provenance.json is incomplete. Train it again."
+        )
     built = build_model(config, num_classes=len(labels))
     load_best(built.adapted, run.adapter_dir)
     built.adapted.network.eval()
@@ -90,7 +92,9 @@ def load_image(loaded: LoadedRun, path: Path) -> LoadedImage:
     pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size)
     height, width = pixels.shape[-2:]
     images = loaded.transform.plain(torch.from_numpy(pixels)[None], torch.tensor([[height, width]]))
-    return LoadedImage(path=path, images=images, source_size=source_size, cached_size=(height, width), warnings=warnings)
+    return LoadedImage(
+        path=path, images=images, source_size=source_size, cached_size=(height, width), warnings=warnings
+    )
 
 
 def predict_image(loaded: LoadedRun, image: LoadedImage) -> dict[str, float]:

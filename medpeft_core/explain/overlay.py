@@ -7,7 +7,9 @@ COLOUR_MAP = "inferno"
 MAX_OPACITY = 0.6
 
 
-def build_overlay(pixels: np.ndarray, cam: np.ndarray, *, colour_map: str = COLOUR_MAP, opacity: float = MAX_OPACITY) -> np.ndarray:
+def build_overlay(
+    pixels: np.ndarray, cam: np.ndarray, *, colour_map: str = COLOUR_MAP, opacity: float = MAX_OPACITY
+) -> np.ndarray:
     """The image with the map in colour; where the map is 0 the image shows unchanged.
 
     Args:

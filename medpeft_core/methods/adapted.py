@@ -66,7 +66,7 @@ class AdaptedModel(ABC):
 
     @abstractmethod
     def merge(self) -> nn.Module:
-        """The network with adapters merged into the base, as a plain module; this object must not be used afterwards."""
+        """The network with adapters merged into the base, as a plain module; ends the use of this object."""
 
 
 class PlainAdaptedModel(AdaptedModel):

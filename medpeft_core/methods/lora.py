@@ -52,8 +52,8 @@ def find_lora_targets(parts: ModelParts, targets: str) -> tuple[str, ...]:
         found = (*parts.linears, *parts.convs)
     if not found:
         raise MethodError(
-            f"LoRA found nothing to adapt in {parts.backbone!r}: target_modules {targets!r} need attention layers, and this "
-            "backbone has none. Use --targets all."
+            f"LoRA found nothing to adapt in {parts.backbone!r}: target_modules {targets!r} need attention layers, and "
+            "this backbone has none. Use --targets all."
         )
     return found
 

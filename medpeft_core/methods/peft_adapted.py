@@ -35,8 +35,8 @@ class PeftAdaptedModel(AdaptedModel):
         missing = [name for name in self.trainable() if any(name in item for item in result.missing_keys)]
         if missing or result.unexpected_keys:
             raise MethodError(
-                f"The adapter in {folder} does not fit this model: {(missing or result.unexpected_keys)[0]!r} has no partner. "
-                "It belongs to another run."
+                f"The adapter in {folder} does not fit this model: {(missing or result.unexpected_keys)[0]!r} has no "
+                "partner. It belongs to another run."
             )
         load_tensors(self.network, self.buffers(), folder / BUFFERS_FILE)
 

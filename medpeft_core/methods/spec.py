@@ -57,8 +57,8 @@ class MethodSpec:
         knobs: frozen dataclass of its settings, every field with a help text.
         build: `build(model, parts, knobs) -> AdaptedModel`; changes the model in place.
         reference: paper.
-        default_lr: peak learning rate of AdamW for batches of about 32 to 256; adapters want about ten times that of full
-            fine-tuning (SEEDS A5).
+        default_lr: peak learning rate of AdamW for batches of about 32 to 256; adapters want about ten times that of
+            full fine-tuning (Dutt et al. 2024, section 4).
         is_mergeable: whether it can be merged into the base, so that inference costs nothing extra.
         needs: what must be done to the model before `build`, given the knobs, for example `{SPLIT_QKV}`.
     """

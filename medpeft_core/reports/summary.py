@@ -19,8 +19,9 @@ def summarise_result(run: Run) -> dict[str, Any]:
     """What a run did and found; a number that does not exist (yet) is None.
 
     Returns:
-        run_id, run_dir, status, error, epochs_done, val_auroc, test_auroc with its interval, `per_class` (label to auroc, low,
-        high, num_positive, num_negative, on test), the sizes, losses, speed and memory of training, and what was trained.
+        run_id, run_dir, status, error, epochs_done, val_auroc, test_auroc with its interval, `per_class` (label to
+        auroc, low, high, num_positive, num_negative, on test), the sizes, losses, speed and memory of training, and
+        what was trained.
     """
     state, config, metrics = run.state(), run.config(), run.metrics() or {}
     training = metrics.get("training", {})

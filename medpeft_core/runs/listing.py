@@ -1,5 +1,6 @@
 """One line about each run, cached in the index so that a page with many runs reads few files."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ from medpeft_core.runs.store import RunStore
 def list_summaries(store: RunStore) -> list[dict[str, Any]]:
     """A plain dict for each run, newest first.
 
-    Each has `run_id, status, phase, epoch, epochs, device, error, updated_at, dataset, fraction, backbone, weights, method,
-    knobs, seed, tags, notes, owner` and `metrics` (the plain numbers and texts at the top of metrics.json). A damaged run
-    has `run_id`, `status` None and the message in `error`.
+    Each has `run_id, status, phase, epoch, epochs, device, error, updated_at, dataset, fraction, backbone, weights,
+    method, knobs, seed, tags, notes, owner` and `metrics` (the plain numbers and texts at the top of metrics.json). A
+    damaged run has `run_id`, `status` None and the message in `error`.
     """
-    known = store.index.listing()
+    known: dict[str, tuple[str, dict[str, Any]]] = {}
+    with contextlib.suppress(RunError):  # without the cache, on a full disk, the listing is slower and still right
+        known = store.index.listing()
     summaries = []
     for run in store.list_runs():
         fingerprint = _fingerprint(run)
         kept_fingerprint, summary = known.get(run.run_id, ("", {}))
         if fingerprint != kept_fingerprint:
             summary = summarise(run)
-            store.index.save_listing(run.run_id, fingerprint, summary)
+            with contextlib.suppress(RunError):
+                store.index.save_listing(run.run_id, fingerprint, summary)
         summaries.append(summary)
     return summaries
 

@@ -1,5 +1,6 @@
 """All runs of one home: making, finding, settling, stopping and deleting them."""
 
+import contextlib
 import difflib
 import random
 import secrets
@@ -160,11 +161,7 @@ class RunStore:
         """
         check_run_id(run_id)
         run = self.load(run_id)
-        try:
-            is_busy = self.settle(run).status in (RUNNING, PAUSED) or bool(self.index.locks_of(run.run_id))
-        except RunError:  # a damaged run may be deleted, unless a living process holds a device for it
-            is_busy = bool(self.index.locks_of(run.run_id))
-        if is_busy:
+        if self._is_busy(run):
             raise RunError(f"Run {run.run_id} is being trained and cannot be deleted. Stop it first.")
         trash = self.runs_dir / f"{_TRASH_PREFIX}{secrets.token_hex(8)}"
         try:
@@ -173,9 +170,19 @@ class RunStore:
             raise RunError(
                 f"Run {run.run_id} cannot be deleted: {error}. Close the programs that use its files."
             ) from error
-        self.index.forget_run(run.run_id)
         for folder in self.runs_dir.glob(f"{_TRASH_PREFIX}*"):  # also what an earlier deletion could not finish
             shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(RunError):  # rows about a run that is gone do no harm
+            self.index.forget_run(run.run_id)
+
+    def _is_busy(self, run: Run) -> bool:
+        """Whether a living process works on a run; a damaged state or a full disk must not prevent deletion."""
+        with contextlib.suppress(RunError):
+            if self.settle(run).status in (RUNNING, PAUSED):
+                return True
+        with contextlib.suppress(RunError):
+            return bool(self.index.locks_of(run.run_id))
+        return False
 
     def _name(self, draft: Path, config: RunConfig) -> Path:
         rng = random.SystemRandom()

@@ -1,4 +1,4 @@
-"""From cached pixels to what the model sees: varied for training, plain for everything else, batched and on the device."""
+"""From cached pixels to what the model sees: varied for training, plain for everything else."""
 
 import math
 
@@ -16,8 +16,8 @@ RAND_AUGMENT_MAGNITUDE = 9
 class BatchTransform:
     """Pixels (B, C, H, W) uint8 to normalised images (B, 3, S, S).
 
-    The random numbers come from the CPU generator that is given, as small tensors, so a batch is the same on every device and
-    never makes the host wait for the GPU. For the same reason the sizes (B, 2) are always given on the CPU.
+    The random numbers come from the CPU generator that is given, as small tensors, so a batch is the same on every
+    device and never makes the host wait for the GPU. For the same reason the sizes (B, 2) are always given on the CPU.
     """
 
     def __init__(
@@ -58,14 +58,16 @@ class BatchTransform:
     def _resample(
         self, pixels: torch.Tensor, boxes: torch.Tensor, sizes: torch.Tensor, flips: torch.Tensor | None
     ) -> torch.Tensor:
-        return resample_boxes(
-            pixels.float().div_(255),
+        is_padded = bool((sizes != torch.tensor(pixels.shape[-2:])).any())  # sizes are on the CPU: no waiting
+        images = resample_boxes(
+            pixels.float(),
             boxes.to(pixels.device, non_blocking=True),
-            sizes=sizes.to(pixels.device, non_blocking=True),
+            sizes=sizes.to(pixels.device, non_blocking=True) if is_padded else None,
             out_size=self.image_size,
             flips=flips,
             interpolation=self.augment.interpolation,
         )
+        return images.div_(255)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         return (images.expand(-1, 3, -1, -1) - self.mean) / self.std  # (B, 3, S, S), grey repeated
@@ -134,6 +136,6 @@ def _uniform(batch: int, limit: float, generator: torch.Generator) -> torch.Tens
 
 
 def _build_rand_augment(num_operations: int) -> torch.nn.Module:
-    from kornia.augmentation.auto import RandAugment  # noqa: PLC0415  (a slow import that few runs need)
+    from kornia.augmentation.auto import RandAugment
 
     return RandAugment(n=num_operations, m=RAND_AUGMENT_MAGNITUDE)

@@ -1,4 +1,4 @@
-"""The one place where a config turns into a model, its method, batches and an optimizer; whoever needs a model calls it."""
+"""The one place where a config turns into a model, its method, batches and an optimizer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class BuiltModel:
 def build_model(config: RunConfig, *, num_classes: int) -> BuiltModel:
     """The model of a run, as it is before its first step.
 
-    Base weights are taken from the lab's folder by their hash when the config names one (random weights and files), else made or
-    loaded as `backbone.weights` says.
+    Base weights are taken from the lab's folder by their hash when the config names one (random weights and files),
+    else made or loaded as `backbone.weights` says.
 
     Raises:
         MedPeftError: the backbone cannot be built so, the method does not fit, or the base weights are gone or changed.
@@ -130,7 +130,7 @@ def build_transform(config: RunConfig, backbone: Backbone, *, device: str) -> Ba
 
 
 def place_model(built: BuiltModel, *, device: str) -> None:
-    """Move the model to its device; CNNs get the memory layout that convolutions are faster in (benchmarks/train_speed.py)."""
+    """Move the model to its device; CNNs get the memory layout in which convolutions are faster."""
     network = built.adapted.network
     if built.backbone.kind == "cnn" and device != "mps":
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from medpeft_core.backbones.weights import compute_base_sha256, store_base
 from medpeft_core.backbones.build import get_base_state
+from medpeft_core.backbones.weights import compute_base_sha256, store_base
 from medpeft_core.config import RunConfig
-from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.datasets.fractions import count_positives, fraction_warnings
+from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import DataError
 from medpeft_core.paths import weights_dir
 from medpeft_core.resolve import resolve_config
@@ -42,7 +42,8 @@ def check_run(config: RunConfig, prepared: PreparedData) -> CheckedRun:
     """Resolve what is open, build the model once, and store its base weights.
 
     Raises:
-        MedPeftError: a field, the data, the backbone, the method or the device does not allow this run; nothing was written.
+        MedPeftError: a field, the data, the backbone, the method or the device does not allow this run; nothing was
+            written.
     """
     config = resolve_config(config)
     device = resolve_device(config.train.device)

@@ -44,7 +44,7 @@ def split_data(prepared: PreparedData, data: DataConfig) -> dict[str, SplitData]
             chosen = select_fraction(manifest, data.fraction, seed=data.fraction_seed)
             rows, manifest = rows[chosen], manifest.select(chosen)
         splits[name] = SplitData(
-            manifest=manifest, cache_rows=prepared.cache_rows[rows], targets=torch.from_numpy(manifest.targets())
+            manifest=manifest, cache_rows=prepared.cache_rows[rows], targets=torch.tensor(manifest.targets())
         )
     return splits
 
@@ -67,7 +67,7 @@ class PixelSource:
         return self._resident is not None
 
     def batch(self, cache_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (B, C, H, W) uint8 on the device, padded at the bottom and right, and their sizes (B, 2) on the CPU."""
+        """Pixels (B, C, H, W) uint8 on the device, padded at bottom and right, and sizes (B, 2) on the CPU."""
         if self._resident is not None:
             rows = torch.from_numpy(cache_rows).pin_memory().to(self.device, non_blocking=True)
             pixels = self._resident.index_select(0, rows)
@@ -80,7 +80,7 @@ class PixelSource:
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> np.ndarray:
-    """The order of the training images in one epoch: a function of seed and epoch alone, so that a resumed run repeats it."""
+    """The order of the training images in one epoch; seed and epoch decide it, so a resumed run repeats it."""
     return np.random.default_rng([seed, epoch]).permutation(num_images)
 
 

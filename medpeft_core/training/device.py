@@ -30,8 +30,9 @@ def resolve_device(name: str) -> str:
         if index >= count:
             there = f"{count} GPUs are" if count != 1 else "one GPU is"
             raise ConfigError(
-                f"train.device is {name!r}, but {'no GPU is' if not count else there} visible to torch {torch.__version__}. "
-                "Use --device auto or cpu; `python -m medpeft_core doctor` tells why a GPU is missing."
+                f"train.device is {name!r}, but {'no GPU is' if not count else there} visible to torch "
+                f"{torch.__version__}. Use --device auto or cpu; `python -m medpeft_core doctor` tells why a GPU is "
+                "missing."
             )
         return f"cuda:{index}"
     if name == "mps" and not torch.backends.mps.is_available():
@@ -40,7 +41,7 @@ def resolve_device(name: str) -> str:
 
 
 def resolve_precision(name: str, device: str) -> str:
-    """ "auto" becomes the format that this device gains by; decided by capability alone, so that it is the same every time.
+    """Turn "auto" into the format that this device gains by, from its capabilities alone: the same every time.
 
     On a CPU bf16 wins where matrix units work on it (AMX, or AVX-512 BF16; benchmarks/precision.py measures the gain).
 
@@ -77,7 +78,7 @@ def measure_peak_memory(device: str) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415  (POSIX only)
+    import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -1,4 +1,4 @@
-"""The one training loop, for every method and backbone. It emits events and writes checkpoints; it knows no user interface."""
+"""The one training loop, for every method and backbone. It emits events; it knows no user interface."""
 
 import math
 import time
@@ -275,8 +275,9 @@ class TrainingLoop:
     def _not_finite_error(self, what: str, step: int) -> TrainingError:
         lr = self.parts.config.optim.lr or 0.0
         return TrainingError(
-            f"{what} is no longer a finite number at step {step} (epoch {self.position.epoch}). The learning rate of {lr:g} is "
-            f"probably too high: train again with --lr {lr / 10:g}. The last good checkpoint and the best weights are kept."
+            f"{what} is no longer a finite number at step {step} (epoch {self.position.epoch}). The learning rate of "
+            f"{lr:g} is probably too high: train again with --lr {lr / 10:g}. The last good checkpoint and the best "
+            "weights are kept."
         )
 
 

@@ -36,8 +36,8 @@ def compute_class_weights(targets: torch.Tensor, task: str) -> torch.Tensor:
         targets: (N, K) of the training set, NaN for unknown.
 
     Returns:
-        (K,) for "multilabel" negatives over positives of each label, for "multiclass" N / (K n_k); between 1/100 and 100, and 1
-        for a label without positives or negatives.
+        (K,) for "multilabel" negatives over positives of each label, for "multiclass" N / (K n_k); between 1/100 and
+        100, and 1 for a label without positives or negatives.
     """
     positives = torch.nansum(targets, dim=0)
     known = (~torch.isnan(targets)).sum(dim=0)

@@ -29,12 +29,13 @@ def build_optimizer(adapted: AdaptedModel, optim: OptimConfig, *, device: str) -
 def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
     """Trained parameters grouped by weight decay and learning rate.
 
-    Tensors with one dimension, and those that the model itself exempts (class token, positions), are not decayed. With layer
-    decay d the block at distance n from the head learns at d^n times the rate; the head, and norms after the last block, at
-    the full rate (BEiT, arXiv:2106.08254; SEEDS B5: block b of 12 at .65^(12-b)). LoRA parameters go with their block.
+    Tensors with one dimension, and those that the model itself exempts (class token, positions), are not decayed. With
+    layer decay d the block at distance n from the head learns at d^n times the rate; the head, and norms after the
+    last block, at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at .65^(12-b)). LoRA parameters go
+    with their block.
     """
     distances = find_layer_distances(adapted.network) if layer_decay < 1 else {}
-    exempt = set(adapted.network.no_weight_decay()) if hasattr(adapted.network, "no_weight_decay") else set()
+    exempt = set(_call(adapted.network, "no_weight_decay")) if hasattr(adapted.network, "no_weight_decay") else set()
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in adapted.trainable().items():
         decay = 0.0 if parameter.ndim <= 1 or name in exempt else weight_decay
@@ -47,11 +48,16 @@ def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_deca
 
 def find_layer_distances(network: nn.Module) -> dict[str, int]:
     """For each parameter the number of layers between it and the head, by timm's own grouping of the model."""
-    matcher = network.group_matcher(coarse=False)
+    matcher = _call(network, "group_matcher", coarse=False)
     layers: dict[str, int] = group_parameters(network, matcher, reverse=True)
     last = max(layers.values())
     # timm puts whatever its patterns do not know, such as a wrapped head, into the last layer
     return {name: last - layers.get(name, last) for name, _ in network.named_parameters()}
+
+
+def _call(network: nn.Module, name: str, **options: Any) -> Any:
+    """Call a method that timm adds to its models and that torch's types do not know."""
+    return getattr(network, name)(**options)
 
 
 def compute_lr(step: int, *, num_steps: int, warmup_steps: int, peak: float, floor: float) -> float:

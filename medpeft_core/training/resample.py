@@ -1,7 +1,7 @@
 """Cuts a different rectangle out of each image of a batch and resamples it with anti-aliasing, in two matrix products.
 
-Plain grid sampling aliases when it shrinks, so models would train on other pixels than they are tested on. Filter weights are
-those of Pillow and torchvision (`antialias=True`): the kernel is stretched by the shrinking factor.
+Plain grid sampling aliases when it shrinks, so models would train on other pixels than they are tested on. Filter
+weights are those of Pillow and torchvision (`antialias=True`): the kernel is stretched by the shrinking factor.
 """
 
 import torch
@@ -13,7 +13,7 @@ def resample_boxes(
     images: torch.Tensor,
     boxes: torch.Tensor,
     *,
-    sizes: torch.Tensor,
+    sizes: torch.Tensor | None,
     out_size: int,
     flips: torch.Tensor | None = None,
     interpolation: str = "bilinear",
@@ -23,7 +23,7 @@ def resample_boxes(
     Args:
         images: (B, C, H, W) floating point, padded at the bottom and right to a common size.
         boxes: (B, 4) top, left, height, width in pixels, may be fractional.
-        sizes: (B, 2) height and width of the real content of each image.
+        sizes: (B, 2) height and width of the real content of each image; None when no image is padded.
         out_size: side S of the result.
         flips: (B,) boolean, true to mirror left and right.
         interpolation: "bilinear" or "bicubic".
@@ -31,12 +31,10 @@ def resample_boxes(
     Returns:
         (B, C, S, S) in the type of `images`.
     """
-    rows = _build_weights(
-        boxes[:, 0], boxes[:, 2], sizes[:, 0], (images.shape[-2], out_size), interpolation
-    )  # (B, S, H)
-    columns = _build_weights(
-        boxes[:, 1], boxes[:, 3], sizes[:, 1], (images.shape[-1], out_size), interpolation
-    )  # (B, S, W)
+    heights, widths = (None, None) if sizes is None else (sizes[:, 0], sizes[:, 1])
+    height, width = images.shape[-2:]
+    rows = _build_weights(boxes[:, 0], boxes[:, 2], heights, (height, out_size), interpolation)  # (B, S, H)
+    columns = _build_weights(boxes[:, 1], boxes[:, 3], widths, (width, out_size), interpolation)  # (B, S, W)
     if flips is not None:
         columns = torch.where(flips[:, None, None], columns.flip(1), columns)
     narrow = images @ columns.to(images.dtype).unsqueeze(1).transpose(-1, -2)  # (B, C, H, S)
@@ -52,19 +50,24 @@ def centre_boxes(sizes: torch.Tensor) -> torch.Tensor:
 
 
 def _build_weights(
-    start: torch.Tensor, length: torch.Tensor, limit: torch.Tensor, shape: tuple[int, int], interpolation: str
+    start: torch.Tensor, length: torch.Tensor, limit: torch.Tensor | None, shape: tuple[int, int], interpolation: str
 ) -> torch.Tensor:
-    """(B, S, N) share of each of N input pixels in each of S output pixels along one axis; each row sums to 1."""
+    """(B, S, N) share of each of N input pixels in each of S output pixels along one axis; each row sums to 1.
+
+    Works in place on one array, because this is most of what a CPU spends on a batch.
+    """
     num_in, num_out = shape
     step = (length / num_out).float()[:, None, None]
-    stretch = step.clamp(min=1.0)
+    shrink = 1 / step.clamp(min=1.0)
     out_index = torch.arange(num_out, device=start.device, dtype=torch.float32)[None, :, None]
     in_index = torch.arange(num_in, device=start.device, dtype=torch.float32)[None, None, :]
-    centre = start.float()[:, None, None] + (out_index + 0.5) * step
-    distance = ((in_index + 0.5 - centre) / stretch).abs()
-    weights = (1 - distance).clamp(min=0) if interpolation == "bilinear" else _bicubic(distance)
-    weights = weights * (in_index < limit[:, None, None])
-    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-8)
+    centre = start.float()[:, None, None] + (out_index + 0.5) * step - 0.5
+    weights = (in_index * shrink).sub(centre * shrink).abs_()  # distances, in stretched pixels
+    # the bilinear weight comes out negative; the sign goes with the division below
+    weights = weights.sub_(1).clamp_(max=0) if interpolation == "bilinear" else _bicubic(weights)
+    if limit is not None:
+        weights = weights.mul_(in_index < limit[:, None, None])
+    return weights.div_(weights.sum(dim=-1, keepdim=True))
 
 
 def _bicubic(distance: torch.Tensor) -> torch.Tensor:

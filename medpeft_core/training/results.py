@@ -10,7 +10,7 @@ from medpeft_core.config import EvaluationConfig
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.errors import RunError
 from medpeft_core.metrics.evaluate import evaluate_predictions, probs_from_logits
-from medpeft_core.metrics.thresholds import find_youden_threshold
+from medpeft_core.metrics.thresholds import find_thresholds
 from medpeft_core.paths import ensure_dir, write_atomically
 
 BOOTSTRAP_SEED = 20240121  # fixed: the interval of stored predictions is the same whenever it is computed
@@ -59,7 +59,7 @@ def evaluate_stored(
     """
     loaded = {name: load_predictions(folder / f"{name}.parquet", labels) for name in ("val", "test")}
     _, val_logits, val_targets = loaded["val"]
-    thresholds = choose_thresholds(probs_from_logits(val_logits, task), val_targets, labels)
+    thresholds = find_thresholds(probs_from_logits(val_logits, task), val_targets, labels)
     result: dict[str, Any] = {"thresholds": thresholds}
     for name, (table, logits, targets) in loaded.items():
         patients = table["patient_id"] if table["patient_id"].notna().all() else table["image"]
@@ -75,13 +75,3 @@ def evaluate_stored(
             seed=BOOTSTRAP_SEED,
         )
     return result
-
-
-def choose_thresholds(probs: np.ndarray, targets: np.ndarray, labels: tuple[str, ...]) -> dict[str, float | None]:
-    """For each label the probability that maximises Youden's index on val; None where val has one class only."""
-    thresholds: dict[str, float | None] = {}
-    for index, label in enumerate(labels):
-        known = ~np.isnan(targets[:, index])
-        value = find_youden_threshold(probs[known, index], targets[known, index]) if known.any() else float("nan")
-        thresholds[label] = None if np.isnan(value) else float(value)
-    return thresholds

@@ -76,8 +76,8 @@ def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
     expected = run.provenance().get("data_fingerprint")
     if expected is not None and expected != prepared.fingerprint:
         raise RunError(
-            f"The data set {config.data.dataset!r} has changed since the run {run.run_id} was set up: its images, patients, splits "
-            "or labels differ. Put the original data back, or start a new run."
+            f"The data set {config.data.dataset!r} has changed since the run {run.run_id} was set up: its images, "
+            "patients, splits or labels differ. Put the original data back, or start a new run."
         )
     return prepared
 

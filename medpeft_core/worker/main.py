@@ -133,7 +133,7 @@ def _train_once(
 
 
 def _write_ending(run: Run, control: WorkerControl, reserve: DiskReserve, ending: Ending) -> None:
-    """Tell how it ended; what a full disk refuses is tried again with the reserve given up, and the state matters most."""
+    """Tell how it ended; what a full disk refuses is tried again without the reserve, and the state matters most."""
     error = ending.failure.text if ending.failure else None
     state = {**control.take_pending(), "status": ending.status, "error": error, "eta_s": None}
     try:

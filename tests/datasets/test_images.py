@@ -132,7 +132,7 @@ def test_read_image_refuses_a_file_whose_end_was_never_written(save_image):
 )
 def test_read_image_refuses_a_damaged_header(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match="has a damaged header|is cut off or damaged"):
+    with pytest.raises(UnreadableImageError, match=r"has a damaged header|is cut off or damaged"):
         read_image(tmp_path / "a.png")
 
 

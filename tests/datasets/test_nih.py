@@ -241,7 +241,7 @@ def test_nih_refuses_short_lines_and_other_encodings(make_nih):
     path = root / "Data_Entry_2017.csv"
     text = path.read_text()
     path.write_text(text + "00000099_000.png,Mass\n")
-    with pytest.raises(DataError, match="Line 62 of .* has too few columns; it needs at least 7"):
+    with pytest.raises(DataError, match=r"Line 62 of .* has too few columns; it needs at least 7"):
         read(root)
     path.write_bytes(text.encode("utf-16"))
     with pytest.raises(DataError, match="is not a CSV table in UTF-8"):
@@ -295,7 +295,7 @@ def test_nih_scales_boxes_to_the_files_on_disk(make_nih):
     ]
     assert boxes.notna().sum() == 2
     (root / "BBox_List_2017.csv").write_text("\n".join([*lines, "00000001_000.png,Mass,a,2,3,4"]))
-    with pytest.raises(DataError, match="Line 6 of .* must have four numbers x, y, w, h"):
+    with pytest.raises(DataError, match=r"Line 6 of .* must have four numbers x, y, w, h"):
         read(root)
 
 

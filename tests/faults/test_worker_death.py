@@ -260,7 +260,8 @@ def test_events_of_a_process_killed_while_writing_stay_readable(tmp_path):
     path = tmp_path / "events.jsonl"
     code = (
         "import sys\nfrom pathlib import Path\nfrom medpeft_core.runs.events import append_event\n"
-        "for step in range(10**9):\n    append_event(Path(sys.argv[1]), {'type': 'step', 'step': step, 'text': 'x' * 3000})"
+        "for step in range(10**9):\n"
+        "    append_event(Path(sys.argv[1]), {'type': 'step', 'step': step, 'text': 'x' * 3000})"
     )
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", code, str(path)])

@@ -53,14 +53,18 @@ def test_make_run_id_sorts_by_time():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "..", "../20261121-2154-lora-r8-vit_tiny-4f2a", "20261121-2154-lora-r8-vit_tiny-4f2a/..", "20261121-2154-lora"]
-    + [
+    [
+        "",
+        "..",
+        "../20261121-2154-lora-r8-vit_tiny-4f2a",
+        "20261121-2154-lora-r8-vit_tiny-4f2a/..",
+        "20261121-2154-lora",
         "20261121-2154-lora-r8-vit_tiny-4f2a\n",
         "20261121-2154-lo.ra-vit_tiny-4f2a",
         "/tmp",
         "20261121-2154-LORA-vit-4f2a",
-    ]
-    + ["20261121-2154-" + "a" * 80 + "-vit-4f2a"],
+        "20261121-2154-" + "a" * 80 + "-vit-4f2a",
+    ],
 )
 def test_check_run_id_refuses_what_is_no_name(text):
     with pytest.raises(RunError, match="is not the name of a run"):

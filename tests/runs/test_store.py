@@ -230,3 +230,17 @@ def test_list_summaries_reads_again_only_what_changed(store, monkeypatch):
     run.write_state(status="finished")
     list_summaries(store)
     assert reads == [run.run_id]
+
+
+def test_store_lists_and_deletes_when_the_index_cannot_be_used(store, monkeypatch):
+    """On a full disk nothing could be deleted, because the index could not be written."""
+    run = create(store, status="finished")
+
+    def full(*_):
+        raise RunError("The lab's index cannot be used: database or disk is full.")
+
+    monkeypatch.setattr(store.index._database, "read", full)
+    monkeypatch.setattr(store.index._database, "change", full)
+    assert [line["run_id"] for line in list_summaries(store)] == [run.run_id]
+    store.delete(run.run_id)
+    assert list(store.runs_dir.iterdir()) == []

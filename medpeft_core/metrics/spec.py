@@ -1,0 +1,96 @@
+"""The metrics that the lab shows: what each is called, which way is better, and what it means."""
+
+from dataclasses import dataclass
+
+from medpeft_core.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """One metric, for tables and help texts.
+
+    Attributes:
+        name: as in metrics.json.
+        title: name for people.
+        higher_is_better: which way models are ranked by it.
+        range: smallest and largest value.
+        explanation: two plain sentences.
+        reference: where it is defined.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+    range: tuple[float, float]
+    explanation: str
+    reference: str
+
+
+METRICS: Registry[MetricSpec] = Registry("metric")
+
+METRICS.add(
+    MetricSpec(
+        name="auroc",
+        title="AUROC",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="The chance that an image with the finding gets a higher score than one without it. "
+        "0.5 is guessing and 1 is perfect; it needs no threshold and does not depend on how rare the finding is.",
+        reference="Hanley & McNeil 1982, Radiology 143(1)",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="auprc",
+        title="Average precision",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="How pure the top of the list is when images are sorted by score, averaged over all findings. "
+        "Guessing scores the share of positive images, so a rare finding has low values even for good models.",
+        reference="Davis & Goadrich 2006, ICML",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="sensitivity",
+        title="Sensitivity",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="Of the images with the finding, the share that the model calls positive. "
+        "It depends on the threshold, which is chosen on the validation images.",
+        reference="Yerushalmy 1947, Public Health Reports 62(40)",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="specificity",
+        title="Specificity",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="Of the images without the finding, the share that the model calls negative. "
+        "It depends on the threshold, which is chosen on the validation images.",
+        reference="Yerushalmy 1947, Public Health Reports 62(40)",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="f1",
+        title="F1",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="One number for how many findings are found and how many alarms are true: their harmonic mean. "
+        "It depends on the threshold and on how rare the finding is, so compare it within one data set only.",
+        reference="van Rijsbergen 1979, Information Retrieval, ch. 7",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="accuracy",
+        title="Accuracy",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="The share of images that get the right answer. "
+        "With rare findings it looks high even for a model that never finds one.",
+        reference="Metz 1978, Seminars in Nuclear Medicine 8(4)",
+    )
+)
