@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from medpeft_core.config import RunConfig
@@ -13,6 +12,7 @@ from medpeft_core.resolve import apply_settings
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
+CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]  # click's base of such errors, not exported by typer
 
 app = typer.Typer(
     help="MedPEFT Lab: parameter-efficient fine-tuning of vision backbones on medical images.",
@@ -39,10 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     except MedPeftError as error:
         print(f"Error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except click.ClickException as error:
-        error.show()
+    except CommandLineError as error:
+        error.show()  # type: ignore[attr-defined]
         return EXIT_BAD_INPUT
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         return EXIT_STOPPED
     return result if isinstance(result, int) else 0

@@ -54,6 +54,11 @@ def build_backbone(
     """
     check_name(name)
     options = _find_options(name, image_size, pool, drop_path)
+    if weights == "demo" and base_state is None:
+        raise BackboneError(
+            f"This version of the lab brings no demo weights for {name!r}. Use --weights random, pretrained, or the path "
+            "of a file."
+        )
     wants_download = weights == "pretrained" and base_state is None
     if wants_download:
         check_hub_is_reachable(name, download_dir)
@@ -91,12 +96,13 @@ def build_backbone(
 
 
 def get_base_state(backbone: Backbone) -> dict[str, torch.Tensor]:
-    """All tensors but the head's and the fresh modules', copied: what an adapter is worthless without."""
-    skipped = tuple(f"{name}." for name in (backbone.head, *backbone.fresh))
+    """All tensors but the head's, copied: what an adapter is worthless without.
+
+    `fc_norm` is among them, since a weights file may have brought its own.
+    """
+    head = f"{backbone.head}."
     state = backbone.model.state_dict()
-    return {
-        name: tensor.detach().clone().contiguous() for name, tensor in state.items() if not name.startswith(skipped)
-    }
+    return {name: tensor.detach().clone().contiguous() for name, tensor in state.items() if not name.startswith(head)}
 
 
 def check_name(name: str) -> None:

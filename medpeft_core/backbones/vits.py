@@ -68,9 +68,9 @@ _add_plain_vit("base", "ViT-Base/16", 85_798_656, "The size that both papers com
 _add_plain_vit("large", "ViT-Large/16", 303_301_632, "Where parameter-efficient methods save most; needs a GPU.")
 _add_mae_vit("base", "ViT-Base/16 MAE", 85_798_656, "The kind of pre-training that Lian et al. 2024 build on.")
 _add_mae_vit("large", "ViT-Large/16 MAE", 303_301_632, "The larger MAE model of Lian et al. 2024, table 4.")
-_add_dinov2_vit("small", "ViT-Small/14 DINOv2", 22_056_576)
-_add_dinov2_vit("base", "ViT-Base/14 DINOv2", 86_580_480)
-_add_dinov2_vit("large", "ViT-Large/14 DINOv2", 304_368_640)
+_add_dinov2_vit("small", "ViT-Small/14 DINOv2", 22_056_192)
+_add_dinov2_vit("base", "ViT-Base/14 DINOv2", 86_579_712)
+_add_dinov2_vit("large", "ViT-Large/14 DINOv2", 304_367_616)
 BACKBONES.add(
     BackboneSpec(
         name="swin_tiny_patch4_window7_224",

@@ -23,6 +23,11 @@ HUB_HOST = "huggingface.co"
 CONNECT_TIMEOUT_S = 3.0
 CONTAINERS = ("model", "state_dict")
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+# what a damaged file makes the readers raise; torch's restricted unpickler also stumbles with plain Python errors
+UNREADABLE = (
+    SafetensorError, pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError,
+    AttributeError, AssertionError,
+)  # fmt: skip
 
 
 def load_weights_file(model: nn.Module, path: Path, *, name: str) -> None:
@@ -55,7 +60,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackboneError(
             f"The weights file {str(path)!r} cannot be read: {reason}. Give an intact .safetensors file, "
@@ -91,7 +96,7 @@ def load_weights_state(model: nn.Module, state: dict[str, torch.Tensor], *, name
 
 
 def store_base(state: dict[str, torch.Tensor], folder: Path) -> str:
-    """Write base weights as `<sha256>.safetensors` unless they are there already.
+    """Write base weights as `<sha256>.safetensors` unless they are there, undamaged, already.
 
     Returns:
         The SHA-256 of the file.
@@ -99,7 +104,7 @@ def store_base(state: dict[str, torch.Tensor], folder: Path) -> str:
     content = safetensors.torch.save(state)
     digest = hashlib.sha256(content).hexdigest()
     path = ensure_dir(folder) / f"{digest}.safetensors"
-    if not path.is_file() or path.stat().st_size != len(content):
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         write_atomically(path, lambda temporary: _write_bytes(temporary, content))
     return digest
 
@@ -171,7 +176,8 @@ def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dic
         return state
     grid: list[int] = list(getattr(model.patch_embed, "grid_size", ()))
     num_prefix_tokens = target.shape[1] - math.prod(grid)
-    if math.isqrt(found.shape[1] - num_prefix_tokens) ** 2 != found.shape[1] - num_prefix_tokens:
+    num_patches = max(found.shape[1] - num_prefix_tokens, 0)
+    if math.isqrt(num_patches) ** 2 != num_patches:
         return state  # no square grid: the shape check that follows names the tensor
     return {**state, "pos_embed": resample_abs_pos_embed(found, new_size=grid, num_prefix_tokens=num_prefix_tokens)}
 

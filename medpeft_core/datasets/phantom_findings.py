@@ -14,9 +14,10 @@ from medpeft_core.datasets.phantom_patients import SITE_STREAM, PatientPlan
 from medpeft_core.datasets.phantom_projection import ramp
 from medpeft_core.datasets.phantom_scene import Scene
 
+PLEURA = 0.17  # attenuation of the lung's edge beside free air
 WIDENING = 0.30  # of the heart at severity 1
-NODULE_RADII = (0.55, 1.55)  # cm, at severity 0 and 1
-NODULE_DENSITY = 1.6  # of water: many hold calcium
+NODULE_RADII = (0.75, 1.6)  # cm, at severity 0 and 1
+NODULE_DENSITY = 2.0  # of water: they hold calcium
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Sites:
 
 @dataclass(frozen=True)
 class Lesion:
-    """What one finding does to a lung.
+    """What a finding that fills the lung does to it.
 
     Attributes:
-        filled: (H, W) share of the lung's air that is replaced by water, 0 to 1; None for none.
+        filled: (H, W) share of the lung's air that is replaced by water, 0 to 1.
         mask: (H, W) bool, the pixels it covers.
     """
 
@@ -57,11 +58,11 @@ def draw_sites(patient: PatientPlan) -> Sites:
     both = rng.random() < 0.3
     main = rng.choice(SIDES)
     shares = tuple(1.0 if side == main else 0.7 * both for side in SIDES)
-    count = 1 + rng.choice(3, p=(0.6, 0.25, 0.15))
+    count = 1 + rng.choice(3, p=(0.5, 0.3, 0.2))
     nodules = np.stack(
         [
             rng.choice(SIDES, count),
-            rng.uniform(0.30, 0.85, count),
+            rng.uniform(0.38, 0.85, count),
             rng.uniform(0.2, 0.85, count),
             rng.uniform(0.85, 1.1, count),
         ],
@@ -85,7 +86,7 @@ def effusion(sites: Sites, severity: float, scene: Scene) -> Lesion:
             continue
         lateral = side * x
         gap = np.maximum(look_up(rows, wall, y) - lateral, 0)
-        level = body.dome(side) + body.angle_depth - (0.7 + amount * (body.angle_depth + 5.0))
+        level = body.dome(side) + body.angle_depth - (0.7 + amount * (body.angle_depth + 4.5))
         climb = (1.2 + 2.0 * amount) * np.exp(-gap * np.float32(1 / 2.2))
         depth = y - np.float32(level) + climb
         share_here = ramp(depth - 0.5, 2.0 if scene.projection.is_ap else 1.1) * np.float32(
@@ -109,7 +110,7 @@ def consolidation(sites: Sites, severity: float, scene: Scene) -> Lesion:
     )
     texture = _clouds(sites.patch_seed, dx, dy)
     field = np.exp(-0.5 * (dx * dx + dy * dy)) * (0.65 + 0.6 * texture)
-    filled = ramp(field - 0.42, 0.75) * np.float32(0.22 + 0.38 * severity)
+    filled = ramp(field - 0.42, 0.75) * np.float32(0.24 + 0.42 * severity)
     hilum = np.array([side * body.mediastinum, 0.42 * body.height])
     toward = np.arctan2(centre[1] - hilum[1], centre[0] - hilum[0])
     bearing = np.arctan2(y - np.float32(hilum[1]), x - np.float32(hilum[0])) - np.float32(toward)
@@ -143,9 +144,9 @@ def pneumothorax(sites: Sites, severity: float, scene: Scene) -> tuple[np.ndarra
     """
     side = sites.pneumothorax_side
     body, (x, y) = scene.body, scene.grid
-    rows, outer, _ = lung_outline(body, drop=0.7 + 6.0 * severity, inset=0.25 + 3.2 * severity)
+    rows, outer, _ = lung_outline(body, drop=0.6 + 5.2 * severity, inset=0.2 + 2.8 * severity)
     edge = look_up(rows, outer, y) - side * x
-    top = y - np.float32(0.7 + 6.0 * severity)
+    top = y - np.float32(0.6 + 5.2 * severity)
     inside = np.minimum(edge, top * 2)
     low = ramp(np.float32(body.height * (0.55 + 0.5 * severity)) - y, 6.0)
     is_side = ramp(side * x, 0.5)

@@ -91,7 +91,7 @@ def load_image(loaded: LoadedRun, path: Path) -> LoadedImage:
     """
     pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size)
     height, width = pixels.shape[-2:]
-    images = loaded.transform.plain(torch.from_numpy(pixels)[None], torch.tensor([[height, width]]))
+    images = loaded.transform.plain(torch.tensor(pixels)[None], torch.tensor([[height, width]]))
     return LoadedImage(
         path=path, images=images, source_size=source_size, cached_size=(height, width), warnings=warnings
     )

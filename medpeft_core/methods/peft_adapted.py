@@ -31,7 +31,17 @@ class PeftAdaptedModel(AdaptedModel):
             state = load_peft_weights(str(folder), device="cpu")
         except (OSError, ValueError, SafetensorError) as error:
             raise MethodError(f"The adapter in {folder} cannot be read: {error}. Train the run again.") from error
-        result = set_peft_model_state_dict(self.peft_model, state)
+        try:
+            result = set_peft_model_state_dict(self.peft_model, state)
+        except KeyError as error:
+            raise MethodError(
+                f"The adapter in {folder} does not fit this model: the tensor {error} is missing. It belongs to another run."
+            ) from error
+        except RuntimeError as error:  # torch lists every tensor of another shape, one a line
+            reason = str(error).splitlines()[1:2] or [str(error)]
+            raise MethodError(
+                f"The adapter in {folder} does not fit this model: {reason[0].strip()} It belongs to another run."
+            ) from error
         missing = [name for name in self.trainable() if any(name in item for item in result.missing_keys)]
         if missing or result.unexpected_keys:
             raise MethodError(

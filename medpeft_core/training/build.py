@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from medpeft_core.backbones.anatomy import Backbone
-from medpeft_core.backbones.build import build_backbone
+from medpeft_core.backbones.build import build_backbone, get_base_state
 from medpeft_core.backbones.qkv import find_fused_qkv, split_qkv
-from medpeft_core.backbones.weights import load_base
+from medpeft_core.backbones.weights import compute_base_sha256, load_base
 from medpeft_core.config import RunConfig, build_part
-from medpeft_core.errors import MethodError
+from medpeft_core.errors import BackboneError, MethodError
 from medpeft_core.methods import METHODS, ModelParts
 from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.methods.spec import SPLIT_QKV
@@ -52,7 +52,7 @@ def build_bare_backbone(config: RunConfig, *, num_classes: int) -> Backbone:
     """The backbone with base weights and a fresh head, before any method."""
     part = config.backbone
     is_stored = part.weights_sha256 is not None and part.weights != "pretrained"
-    return build_backbone(
+    backbone = build_backbone(
         part.name,
         num_classes=num_classes,
         image_size=part.image_size,
@@ -64,6 +64,9 @@ def build_bare_backbone(config: RunConfig, *, num_classes: int) -> Backbone:
         seed=config.train.seed,
         download_dir=weights_dir() / HUB_DIR,
     )
+    if part.weights == "pretrained" and part.weights_sha256 is not None:
+        _check_download(backbone, part.weights_sha256)
+    return backbone
 
 
 def apply_method(backbone: Backbone, config: RunConfig) -> BuiltModel:
@@ -172,3 +175,11 @@ def build_loop_parts(
         checkpoint_dir=checkpoint_dir,
         adapter_dir=adapter_dir,
     )
+
+
+def _check_download(backbone: Backbone, sha256: str) -> None:
+    if compute_base_sha256(get_base_state(backbone)) != sha256:
+        raise BackboneError(
+            f"The pre-trained weights of {backbone.name!r} are not those that this run was trained on (their SHA-256 differs). "
+            "Put back the version of timm in provenance.json, or train again."
+        )

@@ -10,6 +10,7 @@ from torch import nn
 from medpeft_core.config import OptimConfig
 from medpeft_core.methods.adapted import AdaptedModel
 
+JOINS_PREVIOUS = (99999,)  # timm's mark on a pattern whose parameters belong to the layer before
 MAX_WARMUP_SHARE = 0.2  # of all steps, so that short runs still reach and keep their peak
 
 
@@ -30,8 +31,8 @@ def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_deca
     """Trained parameters grouped by weight decay and learning rate.
 
     Tensors with one dimension, and those that the model itself exempts (class token, positions), are not decayed. With
-    layer decay d the block at distance n from the head learns at d^n times the rate; the head, and norms after the
-    last block, at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at .65^(12-b)). LoRA parameters go
+    layer decay d the block at distance n from the head learns at d^n times the rate, the head and norms after the last
+    block at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at .65^(12-b)). LoRA parameters go
     with their block.
     """
     distances = find_layer_distances(adapted.network) if layer_decay < 1 else {}
@@ -49,10 +50,22 @@ def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_deca
 def find_layer_distances(network: nn.Module) -> dict[str, int]:
     """For each parameter the number of layers between it and the head, by timm's own grouping of the model."""
     matcher = _call(network, "group_matcher", coarse=False)
-    layers: dict[str, int] = group_parameters(network, matcher, reverse=True)
+    layers: dict[str, int] = group_parameters(network, _without_final_norm(matcher), reverse=True)
     last = max(layers.values())
     # timm puts whatever its patterns do not know, such as a wrapped head, into the last layer
     return {name: last - layers.get(name, last) for name, _ in network.named_parameters()}
+
+
+def _without_final_norm(matcher: Any) -> Any:
+    """timm counts the norm after the last block to that block; left unmatched, it goes with the head."""
+    if not isinstance(matcher, dict):
+        return matcher
+    return {
+        group: [item for item in patterns if not (item[1] == JOINS_PREVIOUS and item[0].startswith("^norm"))]
+        if isinstance(patterns, list | tuple)
+        else patterns
+        for group, patterns in matcher.items()
+    }
 
 
 def _call(network: nn.Module, name: str, **options: Any) -> Any:

@@ -62,7 +62,9 @@ def evaluate_stored(
     thresholds = find_thresholds(probs_from_logits(val_logits, task), val_targets, labels)
     result: dict[str, Any] = {"thresholds": thresholds}
     for name, (table, logits, targets) in loaded.items():
-        patients = table["patient_id"] if table["patient_id"].notna().all() else table["image"]
+        # pseudonyms differ from home to home, and with them the resamplings; first image names do not
+        has_patients = table["patient_id"].notna().all()
+        patients = table.groupby("patient_id")["image"].transform("min") if has_patients else table["image"]
         result[name] = evaluate_predictions(
             probs_from_logits(logits, task),
             targets,

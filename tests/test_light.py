@@ -1,0 +1,139 @@
+"""What a page or the command line's start imports stays light, and the core needs no Streamlit."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import medpeft_core
+
+PACKAGE_DIR = Path(medpeft_core.__file__).parent
+HEAVY = ("torch", "torchvision", "timm", "peft", "transformers", "sklearn", "pytorch_grad_cam", "kornia")
+HEAVY_PARTS = (
+    "training", "explain", "pretraining",
+    "backbones.anatomy", "backbones.build", "backbones.qkv", "backbones.weights",
+    "methods.adapted", "methods.peft_adapted", "methods.layers",
+)  # fmt: skip
+TIMEOUT_S = 300
+
+
+def list_modules() -> list[str]:
+    """Every module of the core except the two that run something when they are imported as a script."""
+    names = []
+    for path in sorted(PACKAGE_DIR.rglob("*.py")):
+        steps = path.relative_to(PACKAGE_DIR.parent).with_suffix("").parts
+        names.append(".".join(steps[:-1] if steps[-1] == "__init__" else steps))
+    return names
+
+
+def is_heavy(module: str) -> bool:
+    inner = module.partition(".")[2]
+    return any(inner == part or inner.startswith(f"{part}.") for part in HEAVY_PARTS)
+
+
+LIGHT_MODULES = [name for name in list_modules() if not is_heavy(name)]
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter that finds this checkout."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PACKAGE_DIR.parent,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def import_code(modules: list[str]) -> str:
+    """A program that imports modules one by one and prints which one brought in something heavy first."""
+    return (
+        "import importlib, sys\n"
+        f"heavy = {HEAVY!r}\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    found = [item for item in heavy if item in sys.modules]\n"
+        "    if found:\n"
+        "        print(f'{name} imports {found}')\n"
+        "        break\n"
+    )
+
+
+def test_light_list_holds_what_pages_import() -> None:
+    wanted = {
+        "errors", "registry", "paths", "config", "resolve", "cli",
+        "datasets", "datasets.prepare", "backbones", "methods", "metrics", "reports.summary",
+        "runs", "runs.store", "runs.index", "runs.listing",
+        "worker", "worker.launch", "worker.processes", "worker.control", "worker.devices",
+        "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.doctor",
+        "commands.prepare", "commands.images",
+    }  # fmt: skip
+    assert {f"medpeft_core.{name}" for name in wanted} <= set(LIGHT_MODULES)
+
+
+def test_light_modules_import_nothing_heavy() -> None:
+    done = run_python(import_code(LIGHT_MODULES))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
+
+def test_light_check_sees_a_heavy_import() -> None:
+    done = run_python(import_code(["medpeft_core.errors", "medpeft_core.backbones.qkv"]))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("medpeft_core.backbones.qkv imports ['torch'")
+
+
+def test_light_registries_are_filled_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from medpeft_core.backbones import BACKBONES\n"
+        "from medpeft_core.datasets import DATASETS\n"
+        "from medpeft_core.methods import METHODS\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(*(' '.join(registry.names()) for registry in (BACKBONES, DATASETS, METHODS)))\n"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    assert {"resnet18", "vit_base_patch16_224", "phantom", "nih", "full", "linear", "lora"} <= set(done.stdout.split())
+
+
+def test_light_core_works_without_streamlit() -> None:
+    code = (
+        "import importlib, sys\n"
+        "sys.modules['streamlit'] = None  # an import of it now raises ImportError\n"
+        f"for name in {list_modules()!r}:\n"
+        "    importlib.import_module(name)\n"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["methods"]], ids=" ".join)
+def test_light_command_line_starts_without_streamlit(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['streamlit'] = None\n"
+        "from medpeft_core.cli import main\n"
+        f"code = main({arguments!r})\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "assert not heavy, heavy\n"
+        "sys.exit(code)\n"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    assert ("lora" if arguments == ["methods"] else "Usage: python -m medpeft_core") in done.stdout
+
+
+def test_light_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "medpeft_core", "--help"],
+        cwd=PACKAGE_DIR.parent,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
