@@ -19,4 +19,6 @@ format:
 	$(PYTHON) -m ruff format
 
 bench:
-	$(PYTHON) benchmarks/train_speed.py
+	$(PYTHON) -m benchmarks.train_speed
+	$(PYTHON) -m benchmarks.data_wait
+	$(PYTHON) -m benchmarks.precision

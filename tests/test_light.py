@@ -19,7 +19,7 @@ TIMEOUT_S = 300
 
 
 def list_modules() -> list[str]:
-    """Every module of the core except the two that run something when they are imported as a script."""
+    """Every module of the core; importing one, even a `__main__`, defines things and does nothing else."""
     names = []
     for path in sorted(PACKAGE_DIR.rglob("*.py")):
         steps = path.relative_to(PACKAGE_DIR.parent).with_suffix("").parts

@@ -1,11 +1,19 @@
 """Set up a run, start its worker under the device lock, show its progress, and stop it on Ctrl-C."""
 
+import time
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from medpeft_core.commands.console import ProgressBar, describe_interval, describe_seconds, print_json, tell
+from medpeft_core.commands.console import (
+    PLAIN_EVERY_S,
+    ProgressBar,
+    describe_interval,
+    describe_seconds,
+    print_json,
+    tell,
+)
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import RunError
@@ -37,6 +45,7 @@ def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
     config = resolve_config(config)
     with ProgressBar() as progress:
         prepared = prepare_dataset(config.data, progress=progress)
+    tell(f"Checking {config.method.name} on {config.backbone.name}.")
     checked = check_run(config, prepared)
     provenance = collect_provenance(checked, prepared)
     _tell_facts(provenance)
@@ -45,7 +54,7 @@ def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
     run = store.create(checked.config, provenance=provenance, device=device)
     if queue:
         store.index.enqueue(run.run_id, device)
-        tell(f"Queued {run.run_id} for {device}. The app, or `python -m medpeft_core supervise`, takes it from there.")
+        tell(f"Queued {run.run_id} for {device}. To start it now: python -m medpeft_core resume {run.run_id}")
         if as_json:
             print_json(summarise_result(run))
         return 0
@@ -161,6 +170,7 @@ class FollowView:
         console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._last_line = time.monotonic()
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=console, transient=True)
@@ -184,10 +194,20 @@ class FollowView:
         for event in events:
             line = _describe_event(event, state)
             if line:
+                self._last_line = time.monotonic()
                 tell(line)
+            elif event["type"] == "step" and self._bar is None and time.monotonic() - self._last_line > PLAIN_EVERY_S:
+                self._last_line = time.monotonic()
+                tell(_describe_step(event, state))
         if self._bar is not None and self._task is not None:
             text = f"{state.phase}" if state.phase else "starting"
             self._bar.update(self._task, description=text, completed=state.step or 0, total=state.num_steps)
+
+
+def _describe_step(event: dict[str, Any], state: RunState) -> str:
+    eta = f", about {describe_seconds(state.eta_s)} left" if state.eta_s else ""
+    speed = f"{event['images_per_s']:.0f} images/s"
+    return f"step {event['step']} of {state.num_steps}: loss {event['loss']:.4f}, {speed}{eta}"
 
 
 def _describe_event(event: dict[str, Any], state: RunState) -> str:

@@ -14,9 +14,9 @@ CARDIOMEGALY, EFFUSION, CONSOLIDATION, NODULE, PNEUMOTHORAX = range(5)
 PLAN_STREAM, ANATOMY_STREAM, SITE_STREAM, TREE_STREAM, PICTURE_STREAM, NOISE_STREAM, SHORTCUT_STREAM = range(7)
 
 PICTURES_PROBS = (0.4, 0.35, 0.25)  # of one, two or three pictures of a patient
-SEVERITY_SHAPE = (1.3, 1.5)  # of a beta distribution: many findings are subtle
+SEVERITY_SHAPES = ((1.3, 1.1, 1.3, 1.3, 1.1), (1.5, 2.3, 1.8, 1.5, 2.3))  # of beta distributions: many are subtle
 LEAST_SEVERITY = 0.08  # below this a finding counts as healed
-CHANGE_STD = (0.05, 0.22, 0.22, 0.08, 0.22)  # how much each finding changes from one picture to the next
+CHANGE_STD = (0.05, 0.16, 0.20, 0.08, 0.16)  # how much each finding changes from one picture to the next
 NEW_PROBS = (0.0, 0.06, 0.06, 0.02, 0.04)  # of a finding that appears on a follow-up
 
 
@@ -117,7 +117,7 @@ def _first_severities(rng: np.random.Generator, age: int) -> np.ndarray:
     present[EFFUSION] = draws[EFFUSION] < 0.18 + 0.22 * present[CARDIOMEGALY]
     present[CONSOLIDATION] = draws[CONSOLIDATION] < 0.19 + 0.10 * present[EFFUSION]
     present[NODULE] = draws[NODULE] < np.clip(0.20 + 0.05 * older, 0.08, 0.4)
-    present[PNEUMOTHORAX] = draws[PNEUMOTHORAX] < np.clip(0.16 - 0.02 * older, 0.08, 0.25)
+    present[PNEUMOTHORAX] = draws[PNEUMOTHORAX] < np.clip(0.17 - 0.02 * older, 0.08, 0.25)
     return np.where(present, _draw_severities(rng), 0.0)
 
 
@@ -130,4 +130,4 @@ def _changed(severities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_severities(rng: np.random.Generator) -> np.ndarray:
-    return LEAST_SEVERITY + (1 - LEAST_SEVERITY) * rng.beta(*SEVERITY_SHAPE, size=len(FINDINGS))
+    return LEAST_SEVERITY + (1 - LEAST_SEVERITY) * rng.beta(*SEVERITY_SHAPES)

@@ -114,19 +114,26 @@ def load_checkpoint(
     _restore_tensors({**parameters, **adapted.buffers()}, stored, path)
     for name, parameter in parameters.items():
         gradient = stored.get(f"grad.{name}")
-        parameter.grad = gradient.to(parameter.device) if gradient is not None else None
+        parameter.grad = _place_like(parameter, gradient) if gradient is not None else None
     for name, parameter in parameters.items():
         state = {key.split(".", 2)[1]: value for key, value in stored.items() if _is_state_of(key, name)}
         if state:
             # optimizers without fused kernels keep their step count on the CPU
             optimizer.state[parameter] = {
-                key: value if key == "step" and device == "mps" else value.to(parameter.device)
+                key: value if key == "step" and device == "mps" else _place_like(parameter, value)
                 for key, value in state.items()
             }
     if scaler is not None and metadata["scaler"] is not None:
         scaler.load_state_dict(metadata["scaler"])
     known = {item.name for item in fields(Position)}
     return Position(**{name: value for name, value in metadata["position"].items() if name in known})
+
+
+def _place_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """`value` on the device and in the memory layout of `parameter`: fused optimizers pair numbers by their place in memory."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _is_state_of(key: str, parameter_name: str) -> bool:

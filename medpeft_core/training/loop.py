@@ -43,7 +43,7 @@ class TrainingLoop:
         self._started = time.perf_counter() if started is None else started
         self._earlier_wall_time_s = position.wall_time_s
         self._window_images = 0
-        self._window_started = self._last_checkpoint = time.perf_counter()
+        self._mark = self._window_started = self._last_checkpoint = time.perf_counter()
         self._batch_time_s: float | None = None
         self._eval_time_s = 0.0
 
@@ -58,6 +58,7 @@ class TrainingLoop:
             try:
                 self._run_epoch()
             except Stopped:
+                self._note_train_time()
                 self._save()
                 raise
 
@@ -66,23 +67,31 @@ class TrainingLoop:
         return self._earlier_wall_time_s + time.perf_counter() - self._started
 
     def _run_epoch(self) -> None:
+        self._tell(f"epoch {self.position.epoch} of {self.parts.config.train.epochs}")
+        self.run_batches()
+        self._end_epoch()
+
+    def run_batches(self) -> None:
+        """The forward and backward passes that are left of the current epoch, until the device has done them.
+
+        Raises:
+            Stopped: somebody asked for it.
+            TrainingError: the loss is no longer finite.
+        """
         position, train = self.position, self.parts.config.train
         order = epoch_order(len(self.parts.train), seed=train.seed, epoch=position.epoch)
         self.parts.adapted.set_train_mode()
-        self._tell(f"epoch {position.epoch} of {train.epochs}")
-        self._window_started, self._window_images = time.perf_counter(), 0
+        self._mark = self._window_started = time.perf_counter()
+        self._window_images = 0
         self._evaluate_if_due()  # a stop may have fallen into the evaluation itself
         while position.batch < self.num_batches:
             if self.control.should_stop():
                 raise Stopped
-            started = time.perf_counter()
             rows = order[position.batch * train.batch_size : (position.batch + 1) * train.batch_size]
             self._run_batch(rows)
-            position.train_time_s += time.perf_counter() - started
-            self._note_batch_time(time.perf_counter() - started)
             if position.batch % train.accumulation == 0 or position.batch == self.num_batches:
                 self._after_step()
-        self._end_epoch()
+        self._note_train_time()
 
     def _run_batch(self, rows: np.ndarray) -> None:
         """One forward and backward pass, and the update when enough of them are done. Never waits for the GPU."""
@@ -144,7 +153,6 @@ class TrainingLoop:
 
     def _end_epoch(self) -> None:
         position, train = self.position, self.parts.config.train
-        self._collect_losses()
         if not train.eval_every and position.last_eval_step != position.step:
             self._evaluate()
         mean_loss = position.loss_sum / max(position.num_losses, 1)
@@ -194,6 +202,7 @@ class TrainingLoop:
         position.evals_since_best = 0 if is_best else position.evals_since_best + 1
         position.last_eval_step = position.step
         self._eval_time_s = time.perf_counter() - started
+        self._leave_out(self._eval_time_s)
         self._emit(
             "eval",
             split="val",
@@ -211,6 +220,8 @@ class TrainingLoop:
         loss = float(np.mean(window)) if (window := self.position.window) else None
         if self.position.first_train_loss is None:
             self.position.first_train_loss = loss
+        num_batches = self._window_images / self.parts.config.train.batch_size
+        self._batch_time_s = elapsed / max(num_batches, 1)
         lr = self.parts.optimizer.param_groups[0]["lr"] / self.parts.optimizer.param_groups[0]["lr_scale"]
         self._emit("step", loss=loss, lr=lr, images_per_s=self._window_images / max(elapsed, 1e-9))
         self.position.window = []
@@ -238,6 +249,7 @@ class TrainingLoop:
 
     def _save(self) -> None:
         self._collect_losses()
+        started = time.perf_counter()
         self._check_weights()
         parts = self.parts
         self.position.wall_time_s = self.wall_time_s()
@@ -249,6 +261,7 @@ class TrainingLoop:
             position=self.position,
         )
         self._last_checkpoint = time.perf_counter()
+        self._leave_out(self._last_checkpoint - started)
 
     def _group_size(self, batch: int) -> int:
         """Forward passes in the accumulated step that `batch` belongs to; the last one of an epoch may be shorter."""
@@ -256,14 +269,23 @@ class TrainingLoop:
         first = batch // accumulation * accumulation
         return min(accumulation, self.num_batches - first)
 
-    def _note_batch_time(self, seconds: float) -> None:
-        self._batch_time_s = seconds if self._batch_time_s is None else 0.9 * self._batch_time_s + 0.1 * seconds
+    def _note_train_time(self) -> None:
+        """Book the time since the last look as training, after the device has really done it."""
+        self._collect_losses()
+        now = time.perf_counter()
+        self.position.train_time_s += now - self._mark
+        self._mark = now
+
+    def _leave_out(self, seconds: float) -> None:
+        """Keep an evaluation or a checkpoint out of the speed of training."""
+        self._mark += seconds
+        self._window_started += seconds
 
     def _tell(self, phase: str | None) -> None:
         epochs, position = self.parts.config.train.epochs, self.position
         eta_s = None
         if self._batch_time_s is not None:
-            left = (epochs - position.epoch) * self.num_batches + self.num_batches - position.batch
+            left = (epochs - position.epoch + 1) * self.num_batches - position.batch
             eta_s = left * self._batch_time_s + (epochs - position.epoch + 1) * self._eval_time_s
         self.control.set_progress(
             phase=phase, epoch=position.epoch, epochs=epochs, step=position.step, num_steps=self.num_steps, eta_s=eta_s

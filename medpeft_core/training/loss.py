@@ -22,7 +22,7 @@ def compute_loss(
     """
     logits = logits.float()  # bf16 would round the loss
     if task == "multiclass":
-        return F.cross_entropy(logits, targets.argmax(dim=1), weight=class_weights)
+        return F.cross_entropy(logits, targets.nan_to_num().argmax(dim=1), weight=class_weights)
     known = ~torch.isnan(targets)
     filled = torch.where(known, targets, torch.zeros_like(targets))
     losses = F.binary_cross_entropy_with_logits(logits, filled, pos_weight=class_weights, reduction="none")

