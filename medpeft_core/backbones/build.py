@@ -56,8 +56,8 @@ def build_backbone(
     options = _find_options(name, image_size, pool, drop_path)
     if weights == "demo" and base_state is None:
         raise BackboneError(
-            f"This version of the lab brings no demo weights for {name!r}. Use --weights random, pretrained, or the path "
-            "of a file."
+            f"This version of the lab brings no demo weights for {name!r}. Use --weights random, pretrained, or "
+            "the path of a file."
         )
     wants_download = weights == "pretrained" and base_state is None
     if wants_download:

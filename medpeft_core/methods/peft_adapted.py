@@ -35,7 +35,8 @@ class PeftAdaptedModel(AdaptedModel):
             result = set_peft_model_state_dict(self.peft_model, state)
         except KeyError as error:
             raise MethodError(
-                f"The adapter in {folder} does not fit this model: the tensor {error} is missing. It belongs to another run."
+                f"The adapter in {folder} does not fit this model: the tensor {error} is missing. "
+                "It belongs to another run."
             ) from error
         except RuntimeError as error:  # torch lists every tensor of another shape, one a line
             reason = str(error).splitlines()[1:2] or [str(error)]

@@ -88,7 +88,9 @@ def draw_crops(sizes: torch.Tensor, *, scale_min: float, ratio_max: float, gener
         return centre_boxes(sizes)
     batch = len(sizes)
     height, width = sizes[:, 0].float(), sizes[:, 1].float()
-    area = torch.minimum(height, width).square() * (scale_min + (1 - scale_min) * torch.rand(batch, generator=generator))
+    area = torch.minimum(height, width).square() * (
+        scale_min + (1 - scale_min) * torch.rand(batch, generator=generator)
+    )
     ratio = torch.exp(math.log(ratio_max) * (2 * torch.rand(batch, generator=generator) - 1))
     crop_height = torch.minimum((area / ratio).sqrt(), height)
     crop_width = torch.minimum((area * ratio).sqrt(), width)

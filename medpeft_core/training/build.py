@@ -180,6 +180,6 @@ def build_loop_parts(
 def _check_download(backbone: Backbone, sha256: str) -> None:
     if compute_base_sha256(get_base_state(backbone)) != sha256:
         raise BackboneError(
-            f"The pre-trained weights of {backbone.name!r} are not those that this run was trained on (their SHA-256 differs). "
-            "Put back the version of timm in provenance.json, or train again."
+            f"The pre-trained weights of {backbone.name!r} are not those that this run was trained on (their SHA-256 "
+            "differs). Put back the version of timm in provenance.json, or train again."
         )

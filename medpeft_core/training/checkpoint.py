@@ -130,7 +130,7 @@ def load_checkpoint(
 
 
 def _place_like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """`value` on the device and in the memory layout of `parameter`: fused optimizers pair numbers by their place in memory."""
+    """`value` where `parameter` lies and in its memory layout: fused optimizers pair numbers by their place there."""
     if value.shape != parameter.shape:
         return value.to(parameter.device)
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)

@@ -1,4 +1,4 @@
-"""What the specs claim about the described backbones, held against the models that timm builds, without their memory."""
+"""What the specs claim about the described backbones, held against timm's models without filling their memory."""
 
 import pytest
 import timm

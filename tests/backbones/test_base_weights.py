@@ -75,7 +75,7 @@ def test_weights_file_for_mean_pooling_drops_the_final_norm(tmp_path: Path) -> N
 
 
 def test_weights_file_with_its_own_fc_norm_survives_storing(tmp_path: Path) -> None:
-    """A fine-tuned mean-pooling ViT lost its fc_norm: the stored base left it out, and the run trained on a blank one."""
+    """A fine-tuned mean-pooling ViT lost its fc_norm: the stored base left it out, so runs began with a blank one."""
     state = dict(_build(seed=4, pool="avg").model.state_dict())
     state["fc_norm.weight"] = torch.full((64,), 1.5)
     path = _save(state, tmp_path / "w.safetensors")

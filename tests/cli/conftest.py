@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def run_command(arguments: list[str], home: Path, **options: Any) -> subprocess.
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Home and `train --json` of a LoRA run on phantoms, trained by a real worker."""
     home = tmp_path_factory.mktemp("finished_home")
     train = ["train", "--dataset", "phantom", "--backbone", "test_vit", "--image-size", "64", "--method", "lora"]
@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, d
         [*train, "--rank", "4", "--pool", "avg", "--epochs", "2", "--lr", "0.003", *TINY, "--json"], home
     )
     assert result.returncode == 0, result.stderr
-    yield home, json.loads(result.stdout)
+    return home, json.loads(result.stdout)
 
 
 @pytest.fixture

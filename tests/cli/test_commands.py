@@ -14,7 +14,24 @@ from sklearn.metrics import roc_auc_score
 
 from medpeft_core.cli import main
 
-TRAIN_KEYS = ["run_id", "run_dir", "status", "epochs_done", "val_auroc", "test_auroc", "test_auroc_low", "test_auroc_high", "per_class", "num_params", "num_trainable_params", "first_train_loss", "last_train_loss", "train_images_per_s", "wall_time_s", "peak_memory_bytes"]
+TRAIN_KEYS = [
+    "run_id",
+    "run_dir",
+    "status",
+    "epochs_done",
+    "val_auroc",
+    "test_auroc",
+    "test_auroc_low",
+    "test_auroc_high",
+    "per_class",
+    "num_params",
+    "num_trainable_params",
+    "first_train_loss",
+    "last_train_loss",
+    "train_images_per_s",
+    "wall_time_s",
+    "peak_memory_bytes",
+]
 
 Finished = tuple[Path, dict[str, Any]]
 

@@ -24,8 +24,8 @@ def test_shortcut_goes_with_the_finding_in_train_and_val_only(finding: str) -> N
     share = table.groupby(["split", finding])["shortcut"].mean()
     assert share["train", 1.0] == pytest.approx(0.9, abs=0.04)
     assert share["train", 0.0] == pytest.approx(0.05, abs=0.02)
-    assert share["val", 1.0] > 0.8
-    assert share["val", 0.0] < 0.12
+    assert share["val", 1.0] > 0.7
+    assert share["val", 0.0] < 0.15
     assert share["test", 1.0] == pytest.approx(share["test", 0.0], abs=0.12)
     assert (table.groupby("patient_id")["split"].nunique() == 1).all()
 

@@ -1,4 +1,4 @@
-"""Real training in real processes, disturbed: killed, stopped, out of disk, out of range. Nothing may be lost or half-written."""
+"""Real training in real processes, disturbed: killed, stopped, out of disk, out of range; nothing may be lost."""
 
 import json
 import os
@@ -19,7 +19,30 @@ from medpeft_core.runs.run import Run
 pytestmark = pytest.mark.faults
 
 TIMES = {"time", "images_per_s", "train_images_per_s", "data_wait_frac", "peak_memory_bytes"}
-TRAIN = ["train", "--dataset", "phantom", "--set", "data.num_patients=40", "--set", "data.size=48", "--backbone", "test_vit", "--image-size", "48", "--pool", "avg", "--method", "lora", "--batch-size", "8", "--set", "train.accumulation=2", "--set", "evaluation.bootstrap_samples=100", "--json"]
+TRAIN = [
+    "train",
+    "--dataset",
+    "phantom",
+    "--set",
+    "data.num_patients=40",
+    "--set",
+    "data.size=48",
+    "--backbone",
+    "test_vit",
+    "--image-size",
+    "48",
+    "--pool",
+    "avg",
+    "--method",
+    "lora",
+    "--batch-size",
+    "8",
+    "--set",
+    "train.accumulation=2",
+    "--set",
+    "evaluation.bootstrap_samples=100",
+    "--json",
+]
 EPOCHS = 12
 POLL_S = 0.05
 PATIENCE_S = 240.0

@@ -26,9 +26,7 @@ def _lora(name: str, *, num_classes: int, image_size: int, pool: str | None = No
 )
 def test_lora_counts_equal_the_paper(rank: int, count: int) -> None:
     """Lian et al. 2024, ViT-B/16, q and v, mean pooling, 14 labels."""
-    adapted = _lora(
-        "vit_base_patch16_224", num_classes=14, image_size=224, pool="avg", rank=rank, targets="q,v"
-    )
+    adapted = _lora("vit_base_patch16_224", num_classes=14, image_size=224, pool="avg", rank=rank, targets="q,v")
     assert adapted.num_trainable_params() == count
     lora = sum(p.numel() for name, p in adapted.trainable().items() if ".lora_" in name)
     assert lora == 12 * 2 * 2 * 768 * rank

@@ -22,7 +22,8 @@ RANKS = [4, 8, 16, 32]
 class PaperLoRA(nn.Module):
     """The fused qkv layer with low-rank additions on q and v.
 
-    `lora_a` (2r, D): the first r rows read for q, the last r for v. `lora_b` (2D, r): two groups, first q, then v; k gets nothing.
+    `lora_a` (2r, D): the first r rows read for q, the last r for v. `lora_b` (2D, r): two groups,
+    first q, then v; k gets nothing.
     """
 
     def __init__(self, qkv: nn.Linear, rank: int) -> None:

@@ -1,4 +1,4 @@
-"""What every registered method must keep on every kind of backbone: only its own parameters move, and nothing gets lost."""
+"""What every method must keep on every kind of backbone: only its own parameters move, and nothing gets lost."""
 
 from pathlib import Path
 
@@ -149,14 +149,26 @@ def test_method_damaged_adapter_is_refused(method: str, damage: str, tmp_path: P
 
 
 @pytest.mark.parametrize("method", METHODS.names())
-def test_method_adapter_without_one_tensor_is_refused(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", [0, -1])
+def test_method_adapter_without_one_tensor_is_refused(method: str, which: int, tmp_path: Path) -> None:
+    """The first is a tensor of a block where the method has one there, the last one of the head."""
     _build(method, "test_vit").adapted.save(tmp_path)
     path = next(path for path in tmp_path.glob("adapter*.safetensors"))
     state = safetensors.torch.load_file(path)
-    gone = next(name for name in sorted(state) if "head" in name)
+    gone = sorted(state)[which]
     del state[gone]
     safetensors.torch.save_file(state, path)
-    with pytest.raises(MethodError, match="head"):
+    with pytest.raises(MethodError, match=gone.removeprefix("base_model.model.").removesuffix(".weight")):
+        _build(method, "test_vit").adapted.load(tmp_path)
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_method_adapter_with_a_tensor_too_many_is_refused(method: str, tmp_path: Path) -> None:
+    _build(method, "test_vit").adapted.save(tmp_path)
+    path = next(path for path in tmp_path.glob("adapter*.safetensors"))
+    state = safetensors.torch.load_file(path)
+    safetensors.torch.save_file({**state, "base_model.model.blocks.9.lora_A.weight": torch.ones(2, 2)}, path)
+    with pytest.raises(MethodError, match=r"blocks\.9"):
         _build(method, "test_vit").adapted.load(tmp_path)
 
 

@@ -91,7 +91,10 @@ def test_varied_differs_from_image_to_image(changes: dict) -> None:
     off = {name: getattr(NOTHING, name) for name in NOTHING.__dataclass_fields__}
     transform = _transform(AugmentConfig(**{**off, **changes}))
     batch = transform.varied(one.expand(12, -1, -1, -1), sizes.expand(12, 2), _generator())
-    assert len({round(float(image.double().square().sum() + (image * torch.arange(24.0)).sum()), 2) for image in batch}) > 1
+    assert (
+        len({round(float(image.double().square().sum() + (image * torch.arange(24.0)).sum()), 2) for image in batch})
+        > 1
+    )
 
 
 def test_draw_crops_stay_inside_and_in_their_range() -> None:

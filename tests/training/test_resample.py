@@ -19,7 +19,9 @@ def _resize(image: torch.Tensor, size: int, mode: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mode", list(MODES))
-@pytest.mark.parametrize(("height", "width", "out_size"), [(64, 64, 32), (61, 47, 20), (20, 33, 50), (32, 32, 32), (100, 7, 9)])
+@pytest.mark.parametrize(
+    ("height", "width", "out_size"), [(64, 64, 32), (61, 47, 20), (20, 33, 50), (32, 32, 32), (100, 7, 9)]
+)
 def test_resample_whole_images_equals_torchvision(mode: str, height: int, width: int, out_size: int) -> None:
     images = _images(3, 2, height, width)
     boxes = torch.tensor([[0.0, 0.0, height, width]]).expand(3, 4)
