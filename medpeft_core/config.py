@@ -148,7 +148,7 @@ class TrainConfig:
     epochs: int = setting(10, "Passes over the training images.")
     batch_size: int = setting(32, "Images in one forward pass.")
     accumulation: int = setting(1, "Forward passes before each update; batch_size times this is the effective batch.")
-    seed: int = setting(0, "Seed of the head, adapters, order, augmentation and dropout.")
+    seed: int = setting(0, "Seed of random weights, head, adapters, order, augmentation and dropout.")
     device: str = setting("auto", "auto, cpu, cuda:0 (or another number), or mps.")
     precision: str = setting("auto", "Number format of the forward pass.", choices=("auto", "fp32", "bf16", "fp16"))
     eval_every: int = setting(0, "Optimizer steps between two evaluations on val; 0: after every epoch.")

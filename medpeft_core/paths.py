@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import platformdirs
 
 HOME_VARIABLE = "MEDPEFT_HOME"
+REPLACE_TRIES = 20
+REPLACE_WAIT_S = 0.05
 
 
 def get_home() -> Path:
@@ -59,9 +62,22 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp makes 0600, which a group on a shared server could not read
-        temporary.replace(path)
+        _replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename over `path`; on Windows a reader that holds it open for a moment is waited for."""
+    for _ in range(REPLACE_TRIES - 1):
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(REPLACE_WAIT_S)
+    temporary.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:

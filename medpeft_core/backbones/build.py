@@ -68,6 +68,8 @@ def build_backbone(
         model = _create(name, {**options, "pretrained": wants_download, "cache_dir": download_dir})
         if base_state is not None:
             load_weights_state(model, base_state, name=name, source="the stored base weights")
+        elif weights == "random":
+            wake_residual_branches(model)
         elif weights not in NOT_A_FILE:
             load_weights_file(model, Path(weights), name=name)
         reset_classifier: Callable[[int], None] = model.reset_classifier  # type: ignore[assignment]
@@ -103,6 +105,18 @@ def get_base_state(backbone: Backbone) -> dict[str, torch.Tensor]:
     head = f"{backbone.head}."
     state = backbone.model.state_dict()
     return {name: tensor.detach().clone().contiguous() for name, tensor in state.items() if not name.startswith(head)}
+
+
+def wake_residual_branches(model: nn.Module) -> None:
+    """Give BatchNorm layers that start at zero a weight of one.
+
+    timm closes the residual branches of a new ResNet in this way, for full training to open. Under a frozen backbone
+    they would stay closed: nothing to probe, and no gradient for an adapter inside.
+    """
+    for module in model.modules():
+        weight = module.weight if isinstance(module, nn.modules.batchnorm._BatchNorm) else None
+        if isinstance(weight, torch.Tensor) and not weight.is_meta and not bool(weight.any()):
+            nn.init.ones_(weight)
 
 
 def check_name(name: str) -> None:

@@ -32,8 +32,10 @@ class AdaptedModel(ABC):
         return {name: parameter for name, parameter in self.network.named_parameters() if parameter.requires_grad}
 
     def num_params(self) -> int:
-        """All parameters, adapters included."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        """All parameters of the model in use, adapters included."""
+        # peft keeps the untrained copy of a module that it trains in full
+        named = self.network.named_parameters()
+        return sum(parameter.numel() for name, parameter in named if ".original_module." not in name)
 
     def num_trainable_params(self) -> int:
         """Trained parameters, counted."""

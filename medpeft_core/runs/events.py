@@ -55,14 +55,15 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
 def read_history(path: Path) -> list[dict[str, Any]]:
     """All events in order, without the progress that a resumed run did not continue from.
 
-    A run that is killed and resumed at step S does the later steps again: what it told of them before is removed.
+    A run that is killed and resumed at step S does the later steps again: what it told of them before is removed. One
+    that was killed after telling of an epoch, but before its checkpoint, tells of it twice: the second time counts.
     """
     history: list[dict[str, Any]] = []
     for event in read_events(path)[0]:
         if event["type"] == "status" and event.get("status") == "resumed":
             history = [earlier for earlier in history if not _is_undone(earlier, event.get("step"))]
         history.append(event)
-    return history
+    return _keep_last_of_each(history)
 
 
 def make_finite(value: Any) -> Any:
@@ -81,6 +82,13 @@ def _is_undone(event: dict[str, Any], resumed_step: Any) -> bool:
     if event["type"] not in _PROGRESS_TYPES or not isinstance(step, int | float):
         return False
     return isinstance(resumed_step, int | float) and step > resumed_step
+
+
+def _keep_last_of_each(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = [(event["type"], event.get("step"), event.get("split")) for event in history]
+    last = {key: at for at, key in enumerate(keys)}
+    is_once = ("eval", "epoch")
+    return [event for at, event in enumerate(history) if event["type"] not in is_once or last[keys[at]] == at]
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

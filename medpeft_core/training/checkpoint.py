@@ -91,7 +91,7 @@ def load_checkpoint(
     scaler: torch.amp.GradScaler | None,
     device: str,
 ) -> Position | None:
-    """Continue from the checkpoint in `folder`, if there is one.
+    """Continue from the checkpoint in `folder`, if there is one; only a run's own worker may call this.
 
     Returns:
         Where training stood, or None without a checkpoint.
@@ -100,6 +100,8 @@ def load_checkpoint(
         RunError: the checkpoint is damaged or belongs to another model.
     """
     path = folder / CHECKPOINT_FILE
+    for stale in folder.glob(f".{CHECKPOINT_FILE}.*.tmp"):
+        stale.unlink()  # a worker that was killed while it wrote
     if not path.is_file():
         return None
     try:

@@ -110,3 +110,10 @@ def test_build_backbone_drop_path_rises_with_depth() -> None:
     assert rates[0] == 0
     assert rates[-1] == pytest.approx(0.2)
     assert rates == sorted(rates)
+
+
+def test_random_resnet_has_open_residual_branches() -> None:
+    """LoRA on a random ResNet learned almost nothing: each block ended in a norm that timm starts at zero."""
+    model = build_backbone("resnet18", num_classes=2, image_size=32).model
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert all(bool(norm.weight.any()) for norm in norms)

@@ -104,3 +104,15 @@ def test_read_history_drops_progress_that_a_resumed_run_did_again(tmp_path):
         ("epoch", 20, 2),
     ]
     assert len(read_events(path)[0]) == 8
+
+
+def test_history_keeps_an_epoch_once(tmp_path):
+    """A run killed between an epoch's events and its checkpoint tells of the epoch again."""
+    path = tmp_path / "events.jsonl"
+    for auroc in (0.7, 0.8):
+        append_event(path, {"type": "eval", "split": "val", "step": 10, "val_auroc": auroc})
+        append_event(path, {"type": "epoch", "step": 10, "epoch": 1})
+        append_event(path, {"type": "status", "status": "resumed", "step": 10})
+    history = read_history(path)
+    assert [event.get("val_auroc") for event in history if event["type"] == "eval"] == [0.8]
+    assert sum(event["type"] == "epoch" for event in history) == 1
