@@ -8,7 +8,9 @@ import typer
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError
+from medpeft_core.paths import HOME_VARIABLE, get_home
 from medpeft_core.resolve import apply_settings
+from medpeft_core.runs.disk import is_disk_full
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
@@ -41,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except CommandLineError as error:
         error.show()  # type: ignore[attr-defined]
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        sentence = describe_disk_error(error)
+        if sentence is None:
+            raise
+        print(f"Error: {sentence}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (typer.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
@@ -221,6 +229,17 @@ def explain(
     from medpeft_core.commands.images import explain as run_command
 
     run_command(run, image, out, cam_out=cam_out, label=label, cam=cam, as_json=as_json)
+
+
+def describe_disk_error(error: OSError) -> str | None:
+    """What a user can mend about a failed write: a full disk, or a home that cannot be used; else None."""
+    home = get_home()
+    if is_disk_full(error):
+        return f"The disk is full: {error}. Free some space, or set {HOME_VARIABLE} to a folder on a larger disk."
+    is_below_home = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(home)
+    if is_below_home and isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        return f"The lab's folder {home} cannot be used: {error}. Set {HOME_VARIABLE} to a folder that can be written."
+    return None
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

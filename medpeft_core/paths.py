@@ -59,25 +59,31 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _sync(temporary)
         temporary.chmod(0o644)  # mkstemp makes 0600, which a group on a shared server could not read
-        _replace(temporary, path)
+        rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Rename over `path`; on Windows a reader that holds it open for a moment is waited for."""
+def sync_files(folder: Path) -> None:
+    """Make sure that every file below `folder` is on the disk, before the folder is renamed into place."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            _sync(path)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file over `target`, or a folder; on Windows a reader that holds one open for a moment is waited for."""
     for _ in range(REPLACE_TRIES - 1):
         try:
-            temporary.replace(path)
+            source.replace(target)
             return
         except PermissionError:
             if os.name != "nt":
                 raise
             time.sleep(REPLACE_WAIT_S)
-    temporary.replace(path)
+    source.replace(target)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,6 +95,11 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ Spec = TypeVar("Spec", bound=Named)
 
 
 class Registry(Generic[Spec]):
-    """Specs of one kind, looked up by their unique name."""
+    """Specs of one kind, looked up by their unique name; `phantom-shortcut` finds `phantom_shortcut`."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -45,8 +45,9 @@ class Registry(Generic[Spec]):
         return len(self._specs)
 
     def __getitem__(self, name: str) -> Spec:
-        if name in self._specs:
-            return self._specs[name]
+        for spelling in (name, name.replace("-", "_")):
+            if spelling in self._specs:
+                return self._specs[spelling]
         near = difflib.get_close_matches(name, self._specs, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownNameError(f"There is no {self.kind} {name!r}.{hint} Choose: {', '.join(sorted(self._specs))}.")

@@ -42,7 +42,7 @@ def resolve_data(data: DataConfig) -> DataConfig:
     spec = DATASETS[data.dataset]
     options = build_part(spec.options, data.options, section="data")
     root = str(Path(data.root).expanduser().resolve()) if data.root else None  # a worker may stand in another folder
-    return replace(data, root=root, options=to_plain(options))
+    return replace(data, dataset=spec.name, root=root, options=to_plain(options))
 
 
 def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:

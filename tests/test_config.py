@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from medpeft_core.config import SCHEMA_VERSION, RunConfig, coerce, section_names, setting
+from medpeft_core.coerce import coerce
+from medpeft_core.config import SCHEMA_VERSION, RunConfig, section_names, setting
 from medpeft_core.errors import ConfigError
 
 CHANGED: dict[str, dict[str, Any]] = {

@@ -36,6 +36,11 @@ def test_registry_gives_back_what_was_added(fruits: Registry[Fruit]) -> None:
     assert "cherry" not in fruits
 
 
+def test_registry_takes_a_hyphen_for_an_underscore(fruits: Registry[Fruit]) -> None:
+    lime = fruits.add(Fruit("sweet_lime"))
+    assert fruits["sweet-lime"] is lime
+
+
 def test_registry_suggests_the_nearest_name(fruits: Registry[Fruit]) -> None:
     with pytest.raises(UnknownNameError) as caught:
         fruits["bananna"]

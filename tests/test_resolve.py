@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.config import RunConfig
+from medpeft_core.config import DataConfig, RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError, MedPeftError, MethodError, UnknownNameError
 from medpeft_core.methods import METHODS, MethodSpec, NoKnobs
@@ -210,6 +210,10 @@ def test_resolve_data_makes_the_root_absolute(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     data = RunConfig.from_dict({"data": {"dataset": "nih", "root": f"films{os.sep}nih"}}).data
     assert resolve_data(data).root == str(tmp_path.resolve() / "films" / "nih")
+
+
+def test_resolve_data_stores_the_registered_name() -> None:
+    assert resolve_data(DataConfig(dataset="phantom-shortcut")).dataset == "phantom_shortcut"
 
 
 def test_resolve_data_leaves_a_missing_root_open() -> None:

@@ -76,8 +76,7 @@ def find_cam_layer(model: nn.Module, kind: str) -> str:
     """The layer whose output a class activation map is taken from.
 
     For transformers the first norm of the last block: with token pooling the block's own output has a gradient for the
-        class
-    token only, and the map would be flat. For CNNs the last feature map before pooling, from timm's feature table.
+    class token only, and the map would be flat. For CNNs the last feature map, from timm's feature table.
 
     Raises:
         BackboneError: the model has neither.

@@ -14,11 +14,8 @@ from medpeft_core.backbones.spec import BACKBONES
 from medpeft_core.backbones.weights import check_hub_is_reachable, load_weights_file, load_weights_state
 from medpeft_core.errors import BackboneError
 
-RANDOM_MEAN = (
-    0.5,
-    0.5,
-    0.5,
-)  # chest films have means near .5 and deviations near .25 (Lian et al. 2024: .4978/.2449 and .4785/.2834)
+# chest films have means near .5 and deviations near .25 (Lian et al. 2024: .4978/.2449 and .4785/.2834)
+RANDOM_MEAN = (0.5, 0.5, 0.5)
 RANDOM_STD = (0.25, 0.25, 0.25)
 NOT_A_FILE = ("random", "demo", "pretrained")
 

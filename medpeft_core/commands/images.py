@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medpeft_core.commands.console import print_json, print_table, tell
+from medpeft_core.commands.console import ProgressBar, print_json, print_table, tell
 from medpeft_core.datasets.images import read_image, scale_short_side
 from medpeft_core.errors import DataError, ExplainError
 from medpeft_core.paths import write_atomically
 from medpeft_core.runs.store import RunStore
 
 DISCLAIMER = "Research and teaching only, not for clinical use."
+SYNTHETIC_WARNING = "This model has learned from synthetic images only; on real ones its answers mean nothing."
 
 
 def view(image: Path, out: Path, *, size: int | None, as_json: bool) -> None:
@@ -47,13 +48,18 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
     """
     from medpeft_core.explain.load import load_image, load_run, predict_image  # heavy
 
-    for path in images:
-        read_image(path)  # a bad file should not cost the time of loading a model
-    loaded = load_run(RunStore.open_default().load(run_id))
     results = []
-    for path in images:
-        image = load_image(loaded, path)
-        results.append({"image": str(path), "probs": predict_image(loaded, image), "warnings": list(image.warnings)})
+    with ProgressBar() as progress:
+        for done, path in enumerate(images):
+            progress("checking images", done, len(images))
+            read_image(path)  # a bad file should not cost the time of loading a model
+        loaded = load_run(RunStore.open_default().load(run_id))
+        for done, path in enumerate(images):
+            progress("predicting", done, len(images))
+            image = load_image(loaded, path)
+            results.append(
+                {"image": str(path), "probs": predict_image(loaded, image), "warnings": list(image.warnings)}
+            )
     if as_json:
         print_json(
             {
@@ -85,7 +91,7 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
         for warning in result["warnings"]:
             tell(f"Note: {warning}")
     if loaded.is_synthetic:
-        print("This model has learned from synthetic images only; on real ones its answers mean nothing.")
+        print(SYNTHETIC_WARNING)
     print(DISCLAIMER)
 
 
@@ -123,12 +129,16 @@ def explain(
             "prob": probs[chosen],
             "cam": cam,
             "layer": layer,
+            "is_synthetic": loaded.is_synthetic,
+            "notice": DISCLAIMER,
         }
         print_json(
             {**facts, "out": str(out), "cam_out": str(cam_out) if cam_out else None, "warnings": list(image.warnings)}
         )
     else:
         tell(f"Wrote {out}: {cam} of {chosen!r} (probability {probs[chosen]:.3f}) at layer {layer}. {DISCLAIMER}")
+        if loaded.is_synthetic:
+            tell(SYNTHETIC_WARNING)
 
 
 def save_png(pixels: np.ndarray, out: Path) -> None:

@@ -1,9 +1,11 @@
 """Look after runs: list, show, stop, delete, compare."""
 
+import contextlib
 from datetime import datetime
 from typing import Any
 
 from medpeft_core.commands.console import describe_interval, describe_seconds, print_json, print_table, tell
+from medpeft_core.errors import RunError
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
@@ -15,7 +17,8 @@ def list_runs(*, as_json: bool) -> None:
     """Print all runs, newest first; those whose worker died are settled first."""
     store = RunStore.open_default()
     for run in store.list_runs():
-        store.settle(run)
+        with contextlib.suppress(RunError):  # a damaged run is shown as such and must not hide the others
+            store.settle(run)
     summaries = list_summaries(store)
     if as_json:
         print_json({"runs": summaries})
@@ -69,6 +72,7 @@ def stop_run(run_id: str, *, as_json: bool) -> None:
     store.settle(run)
     if run.is_finished:
         store.request_stop(run.run_id)  # raises with the reason why this run cannot be stopped
+    tell(f"Stopping {run.run_id} after the batch it is at, with a checkpoint.")
     state = stop_worker(store, run, None)
     tell(f"Run {run.run_id} {state.status}. To go on: python -m medpeft_core resume {run.run_id}")
     if as_json:
@@ -117,6 +121,8 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
     if labels:
         per_label = [(label, *(_label_cell(item, label) for item in results)) for label in labels]
         print_table(("label", *(item["run_id"] for item in results)), per_label, title="Test AUROC by label")
+    for note in dict.fromkeys(note for item in results for note in item["data_notes"]):
+        print(f"Note: {note}")
     print("Research and teaching only, not for clinical use.")
     if any(item["is_synthetic"] for item in results):
         print("Some of these runs are on synthetic images.")
@@ -144,4 +150,6 @@ def _print_run(run: Run, shown: dict[str, Any]) -> None:
     for section, values in shown["config"].items():
         if isinstance(values, dict):
             print(f"{section}: " + ", ".join(f"{name}={value}" for name, value in values.items()))
+    for note in shown["data_notes"]:
+        print(f"Note: {note}")
     print("Research and teaching only, not for clinical use.")

@@ -1,8 +1,10 @@
 """Set up a run, start its worker under the device lock, show its progress, and stop it on Ctrl-C."""
 
+import contextlib
 import time
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -19,10 +21,11 @@ from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import RunError
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.resolve import resolve_config
+from medpeft_core.runs.liveness import process_identity
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import CANCELLED, FINISHED, STOPPED, RunState
 from medpeft_core.runs.store import RunStore
-from medpeft_core.worker.launch import follow_run, start_worker, stop_worker, wait_for_device
+from medpeft_core.worker.launch import follow_run, settle_ended, start_worker, stop_worker, wait_for_device
 from medpeft_core.worker.processes import kill_tree
 
 EXIT_CODES = {FINISHED: 0, STOPPED: 130, CANCELLED: 130}
@@ -85,11 +88,13 @@ def work_on(store: RunStore, run: Run, *, as_json: bool) -> int:
     except KeyboardInterrupt:
         store.request_stop(run.run_id)
         tell(f"Cancelled {run.run_id} before it started.")
+        if as_json:
+            print_json(summarise_result(run))
         return EXIT_CODES[CANCELLED]
-    process = start_worker(run)
-    tell(f"Run {run.run_id} started; its files are in {run.folder}. Ctrl-C stops it, and it can be resumed.")
     with FollowView(run) as view:
+        process = start_worker(run)
         try:
+            tell(f"Run {run.run_id} started; its files are in {run.folder}. Ctrl-C stops it, and it can be resumed.")
             state = follow_run(run, process, on_events=view, offset=offset)
         except KeyboardInterrupt:
             view.close()
@@ -127,11 +132,11 @@ def _stop(store: RunStore, run: Run, process: Any) -> RunState:
     try:
         return stop_worker(store, run, process)
     except KeyboardInterrupt:
-        state = run.state()
-        if state.pid is not None and state.pid_started is not None:
-            kill_tree(state.pid, state.pid_started, term_wait_s=KILL_WAIT_S)
+        # not the pid in the state: until the worker has written its own, that is the one of this process
+        with contextlib.suppress(psutil.NoSuchProcess):
+            kill_tree(*process_identity(process.pid), term_wait_s=KILL_WAIT_S)
         process.wait()
-        return store.settle(run).state()
+        return settle_ended(store, run, process)
 
 
 def _tell_facts(provenance: dict[str, Any]) -> None:
@@ -199,15 +204,21 @@ class FollowView:
             elif event["type"] == "step" and self._bar is None and time.monotonic() - self._last_line > PLAIN_EVERY_S:
                 self._last_line = time.monotonic()
                 tell(_describe_step(event, state))
+        if self._bar is None and state.phase and time.monotonic() - self._last_line > PLAIN_EVERY_S:
+            self._last_line = time.monotonic()
+            tell(state.phase + _describe_eta(state))  # evaluating or decoding, which is told by no event
         if self._bar is not None and self._task is not None:
             text = f"{state.phase}" if state.phase else "starting"
             self._bar.update(self._task, description=text, completed=state.step or 0, total=state.num_steps)
 
 
 def _describe_step(event: dict[str, Any], state: RunState) -> str:
-    eta = f", about {describe_seconds(state.eta_s)} left" if state.eta_s else ""
     speed = f"{event['images_per_s']:.0f} images/s"
-    return f"step {event['step']} of {state.num_steps}: loss {event['loss']:.4f}, {speed}{eta}"
+    return f"step {event['step']} of {state.num_steps}: loss {event['loss']:.4f}, {speed}{_describe_eta(state)}"
+
+
+def _describe_eta(state: RunState) -> str:
+    return f", about {describe_seconds(state.eta_s)} left" if state.eta_s else ""
 
 
 def _describe_event(event: dict[str, Any], state: RunState) -> str:
@@ -217,10 +228,9 @@ def _describe_event(event: dict[str, Any], state: RunState) -> str:
         best = ", best so far" if event.get("is_best") else ""
         return f"epoch {event['epoch']}, step {event['step']}: {auroc}, val loss {event['val_loss']:.4f}{best}"
     if kind == "epoch":
-        eta = f", about {describe_seconds(state.eta_s)} left" if state.eta_s else ""
         speed = event["train_images_per_s"]
         loss = f"training loss {event['train_loss']:.4f}"
-        return f"epoch {event['epoch']} of {state.epochs}: {loss}, {speed:.0f} images/s{eta}"
+        return f"epoch {event['epoch']} of {state.epochs}: {loss}, {speed:.0f} images/s{_describe_eta(state)}"
     if kind == "log":
         return str(event.get("text", ""))
     return ""

@@ -14,9 +14,8 @@ def select_fraction(manifest_train: Manifest, fraction: float, *, seed: int) -> 
 
     The patients get one random order, and the fraction takes them from its start until it has enough images. So for one
     seed a smaller fraction lies inside every larger one. The order comes from each patient's first image name, because
-    patient ids are
-    pseudonyms that differ from home to home: the same data give the same patients everywhere, whatever the order of the
-    rows.
+    patient ids are pseudonyms that differ from home to home: the same data give the same patients everywhere, whatever
+    the order of the rows.
 
     Args:
         manifest_train: the training split.

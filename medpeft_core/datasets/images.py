@@ -65,8 +65,8 @@ def read_image(path: Path) -> DecodedImage:
     """Decode the first frame of a PNG, JPEG, BMP or TIFF file completely.
 
     Colour images with three equal channels become grey. Transparency is laid over black. Grey with more than 8 bits
-    keeps its
-    range: it is divided by the full range of the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum.
+    keeps its range: it is divided by the full range of the smallest of 8, 10, 12, 14 and 16 bits that holds its
+    maximum.
 
     Raises:
         UnreadableImageError: missing, not an image, cut off, under 16 pixels on a side, over 100 megapixels, or of an

@@ -124,14 +124,6 @@ class Manifest:
             )
 
 
-def to_storable(manifest: Manifest) -> dict[str, Any]:
-    """All but the table, as plain values for JSON; the table itself goes to parquet."""
-    return {
-        "dataset": manifest.dataset, "task": manifest.task, "labels": list(manifest.labels),
-        "image_root": str(manifest.image_root), "is_synthetic": manifest.is_synthetic, "notes": list(manifest.notes),
-    }  # fmt: skip
-
-
 def _names(values: Any, limit: int = 5) -> str:
     shown = ", ".join(str(value) for value in list(values)[:limit])
     return shown + (", ..." if len(values) > limit else "")

@@ -88,7 +88,7 @@ def _refuse_incomplete(root: Path, form: str, names: dict[str, str], num_columns
     raise DataError(
         f"{root} lacks {missing} with {_columns(num_columns)} on each line, in it or in its sub-folder lists. The "
         f"{form} split needs {', '.join(names.values())}. Add what is missing, or split without lists: --set "
-        "data.options.lists=none"
+        "data.lists=none"
     )
 
 

@@ -14,10 +14,10 @@ from medpeft_core.datasets.phantom_patients import SITE_STREAM, PatientPlan
 from medpeft_core.datasets.phantom_projection import ramp
 from medpeft_core.datasets.phantom_scene import Scene
 
-PLEURA = 0.17  # attenuation of the lung's edge beside free air
+PLEURA = 0.09  # attenuation of the lung's edge beside free air
 WIDENING = 0.30  # of the heart at severity 1
 NODULE_RADII = (0.75, 1.6)  # cm, at severity 0 and 1
-NODULE_DENSITY = 2.0  # of water: they hold calcium
+NODULE_DENSITY = 1.8  # of water: they hold calcium
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def effusion(sites: Sites, severity: float, scene: Scene) -> Lesion:
     rows, wall, _ = lung_outline(body)
     filled = np.zeros_like(x)
     for side, share in zip(SIDES, sites.effusion_sides, strict=True):
-        amount = severity * share
+        amount = severity**1.5 * share  # a litre is needed before an upright film shows much
         if not amount:
             continue
         lateral = side * x
         gap = np.maximum(look_up(rows, wall, y) - lateral, 0)
-        level = body.dome(side) + body.angle_depth - (0.7 + amount * (body.angle_depth + 4.5))
-        climb = (1.2 + 2.0 * amount) * np.exp(-gap * np.float32(1 / 2.2))
+        level = body.dome(side) + body.angle_depth - (0.2 + amount * (body.angle_depth + 4.5))
+        climb = (0.7 + 2.5 * amount) * np.exp(-gap * np.float32(1 / 2.2))
         depth = y - np.float32(level) + climb
         share_here = ramp(depth - 0.5, 2.0 if scene.projection.is_ap else 1.1) * np.float32(
             0.80 if scene.projection.is_ap else 0.93
@@ -110,7 +110,7 @@ def consolidation(sites: Sites, severity: float, scene: Scene) -> Lesion:
     )
     texture = _clouds(sites.patch_seed, dx, dy)
     field = np.exp(-0.5 * (dx * dx + dy * dy)) * (0.65 + 0.6 * texture)
-    filled = ramp(field - 0.42, 0.75) * np.float32(0.24 + 0.42 * severity)
+    filled = ramp(field - 0.42, 0.75) * np.float32(0.08 + 0.52 * severity)
     hilum = np.array([side * body.mediastinum, 0.42 * body.height])
     toward = np.arctan2(centre[1] - hilum[1], centre[0] - hilum[0])
     bearing = np.arctan2(y - np.float32(hilum[1]), x - np.float32(hilum[0])) - np.float32(toward)
@@ -144,13 +144,14 @@ def pneumothorax(sites: Sites, severity: float, scene: Scene) -> tuple[np.ndarra
     """
     side = sites.pneumothorax_side
     body, (x, y) = scene.body, scene.grid
-    rows, outer, _ = lung_outline(body, drop=0.6 + 5.2 * severity, inset=0.2 + 2.8 * severity)
+    rows, outer, _ = lung_outline(body, drop=0.3 + 5.2 * severity, inset=0.1 + 2.7 * severity)
     edge = look_up(rows, outer, y) - side * x
-    top = y - np.float32(0.6 + 5.2 * severity)
+    top = y - np.float32(0.3 + 5.2 * severity)
     inside = np.minimum(edge, top * 2)
     low = ramp(np.float32(body.height * (0.55 + 0.5 * severity)) - y, 6.0)
     is_side = ramp(side * x, 0.5)
-    free = ramp(-inside, 0.3) * low * is_side
+    # free air lies in front and at the side: a beam crosses some of it and, behind it, lung
+    free = ramp(-inside, 0.3) * low * is_side * np.float32(0.15 + 0.7 * severity)
     line = np.exp(-((inside / np.float32(0.09)) ** 2)) * low * is_side
     room = scene.rooms[side]
     return free * ramp(room, 0.6), line * ramp(room - 0.6, 0.8)

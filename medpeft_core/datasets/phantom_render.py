@@ -102,7 +102,7 @@ def compute_attenuation(scene: Scene, severities: tuple[float, ...]) -> tuple[np
     markings += WATER * _texture(scene) * air
     if severities[PNEUMOTHORAX]:
         free, line = findings.pneumothorax(sites, severities[PNEUMOTHORAX], scene)
-        masks[PNEUMOTHORAX] = findings.at_least_one((free > 0.5) & (scene.room > 0.8), free * scene.room)
+        masks[PNEUMOTHORAX] = findings.at_least_one((free > 0.5 * free.max()) & (scene.room > 0.8), free * scene.room)
         density *= 1 - free
         markings = markings * (1 - free) + findings.PLEURA * line
     for position, draw in ((EFFUSION, findings.effusion), (CONSOLIDATION, findings.consolidation)):

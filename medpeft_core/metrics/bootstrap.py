@@ -8,9 +8,7 @@ import numpy as np
 from medpeft_core.errors import MetricError
 from medpeft_core.metrics.weighted import Ranking, WeightedRanking
 
-CELLS_AT_ONCE = (
-    1_000_000  # of a (resamplings, images) array: small enough for a processor's cache, large enough for NumPy
-)
+CELLS_AT_ONCE = 1_000_000  # of a (resamplings, images) array: fits a processor's cache, and keeps NumPy busy
 
 WeightedMetric = Callable[[WeightedRanking], np.ndarray]
 WEIGHTED_METRICS: dict[str, WeightedMetric] = {

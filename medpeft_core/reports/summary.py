@@ -39,6 +39,7 @@ def summarise_result(run: Run) -> dict[str, Any]:
         "error": state.error,
         "dataset": config.data.dataset,
         "is_synthetic": provenance.get("is_synthetic"),
+        "data_notes": provenance.get("data_notes", []),
         "fraction": config.data.fraction,
         "backbone": config.backbone.name,
         "weights": config.backbone.weights,

@@ -158,10 +158,6 @@ class Run:
         """
         return _load(self.provenance_path, dict, "Put the file back from a copy, or delete the run.")
 
-    def save_provenance(self, provenance: dict[str, Any]) -> None:
-        """Store where the run comes from."""
-        write_json(self.provenance_path, make_finite(provenance))
-
     def meta(self) -> dict[str, Any]:
         """Tags, notes and owner, with defaults for what nobody wrote.
 

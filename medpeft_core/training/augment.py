@@ -130,7 +130,11 @@ def erase(images: torch.Tensor, probability: float, generator: torch.Generator) 
     in_columns = (columns >= left.view(-1, 1, 1)) & (columns < (left + box_width).view(-1, 1, 1))
     inside = (in_rows & in_columns & is_chosen.view(-1, 1, 1)).unsqueeze(1)  # (B, 1, H, W)
     noise = torch.randn(images.shape, generator=generator)
-    return torch.where(inside.to(images.device), noise.to(images.device, images.dtype), images)
+    if images.is_cuda:  # noise is large: unpinned, it would make the host wait
+        inside, noise = inside.pin_memory(), noise.pin_memory()
+    return torch.where(
+        inside.to(images.device, non_blocking=True), noise.to(images.device, images.dtype, non_blocking=True), images
+    )
 
 
 def _uniform(batch: int, limit: float, generator: torch.Generator) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-import torch
+import numpy as np
 
 from medpeft_core.backbones.build import get_base_state
 from medpeft_core.backbones.weights import compute_base_sha256, store_base
@@ -50,7 +50,7 @@ def check_run(config: RunConfig, prepared: PreparedData) -> CheckedRun:
     precision = resolve_precision(config.train.precision, device)
     labels = prepared.manifest.labels
     train = split_data(prepared, config.data)["train"]
-    counts = count_positives(train.manifest, torch.arange(len(train)).numpy())
+    counts = count_positives(train.manifest, np.arange(len(train)))
     if not len(train):
         raise DataError("The training set is empty. Use a larger --fraction.")
     backbone = build_bare_backbone(config, num_classes=len(labels))

@@ -65,8 +65,7 @@ def save_checkpoint(
     """Replace the checkpoint in `folder`; at any moment the old one or the new one is whole.
 
     Random numbers need no state: those of a forward pass are seeded from (seed, epoch, batch). Gradients are kept when
-        the stop
-    fell between two forward passes of one accumulated step.
+    the stop fell between two forward passes of one accumulated step.
     """
     tensors = {f"model.{name}": tensor for name, tensor in {**adapted.trainable(), **adapted.buffers()}.items()}
     for name, parameter in adapted.trainable().items():

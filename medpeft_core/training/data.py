@@ -59,7 +59,7 @@ class PixelSource:
         if device.startswith("cuda") and cache.is_uniform:
             free_bytes, _ = torch.cuda.mem_get_info(device)
             if cache.nbytes < free_bytes * DEVICE_SHARE:
-                self._resident = torch.from_numpy(np.array(cache.array())).to(device)
+                self._resident = copy_to_device(cache.array(), device)
 
     @property
     def is_resident(self) -> bool:
@@ -77,6 +77,14 @@ class PixelSource:
         if self.device.startswith("cuda"):
             pixels = pixels.pin_memory()
         return pixels.to(self.device, non_blocking=True), sizes
+
+
+def copy_to_device(pixels: np.ndarray, device: str, *, rows_at_once: int = 4096) -> torch.Tensor:
+    """All pixels in the device's memory, copied in portions: the whole of a large data set may not fit the host's."""
+    copied = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(pixels), rows_at_once):
+        copied[start : start + rows_at_once] = torch.from_numpy(np.array(pixels[start : start + rows_at_once]))
+    return copied
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> np.ndarray:

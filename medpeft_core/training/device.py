@@ -40,6 +40,17 @@ def resolve_device(name: str) -> str:
     return name
 
 
+def use_device(name: str) -> None:
+    """Make a resolved device this process's own, so that nothing lands on another GPU.
+
+    Raises:
+        ConfigError: it is gone, for example because the run's folder was brought to another machine.
+    """
+    device = resolve_device(name)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+
+
 def resolve_precision(name: str, device: str) -> str:
     """Turn "auto" into the format that this device gains by, from its capabilities alone: the same every time.
 

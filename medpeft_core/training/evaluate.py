@@ -1,9 +1,12 @@
 """Logits of a whole split, and the metrics that are drawn while training goes on."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
 
+from medpeft_core.config import RunConfig
 from medpeft_core.metrics.auroc import compute_auroc
 from medpeft_core.training.augment import BatchTransform
 from medpeft_core.training.control import Control
@@ -23,11 +26,11 @@ def predict_split(
     *,
     batch_size: int,
     control: Control,
-    phase: str = "",
+    tell: Callable[[int, int], None],
 ) -> np.ndarray:
     """Logits (N, K) float32 of a split, in full precision, so that one image alone gives the same numbers.
 
-    Leaves the network in eval mode.
+    Leaves the network in eval mode. `tell` gets the images done and all images before every forward pass.
 
     Raises:
         Stopped: a stop was asked for.
@@ -38,11 +41,18 @@ def predict_split(
         for start in range(0, len(data), batch_size):
             if control.should_stop():
                 raise Stopped
-            if phase:
-                control.set_progress(phase=f"{phase}, {start} of {len(data)} images")
+            tell(start, len(data))
             pixels, sizes = source.batch(data.cache_rows[start : start + batch_size])
             parts.append(network(transform.plain(pixels, sizes)).float())
     return torch.cat(parts).cpu().numpy()
+
+
+def choose_val_rows(num_images: int, config: RunConfig) -> np.ndarray | None:
+    """With evaluations by step: a fixed random subset of a large val split; None means all of it."""
+    limit = config.evaluation.max_val_images
+    if not config.train.eval_every or num_images <= limit:
+        return None
+    return np.sort(np.random.default_rng([config.train.seed, limit]).permutation(num_images)[:limit])
 
 
 def compute_val_metrics(

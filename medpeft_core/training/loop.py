@@ -6,17 +6,16 @@ import time
 import numpy as np
 import torch
 
-from medpeft_core.config import RunConfig
 from medpeft_core.errors import TrainingError
 from medpeft_core.training.best import save_best
 from medpeft_core.training.checkpoint import Position, save_checkpoint
 from medpeft_core.training.control import Control
-from medpeft_core.training.data import SplitData, batch_seed, epoch_order
+from medpeft_core.training.data import batch_seed, epoch_order
 from medpeft_core.training.device import autocast, measure_peak_memory
-from medpeft_core.training.evaluate import Stopped, compute_val_metrics, predict_split
-from medpeft_core.training.loss import compute_loss
+from medpeft_core.training.evaluate import Stopped, choose_val_rows, compute_val_metrics, predict_split
+from medpeft_core.training.loss import build_not_finite_error, compute_loss
 from medpeft_core.training.optim import compute_lr, count_warmup_steps, set_lr
-from medpeft_core.training.parts import LoopParts, count_batches
+from medpeft_core.training.parts import LoopParts, count_batches, group_size
 
 LOGS_PER_EPOCH = 20
 
@@ -37,7 +36,7 @@ class TrainingLoop:
         )
         self.log_every = max(1, self.steps_per_epoch // LOGS_PER_EPOCH)
         self.targets = parts.train.targets.to(parts.device)
-        self.val_rows = _choose_val_rows(parts.val, parts.config)
+        self.val_rows = choose_val_rows(len(parts.val), parts.config)
         self.trained = list(parts.adapted.trainable().values())
         self._pending: list[tuple[int, torch.Tensor]] = []  # (step, loss on the device) not yet looked at
         self._started = time.perf_counter() if started is None else started
@@ -67,7 +66,7 @@ class TrainingLoop:
         return self._earlier_wall_time_s + time.perf_counter() - self._started
 
     def _run_epoch(self) -> None:
-        self._tell(f"epoch {self.position.epoch} of {self.parts.config.train.epochs}")
+        self._tell_epoch()
         self.run_batches()
         self._end_epoch()
 
@@ -106,7 +105,7 @@ class TrainingLoop:
         with autocast(parts.device, parts.precision):
             logits = parts.forward(images)
         loss = compute_loss(logits, targets, task=parts.task, class_weights=parts.class_weights)
-        share = loss / self._group_size(position.batch)
+        share = loss / group_size(position.batch, accumulation=train.accumulation, num_batches=self.num_batches)
         (parts.scaler.scale(share) if parts.scaler is not None else share).backward()
         self._pending.append((position.step, loss.detach()))
         position.batch += 1
@@ -190,7 +189,9 @@ class TrainingLoop:
             parts.transform,
             batch_size=parts.config.evaluation.batch_size,
             control=self.control,
+            tell=lambda done, total: self._tell(f"evaluating val, {done} of {total} images"),
         )
+        self._tell_epoch()
         if not np.isfinite(logits).all():
             raise self._not_finite_error("The model's output", position.step)
         auroc, per_label, loss = compute_val_metrics(logits, data.targets.numpy(), task=parts.task, labels=parts.labels)
@@ -232,7 +233,7 @@ class TrainingLoop:
         """Fetch the losses from the device, all at once, and refuse to go on when one is not finite."""
         if not self._pending:
             return
-        values = torch.stack([loss for _, loss in self._pending]).double().cpu().tolist()
+        values = torch.stack([loss for _, loss in self._pending]).cpu().tolist()  # no .double(): MPS has none
         steps = [step for step, _ in self._pending]
         self._pending = []
         for step, value in zip(steps, values, strict=True):
@@ -263,12 +264,6 @@ class TrainingLoop:
         self._last_checkpoint = time.perf_counter()
         self._leave_out(self._last_checkpoint - started)
 
-    def _group_size(self, batch: int) -> int:
-        """Forward passes in the accumulated step that `batch` belongs to; the last one of an epoch may be shorter."""
-        accumulation = self.parts.config.train.accumulation
-        first = batch // accumulation * accumulation
-        return min(accumulation, self.num_batches - first)
-
     def _note_train_time(self) -> None:
         """Book the time since the last look as training, after the device has really done it."""
         self._collect_losses()
@@ -280,6 +275,9 @@ class TrainingLoop:
         """Keep an evaluation or a checkpoint out of the speed of training."""
         self._mark += seconds
         self._window_started += seconds
+
+    def _tell_epoch(self) -> None:
+        self._tell(f"epoch {self.position.epoch} of {self.parts.config.train.epochs}")
 
     def _tell(self, phase: str | None) -> None:
         epochs, position = self.parts.config.train.epochs, self.position
@@ -295,17 +293,4 @@ class TrainingLoop:
         self.control.emit({"type": kind, "epoch": self.position.epoch, "step": self.position.step, **values})
 
     def _not_finite_error(self, what: str, step: int) -> TrainingError:
-        lr = self.parts.config.optim.lr or 0.0
-        return TrainingError(
-            f"{what} is no longer a finite number at step {step} (epoch {self.position.epoch}). The learning rate of "
-            f"{lr:g} is probably too high: train again with --lr {lr / 10:g}. The last good checkpoint and the best "
-            "weights are kept."
-        )
-
-
-def _choose_val_rows(val: SplitData, config: RunConfig) -> np.ndarray | None:
-    """With evaluations by step: a fixed random subset of a large val split; None means all of it."""
-    limit = config.evaluation.max_val_images
-    if not config.train.eval_every or len(val) <= limit:
-        return None
-    return np.sort(np.random.default_rng([config.train.seed, limit]).permutation(len(val))[:limit])
+        return build_not_finite_error(what, step=step, epoch=self.position.epoch, lr=self.parts.config.optim.lr or 0.0)

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from medpeft_core.errors import TrainingError
+
 MAX_CLASS_WEIGHT = 100.0
 
 
@@ -27,6 +29,14 @@ def compute_loss(
     filled = torch.where(known, targets, torch.zeros_like(targets))
     losses = F.binary_cross_entropy_with_logits(logits, filled, pos_weight=class_weights, reduction="none")
     return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+def build_not_finite_error(what: str, *, step: int, epoch: int, lr: float) -> TrainingError:
+    """The error of a training that has left the finite numbers; `what` did so in optimizer step `step`, from 1."""
+    return TrainingError(
+        f"{what} is no longer a finite number at step {step} (epoch {epoch}). The learning rate of {lr:g} is probably "
+        f"too high: train again with --lr {lr / 10:g}. The last good checkpoint and the best weights are kept."
+    )
 
 
 def compute_class_weights(targets: torch.Tensor, task: str) -> torch.Tensor:

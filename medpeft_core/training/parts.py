@@ -34,6 +34,12 @@ class LoopParts:
     adapter_dir: Path
 
 
+def group_size(batch: int, *, accumulation: int, num_batches: int) -> int:
+    """Forward passes in the accumulated step that `batch` belongs to; the last one of an epoch may be shorter."""
+    first = batch // accumulation * accumulation
+    return min(accumulation, num_batches - first)
+
+
 def count_batches(num_images: int, batch_size: int) -> int:
     """Forward passes of an epoch; a last batch of one image is left out, since BatchNorm cannot normalise it."""
     full, rest = divmod(num_images, batch_size)

@@ -1,6 +1,7 @@
 """One run from its folder to its figures: data, model, training, final evaluation. Called by the worker."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ from medpeft_core.config import RunConfig
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
 from medpeft_core.errors import RunError
 from medpeft_core.runs.run import Run
-from medpeft_core.training.best import load_best
+from medpeft_core.training.best import load_best, mend_best
 from medpeft_core.training.build import build_loop_parts, build_model
 from medpeft_core.training.checkpoint import Position, load_checkpoint
 from medpeft_core.training.control import Control
 from medpeft_core.training.data import PixelSource, SplitData, split_data
-from medpeft_core.training.device import describe_device, measure_peak_memory
+from medpeft_core.training.device import describe_device, measure_peak_memory, use_device
 from medpeft_core.training.evaluate import Stopped, predict_split
 from medpeft_core.training.loop import TrainingLoop
 from medpeft_core.training.parts import LoopParts
@@ -35,6 +36,7 @@ def train_run(run: Run, control: Control) -> str:
     """
     started = time.perf_counter()
     config = run.config()
+    use_device(config.train.device)
     try:
         prepared = _prepare(config, run, control)
         control.set_progress(phase="building the model")
@@ -61,14 +63,13 @@ def train_run(run: Run, control: Control) -> str:
 
 
 def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
-    began = time.perf_counter()
+    began: dict[str, float] = {}
 
     def tell(what: str, done: int, total: int) -> None:
         if control.should_stop():
             raise Stopped
-        elapsed = time.perf_counter() - began
-        control.set_progress(
-            phase=f"{what}, {done} of {total}", eta_s=elapsed / done * (total - done) if done else None
+        _tell_count(
+            control, f"{what}, {done} of {total}", done / max(total, 1), began.setdefault(what, time.monotonic())
         )
 
     control.set_progress(phase="reading the data set")
@@ -84,6 +85,7 @@ def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
 
 def _restore(parts: LoopParts, run: Run, control: Control) -> Position:
     """Continue from the checkpoint, if there is one, and tell readers of the events which earlier ones are void."""
+    mend_best(run.adapter_dir)
     has_history = any(event["type"] in ("step", "eval", "epoch") for event in run.events())
     position = load_checkpoint(
         parts.checkpoint_dir, adapted=parts.adapted, optimizer=parts.optimizer, scaler=parts.scaler, device=parts.device
@@ -108,7 +110,7 @@ def _evaluate_best(
             parts.transform,
             batch_size=parts.config.evaluation.batch_size,
             control=loop.control,
-            phase=f"evaluating {name}",
+            tell=_evaluation_teller(loop.control, name),
         )
     for name, values in logits.items():
         save_predictions(run.predictions_dir / f"{name}.parquet", splits[name].manifest, values)
@@ -131,6 +133,21 @@ def _evaluate_best(
             "training": training,
         }
     )
+
+
+def _evaluation_teller(control: Control, split: str) -> Callable[[int, int], None]:
+    began = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        _tell_count(control, f"evaluating {split}, {done} of {total} images", done / total, began)
+
+    return tell
+
+
+def _tell_count(control: Control, phase: str, share: float, began: float) -> None:
+    """Show a phase with the time that is left of it, judged by the share that is done."""
+    elapsed = time.monotonic() - began
+    control.set_progress(phase=phase, eta_s=elapsed / share * (1 - share) if share else None)
 
 
 def summarise_figures(figures: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:

@@ -55,14 +55,17 @@ class WorkerControl:
     ) -> None:
         """Show where the run is; what is None stays as it was. Call it as often as you like: few calls write.
 
+        A phase such as "decoding images, 12 of 400" is named by what stands before the comma: a new name is shown at
+        once, a new count when its time has come.
+
         Raises:
             OSError: the disk is full; let it rise.
         """
         given = {"phase": phase, "epoch": epoch, "epochs": epochs, "step": step, "num_steps": num_steps, "eta_s": eta_s}
         self._pending.update({name: value for name, value in given.items() if value is not None})
-        is_new_phase = phase is not None and phase != self._phase
-        if is_new_phase or time.monotonic() - self._written_at >= MIN_STATE_INTERVAL_S:
-            self._phase = phase or self._phase
+        what = phase.partition(",")[0] if phase is not None else self._phase
+        if what != self._phase or time.monotonic() - self._written_at >= MIN_STATE_INTERVAL_S:
+            self._phase = what
             self._run.write_state(**self._pending)
             self._pending.clear()
             self._written_at = time.monotonic()

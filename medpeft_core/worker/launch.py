@@ -89,7 +89,7 @@ def follow_run(run: Run, process: Worker, *, on_events: OnEvents, poll_s: float 
     Args:
         run: the run.
         process: its worker, as `start_worker` gave it.
-        on_events: gets the new events, in order, never an empty list.
+        on_events: gets the new events, in order, at every look; often none, but the run's state may have changed.
         poll_s: time between two looks.
         offset: bytes of events.jsonl to pass over, for a resumed run whose earlier events are known.
 
@@ -99,8 +99,7 @@ def follow_run(run: Run, process: Worker, *, on_events: OnEvents, poll_s: float 
     while True:
         has_ended = process.poll() is not None  # asked before reading, so that nothing of its last words is missed
         events, offset = read_events(run.events_path, offset)
-        if events:
-            on_events(events)
+        on_events(events)
         if has_ended:
             state = settle_ended(RunStore(run.home), run, process)
             last_events, _ = read_events(run.events_path, offset)
@@ -134,7 +133,11 @@ def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: f
     """
     if store.settle(run).is_finished:
         return run.state()
-    store.request_stop(run.run_id)
+    try:
+        store.request_stop(run.run_id)
+    except RunError:
+        if not run.is_finished:  # else it has ended by itself at this very moment
+            raise
     deadline = time.monotonic() + grace_s
     while _is_at_work(run, process) and time.monotonic() < deadline:
         time.sleep(STOP_POLL_S)

@@ -190,3 +190,23 @@ def test_view_reads_deep_and_transparent_files(kind: str, tmp_path: Path, capsys
     assert pixels.shape == (64, 64)
     assert pixels.min() == 0
     assert pixels.max() == 255
+
+
+def test_commands_refuse_a_home_that_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("MEDPEFT_HOME", str(tmp_path / "file"))
+    assert main(["runs"]) == 2
+    assert "Set MEDPEFT_HOME to a folder that can be written." in capsys.readouterr().err
+
+
+def test_commands_tell_a_full_disk_in_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill_the_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("medpeft_core.commands.runs.list_runs", fill_the_disk)
+    assert main(["runs"]) == 2
+    assert "The disk is full" in capsys.readouterr().err

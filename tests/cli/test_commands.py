@@ -13,6 +13,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from medpeft_core.cli import main
+from medpeft_core.config import RunConfig
+from medpeft_core.runs.store import RunStore
 
 TRAIN_KEYS = [
     "run_id",
@@ -196,6 +198,20 @@ def test_prepare_reports_the_data(nih_folder: Callable[..., Path], capsys: pytes
     report = read_json(capsys, ["prepare", "nih", "--root", str(nih_folder())])
     assert report["is_synthetic"] is False
     assert "Pneumonia" in json.dumps(report)
+
+
+def test_runs_shows_a_damaged_run_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One damaged state.json ended `runs` with an error, so that no run could be seen."""
+    monkeypatch.setenv("MEDPEFT_HOME", str(tmp_path))
+    store = RunStore(tmp_path)
+    sound, damaged = (store.create(RunConfig(), provenance={}, device="cpu") for _ in range(2))
+    damaged.state_path.write_text("{", encoding="utf-8")
+    listed = {item["run_id"]: item for item in read_json(capsys, ["runs"])["runs"]}
+    assert listed[sound.run_id]["status"] == "queued"
+    assert listed[damaged.run_id]["status"] is None
+    assert "state.json" in listed[damaged.run_id]["error"]
 
 
 def test_train_queue_only_queues(nih_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:

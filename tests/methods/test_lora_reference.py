@@ -1,4 +1,4 @@
-"""Our LoRA against the one of Lian et al. 2024 (SEEDS B1), written here once more in plain torch, without peft."""
+"""Our LoRA against the one of Lian et al. 2024 (arXiv:2401.12215), written again in plain torch, without peft."""
 
 import copy
 import math

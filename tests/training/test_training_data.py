@@ -13,8 +13,8 @@ from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import BackboneError, ConfigError, MedPeftError
 from medpeft_core.training.build import build_bare_backbone
 from medpeft_core.training.check import check_run
-from medpeft_core.training.data import PixelSource, batch_seed, epoch_order, split_data
-from medpeft_core.training.device import autocast, has_fast_cpu_bf16, resolve_device, resolve_precision
+from medpeft_core.training.data import PixelSource, batch_seed, copy_to_device, epoch_order, split_data
+from medpeft_core.training.device import autocast, has_fast_cpu_bf16, resolve_device, resolve_precision, use_device
 from medpeft_core.training.parts import count_batches
 
 
@@ -175,3 +175,18 @@ def test_pretrained_base_that_changed_is_refused(monkeypatch: pytest.MonkeyPatch
     bias = 1.0
     with pytest.raises(BackboneError, match=r"pre-trained weights of 'test_vit' are not those .*SHA-256 differs"):
         build_bare_backbone(config, num_classes=2)
+
+
+def test_copy_to_device_copies_every_row() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 1, 4, 5), dtype=np.uint8)
+    copied = copy_to_device(pixels, "cpu", rows_at_once=3)
+    assert torch.equal(copied, torch.from_numpy(pixels))
+    pixels[0] = 0
+    assert copied[0].any()  # it is a copy
+
+
+def test_use_device_refuses_a_gpu_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    use_device("cpu")
+    with pytest.raises(ConfigError, match="no GPU is visible"):
+        use_device("cuda:0")

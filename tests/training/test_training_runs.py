@@ -160,14 +160,29 @@ def test_run_evaluates_every_few_steps_on_a_fixed_subset(monkeypatch: pytest.Mon
     assert {event["num_images"] for event in evals} == {16}
     from medpeft_core.training import loop
 
-    def choose_ten(val: Any, config: RunConfig) -> np.ndarray:
-        return np.sort(np.random.default_rng(config.train.seed).permutation(len(val))[:10])
+    def choose_ten(num_images: int, config: RunConfig) -> np.ndarray:
+        return np.sort(np.random.default_rng(config.train.seed).permutation(num_images)[:10])
 
-    monkeypatch.setattr(loop, "_choose_val_rows", choose_ten)
+    monkeypatch.setattr(loop, "choose_val_rows", choose_ten)
     subset = train(make_config(train={"eval_every": 4}))
     evals = [event for event in subset.history() if event["type"] == "eval"]
     assert {(event["num_images"], event["is_subset"]) for event in evals} == {(10, True)}
     assert sum(subset.metrics()["val"]["per_class"]["left"][key] for key in ("num_positive", "num_negative")) == 16
+
+
+def test_run_tells_how_far_evaluations_are() -> None:
+    class PhaseControl(ToyControl):
+        def set_progress(self, *, phase: str | None = None, eta_s: float | None = None, **_: Any) -> None:
+            shown.append((phase, eta_s))
+
+    shown: list[tuple[str | None, float | None]] = []
+    run = create_run(make_config(train={"epochs": 1}))
+    assert train_run(run, PhaseControl(run)) == "finished"
+    phases = [phase for phase, _ in shown]
+    first = phases.index("evaluating val, 8 of 16 images")
+    assert phases[first + 1] == "epoch 1 of 1"
+    assert phases.index("evaluating val, 8 of 16 images", first + 1) < phases.index("evaluating test, 0 of 16 images")
+    assert dict(shown)["evaluating test, 8 of 16 images"] is not None  # seconds that are left
 
 
 def test_run_refuses_changed_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -38,6 +38,18 @@ def test_control_shows_a_new_phase_at_once_and_steps_seldom(store, run):
     assert (run.state().phase, run.state().step) == ("testing", 199)
 
 
+def test_control_counts_within_a_phase_seldom(store, run):
+    """Each count was written and synced at once, which on a fast device took longer than the work."""
+    control = WorkerControl(run, store.index)
+    control.set_progress(phase="evaluating val, 0 of 640 images")
+    first = run.state().updated_at
+    for done in range(0, 640, 64):
+        control.set_progress(phase=f"evaluating val, {done} of 640 images")
+    assert run.state().updated_at == first
+    control.set_progress(phase="evaluating test, 0 of 640 images")
+    assert run.state().phase == "evaluating test, 0 of 640 images"
+
+
 def test_control_writes_steps_again_after_half_a_second(store, run):
     control = WorkerControl(run, store.index)
     control.set_progress(phase="training", step=1)
