@@ -162,6 +162,11 @@ def check_forward(model: nn.Module, name: str, image_size: int) -> None:
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return timm.create_model(name, num_classes=0, in_chans=3, **options)
+    except OSError as error:  # what the hub's client raises when a download breaks off
+        raise BackboneError(
+            f"The pre-trained weights of {name!r} could not be downloaded: {error}. Try again, give the path of a "
+            "weights file, or use --weights random."
+        ) from error
     except TypeError as error:
         raise BackboneError(f"The backbone {name!r} cannot be built with {options}: {error}.") from error
     except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:

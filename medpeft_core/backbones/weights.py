@@ -5,6 +5,8 @@ import math
 import os
 import pickle
 import socket
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -150,17 +152,27 @@ def check_hub_is_reachable(name: str, download_dir: Path | None) -> None:
     for file_name in HUB_FILES:
         if isinstance(try_to_load_from_cache(repository, file_name, cache_dir=download_dir), str):
             return
+    host, port = find_gate_to_hub()
     is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
     if not is_offline:
         try:
-            socket.create_connection((HUB_HOST, 443), timeout=CONNECT_TIMEOUT_S).close()
+            socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
             return
         except OSError:
             pass
     raise BackboneError(
-        f"The pre-trained weights of {name!r} are not on this machine and {HUB_HOST} cannot be reached. "
+        f"The pre-trained weights of {name!r} are not on this machine and {host} cannot be reached. "
         "Connect to the internet once, give the path of a weights file, or use --weights random."
     )
+
+
+def find_gate_to_hub() -> tuple[str, int]:
+    """Host and port that a download would speak to first: the proxy where one is set, else the hub or its mirror."""
+    endpoint = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or f"https://{HUB_HOST}")
+    proxy = urllib.request.getproxies().get(endpoint.scheme)
+    is_direct = not proxy or urllib.request.proxy_bypass(endpoint.hostname or HUB_HOST)
+    gate = endpoint if is_direct or not proxy else urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    return gate.hostname or HUB_HOST, gate.port or (80 if gate.scheme == "http" else 443)
 
 
 def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,5 +1,6 @@
 """From the data section of a config to data that can be trained on: manifest, pixel cache, and a report on both."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class PreparedData:
         manifest: patient ids are pseudonyms of this home; overlap and unreadable images are dealt with as configured.
         cache: the decoded images, of unreadable ones as well.
         cache_rows: (N,) int64, row of the cache that holds the image of each manifest row.
+        pixels_sha256: of the decoded pixels of all images, in the order of the manifest.
         fingerprint: of images, patients, splits and targets; taken before the pseudonyms, so it is the same in every
             home.
     """
@@ -37,6 +39,7 @@ class PreparedData:
     cache: PixelCache
     cache_rows: np.ndarray
     fingerprint: str
+    pixels_sha256: str
     report: DataReport
 
 
@@ -61,11 +64,18 @@ def prepare_dataset(
     manifest, cache_rows = _apply_unreadable_policy(manifest, cache, data.unreadable)
     _check_splits(manifest)
     fingerprint = manifest.fingerprint()
+    pixels_sha256 = hashlib.sha256("".join(cache.digests[cache_rows]).encode()).hexdigest()
     manifest = _with_pseudonyms(manifest)
     unreadable = _name_unreadable(original, cache)
     report = build_report(spec, manifest, cache, cache_rows=cache_rows, unreadable=unreadable)
     return PreparedData(
-        spec=spec, manifest=manifest, cache=cache, cache_rows=cache_rows, fingerprint=fingerprint, report=report
+        spec=spec,
+        manifest=manifest,
+        cache=cache,
+        cache_rows=cache_rows,
+        fingerprint=fingerprint,
+        pixels_sha256=pixels_sha256,
+        report=report,
     )
 
 

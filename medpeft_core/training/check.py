@@ -16,6 +16,8 @@ from medpeft_core.training.build import apply_method, build_bare_backbone
 from medpeft_core.training.data import split_data
 from medpeft_core.training.device import resolve_device, resolve_precision
 
+MIN_TRAIN_IMAGES = 2  # BatchNorm cannot normalise a single one
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedRun:
@@ -51,8 +53,11 @@ def check_run(config: RunConfig, prepared: PreparedData) -> CheckedRun:
     labels = prepared.manifest.labels
     train = split_data(prepared, config.data)["train"]
     counts = count_positives(train.manifest, np.arange(len(train)))
-    if not len(train):
-        raise DataError("The training set is empty. Use a larger --fraction.")
+    if len(train) < MIN_TRAIN_IMAGES:
+        raise DataError(
+            f"The training set has {len(train)} image at a fraction of {config.data.fraction:g}, but at least "
+            f"{MIN_TRAIN_IMAGES} are needed. Use a larger --fraction."
+        )
     backbone = build_bare_backbone(config, num_classes=len(labels))
     base_state = get_base_state(backbone)
     built = apply_method(backbone, config)

@@ -18,6 +18,7 @@ from medpeft_core.training.optim import compute_lr, count_warmup_steps, set_lr
 from medpeft_core.training.parts import LoopParts, count_batches, group_size
 
 LOGS_PER_EPOCH = 20
+MIN_STEPS_PER_LOG = 10  # each log line fetches the losses, and so waits for the GPU
 
 
 class TrainingLoop:
@@ -34,7 +35,7 @@ class TrainingLoop:
         self.warmup_steps = count_warmup_steps(
             parts.config.optim.warmup_epochs, steps_per_epoch=self.steps_per_epoch, num_steps=self.num_steps
         )
-        self.log_every = max(1, self.steps_per_epoch // LOGS_PER_EPOCH)
+        self.log_every = max(1 if parts.device == "cpu" else MIN_STEPS_PER_LOG, self.steps_per_epoch // LOGS_PER_EPOCH)
         self.targets = parts.train.targets.to(parts.device)
         self.val_rows = choose_val_rows(len(parts.val), parts.config)
         self.trained = list(parts.adapted.trainable().values())

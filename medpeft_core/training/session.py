@@ -74,8 +74,9 @@ def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
 
     control.set_progress(phase="reading the data set")
     prepared = prepare_dataset(config.data, progress=tell)
-    expected = run.provenance().get("data_fingerprint")
-    if expected is not None and expected != prepared.fingerprint:
+    found = {"data_fingerprint": prepared.fingerprint, "pixels_sha256": prepared.pixels_sha256}
+    provenance = run.provenance()
+    if any(provenance.get(name, value) != value for name, value in found.items()):
         raise RunError(
             f"The data set {config.data.dataset!r} has changed since the run {run.run_id} was set up: its images, "
             "patients, splits or labels differ. Put the original data back, or start a new run."

@@ -21,6 +21,7 @@ from medpeft_core.worker.processes import kill_tree
 
 STOP_POLL_S = 0.1
 TERM_WAIT_S = 5.0
+HEARD_FACTOR = 10
 _LOG_TAIL_BYTES = 4000
 
 OnEvents = Callable[[list[dict[str, Any]]], None]
@@ -126,7 +127,7 @@ def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: f
         store: where the run lives.
         run: the run; one that is over stays as it is, a queued one is cancelled.
         process: its worker where this process started it, else None.
-        grace_s: how long the worker may take to save a checkpoint and end by itself.
+        grace_s: how long the worker may take to hear; once it has, it gets ten times that to end by itself.
 
     Returns:
         The last state: `stopped` when the worker said so, `interrupted` when it had to be killed.
@@ -138,8 +139,12 @@ def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: f
     except RunError:
         if not run.is_finished:  # else it has ended by itself at this very moment
             raise
-    deadline = time.monotonic() + grace_s
-    while _is_at_work(run, process) and time.monotonic() < deadline:
+    started_waiting = time.monotonic()
+    while _is_at_work(run, process):
+        # a worker that has heard is only finishing its batch, which on a CPU can take minutes
+        patience_s = grace_s * (HEARD_FACTOR if store.index.is_stop_acknowledged(run.run_id) else 1)
+        if time.monotonic() - started_waiting > patience_s:
+            break
         time.sleep(STOP_POLL_S)
     if _is_at_work(run, process):
         state = run.state()

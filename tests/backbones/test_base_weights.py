@@ -12,7 +12,13 @@ from timm.layers import resample_abs_pos_embed
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone, get_base_state
-from medpeft_core.backbones.weights import compute_base_sha256, load_base, read_state_dict, store_base
+from medpeft_core.backbones.weights import (
+    compute_base_sha256,
+    find_gate_to_hub,
+    load_base,
+    read_state_dict,
+    store_base,
+)
 from medpeft_core.errors import BackboneError
 
 NUM_CLASSES = 3
@@ -216,3 +222,24 @@ def test_pretrained_without_network_fails_at_once(
 def test_pretrained_is_refused_where_timm_has_none() -> None:
     with pytest.raises(BackboneError, match="no pre-trained weights for 'vit_tiny_patch16_384.nonsense'|no weights"):
         build_backbone("vit_tiny_patch16_384.nonsense", num_classes=3, weights="pretrained")
+
+
+@pytest.mark.parametrize(
+    ("variables", "gate"),
+    [
+        ({}, ("huggingface.co", 443)),
+        ({"HTTPS_PROXY": "http://proxy.hospital.example:3128"}, ("proxy.hospital.example", 3128)),
+        ({"HTTPS_PROXY": "proxy.hospital.example:3128"}, ("proxy.hospital.example", 3128)),
+        ({"HF_ENDPOINT": "https://mirror.example"}, ("mirror.example", 443)),
+        ({"HF_ENDPOINT": "http://mirror.example:8080"}, ("mirror.example", 8080)),
+    ],
+)
+def test_pretrained_asks_the_proxy_or_mirror(
+    variables: dict[str, str], gate: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a hospital's proxy the hub itself cannot be reached, and downloads work all the same."""
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert find_gate_to_hub() == gate

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from toy_set import (
     ToyControl,
     all_finite,
@@ -256,3 +257,13 @@ def test_run_metrics_are_those_of_the_stored_predictions() -> None:
         for label in ("left", "top"):
             expected = roc_auc_score(table[f"target_{label}"], table[f"logit_{label}"])
             assert run.metrics()[split]["per_class"][label]["auroc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_run_refuses_replaced_pixels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Names and labels were the same, but the films had been replaced: the run went on as if nothing had happened."""
+    register_toy(monkeypatch, tmp_path / "toy")
+    run = create_run(make_config())
+    film = sorted((tmp_path / "toy").rglob("*.png"))[0]
+    Image.fromarray(255 - np.asarray(Image.open(film))).save(film)
+    with pytest.raises(RunError, match="has changed since the run .* was set up"):
+        train_run(run, ToyControl(run))
