@@ -14,7 +14,7 @@ from medpeft_core.datasets.phantom_patients import SITE_STREAM, PatientPlan
 from medpeft_core.datasets.phantom_projection import ramp
 from medpeft_core.datasets.phantom_scene import Scene
 
-PLEURA = 0.09  # attenuation of the lung's edge beside free air
+PLEURA = 0.12  # attenuation of the lung's edge beside free air
 WIDENING = 0.30  # of the heart at severity 1
 NODULE_RADII = (0.75, 1.6)  # cm, at severity 0 and 1
 NODULE_DENSITY = 1.8  # of water: they hold calcium
@@ -81,13 +81,13 @@ def effusion(sites: Sites, severity: float, scene: Scene) -> Lesion:
     rows, wall, _ = lung_outline(body)
     filled = np.zeros_like(x)
     for side, share in zip(SIDES, sites.effusion_sides, strict=True):
-        amount = severity**1.5 * share  # a litre is needed before an upright film shows much
+        amount = severity**1.2 * share  # a litre is needed before an upright film shows much
         if not amount:
             continue
         lateral = side * x
         gap = np.maximum(look_up(rows, wall, y) - lateral, 0)
-        level = body.dome(side) + body.angle_depth - (0.2 + amount * (body.angle_depth + 4.5))
-        climb = (0.7 + 2.5 * amount) * np.exp(-gap * np.float32(1 / 2.2))
+        level = body.dome(side) + body.angle_depth - (0.45 + amount * (body.angle_depth + 4.5))
+        climb = (0.9 + 2.3 * amount) * np.exp(-gap * np.float32(1 / 2.2))
         depth = y - np.float32(level) + climb
         share_here = ramp(depth - 0.5, 2.0 if scene.projection.is_ap else 1.1) * np.float32(
             0.80 if scene.projection.is_ap else 0.93
@@ -151,7 +151,7 @@ def pneumothorax(sites: Sites, severity: float, scene: Scene) -> tuple[np.ndarra
     low = ramp(np.float32(body.height * (0.55 + 0.5 * severity)) - y, 6.0)
     is_side = ramp(side * x, 0.5)
     # free air lies in front and at the side: a beam crosses some of it and, behind it, lung
-    free = ramp(-inside, 0.3) * low * is_side * np.float32(0.15 + 0.7 * severity)
+    free = ramp(-inside, 0.3) * low * is_side * np.float32(0.3 + 0.6 * severity)
     line = np.exp(-((inside / np.float32(0.09)) ** 2)) * low * is_side
     room = scene.rooms[side]
     return free * ramp(room, 0.6), line * ramp(room - 0.6, 0.8)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from medpeft_core.datasets.phantom_patients import FINDINGS
 from medpeft_core.paths import read_json, write_json
 
-GENERATOR_VERSION = 2  # raise it with every change that alters a pixel or a label
+GENERATOR_VERSION = 3  # raise it with every change that alters a pixel or a label
 JOB_FILE = "job.json"
 SHORTCUT_BIT = 7
 STATEMENT = "All images in this folder are synthetic: drawn by a program, without any image of a real patient."
