@@ -180,6 +180,19 @@ def delete(run: RunName, as_json: Json = False) -> None:
 
 
 @app.command()
+def supervise(
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="End when no run is queued or at work any more.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Take queued runs without the app. Ctrl-C ends it; runs at work go on."""
+    from medpeft_core.commands.supervise import supervise as run_command
+
+    return run_command(until_empty=until_empty, as_json=as_json)
+
+
+@app.command()
 def compare(
     run: Annotated[list[str], typer.Argument(help="Names of the runs.")],
     as_json: Json = False,

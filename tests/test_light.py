@@ -63,10 +63,13 @@ def import_code(modules: list[str]) -> str:
 
 def test_light_list_holds_what_pages_import() -> None:
     wanted = {
-        "errors", "registry", "paths", "config", "resolve", "cli",
-        "datasets", "datasets.prepare", "backbones", "methods", "metrics", "reports.summary",
-        "runs", "runs.store", "runs.index", "runs.listing",
-        "worker", "worker.launch", "worker.processes", "worker.control", "worker.devices",
+        "errors", "registry", "paths", "config", "resolve", "cli", "presets", "command_line", "figures",
+        "datasets", "datasets.prepare", "backbones", "methods", "metrics", "reports.summary", "reports.compare",
+        "runs", "runs.store", "runs.index", "runs.listing", "runs.tail",
+        "worker", "worker.launch", "worker.processes", "worker.control", "worker.devices", "worker.supervisor",
+        "worker.dispatch", "worker.escalation", "commands.supervise",
+        "worker.compute", "worker.compute_child", "worker.compute_process",
+        "worker.jobs", "worker.job_state", "worker.job_process",
         "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.doctor",
         "commands.prepare", "commands.images",
     }  # fmt: skip

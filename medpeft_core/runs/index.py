@@ -16,21 +16,45 @@ from medpeft_core.runs.liveness import is_alive
 from medpeft_core.runs.run import Run, find_runs
 from medpeft_core.runs.states import QUEUED, RUNNING
 
+_SELECT_LOCKS = "SELECT device, run_id, pid, pid_started, is_worker FROM locks"
+_SELECT_QUEUE = "SELECT run_id, device, position FROM queue ORDER BY position"
+
 
 class DeviceLock(NamedTuple):
-    """Who holds a device: a run, and the living process that works for it."""
+    """Who holds a device: a run, and the process that works for it.
+
+    `is_worker` is false while that process is the one that will start the worker or has just started it.
+    """
 
     device: str
     run_id: str
     pid: int
     pid_started: float
+    is_worker: bool
 
 
 class QueuedRun(NamedTuple):
-    """A run that waits for its turn on a device."""
+    """A run that waits for its turn on a device; a run that is queued again gets another `position`."""
 
     run_id: str
     device: str
+    position: int
+
+
+class StopRequest(NamedTuple):
+    """Somebody wants a run to stop; `acknowledged_at` is None until its worker has heard. Unix seconds."""
+
+    run_id: str
+    requested_at: float
+    acknowledged_at: float | None
+
+
+class Overview(NamedTuple):
+    """All that a supervisor decides by, seen as of one moment: locks also of dead processes, the next run first."""
+
+    locks: list[DeviceLock]
+    queue: list[QueuedRun]
+    stops: list[StopRequest]
 
 
 class LabIndex:
@@ -50,7 +74,7 @@ class LabIndex:
 
         def claim(connection: sqlite3.Connection) -> bool:
             lock = _read_lock(connection, device)
-            if lock is not None and lock[1:] == (run_id, pid, pid_started):
+            if lock is not None and lock[1:4] == (run_id, pid, pid_started):
                 return True
             if lock is not None and is_alive(lock.pid, lock.pid_started):
                 return False
@@ -82,6 +106,15 @@ class LabIndex:
         """Free a device, if this run holds it."""
         self._execute("DELETE FROM locks WHERE device=? AND run_id=?", device, run_id)
 
+    def release_lock(self, lock: DeviceLock) -> None:
+        """Free a device, if exactly this lock still holds it."""
+        delete = "DELETE FROM locks WHERE device=? AND run_id=? AND pid=? AND pid_started=? AND is_worker=?"
+        self._execute(delete, *lock)
+
+    def release_claims(self, run_id: str) -> None:
+        """Free what was claimed for a run, unless a worker has taken it over: that one frees it when it ends."""
+        self._execute("DELETE FROM locks WHERE run_id=? AND is_worker=0", run_id)
+
     def release_run(self, run_id: str) -> None:
         """Free whatever the run holds and forget its heartbeat and stop request: its worker ended."""
 
@@ -98,8 +131,19 @@ class LabIndex:
 
     def locks_of(self, run_id: str) -> list[DeviceLock]:
         """The locks that living processes hold for a run."""
-        rows = self._select("SELECT device, run_id, pid, pid_started FROM locks WHERE run_id=?", run_id)
-        return [lock for lock in map(DeviceLock._make, rows) if is_alive(lock.pid, lock.pid_started)]
+        rows = self._select(f"{_SELECT_LOCKS} WHERE run_id=?", run_id)
+        return [lock for lock in map(_make_lock, rows) if is_alive(lock.pid, lock.pid_started)]
+
+    def overview(self) -> Overview:
+        """Every lock, the queue and every stop request."""
+
+        def look(connection: sqlite3.Connection) -> Overview:
+            locks = connection.execute(f"{_SELECT_LOCKS} ORDER BY device").fetchall()
+            queue = connection.execute(_SELECT_QUEUE).fetchall()
+            stops = connection.execute("SELECT run_id, requested_at, acknowledged_at FROM stops").fetchall()
+            return Overview([*map(_make_lock, locks)], [*map(QueuedRun._make, queue)], [*map(StopRequest._make, stops)])
+
+        return self._database.read(look)
 
     def enqueue(self, run_id: str, device: str) -> None:
         """Put a run at the end of the queue; one that is queued keeps its place. An old stop request is forgotten."""
@@ -117,7 +161,11 @@ class LabIndex:
 
     def queued(self) -> list[QueuedRun]:
         """The waiting runs, the next one first."""
-        return [QueuedRun(*row) for row in self._select("SELECT run_id, device FROM queue ORDER BY position")]
+        return [QueuedRun(*row) for row in self._select(_SELECT_QUEUE)]
+
+    def remove_queued(self, entry: QueuedRun) -> None:
+        """Take this entry out of the queue; when the run was queued again meanwhile, it stays where it is now."""
+        self._execute("DELETE FROM queue WHERE run_id=? AND position=?", entry.run_id, entry.position)
 
     def beat(self, run_id: str) -> bool:
         """Note that the run's worker lives; false when it could not be noted (a full disk must not end a training)."""
@@ -157,6 +205,12 @@ class LabIndex:
         """Keep a run's line of the listing, made from files that `fingerprint` stands for."""
         self._execute("INSERT OR REPLACE INTO listing VALUES (?, ?, ?)", run_id, fingerprint, json.dumps(summary))
 
+    def save_listings(self, rows: list[tuple[str, str, dict[str, Any]]]) -> None:
+        """Keep the lines of several runs at once; each row is what `save_listing` takes."""
+        values = [(run_id, fingerprint, json.dumps(summary)) for run_id, fingerprint, summary in rows]
+        insert = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?)"
+        self._database.change(lambda connection: connection.executemany(insert, values).rowcount)
+
     def listing(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """The kept lines: run id to fingerprint and summary."""
         rows = self._select("SELECT run_id, fingerprint, summary FROM listing")
@@ -195,5 +249,9 @@ def _refill_run(connection: sqlite3.Connection, run: Run) -> None:
 
 
 def _read_lock(connection: sqlite3.Connection, device: str) -> DeviceLock | None:
-    row = connection.execute("SELECT device, run_id, pid, pid_started FROM locks WHERE device=?", (device,)).fetchone()
-    return None if row is None else DeviceLock(*row)
+    row = connection.execute(f"{_SELECT_LOCKS} WHERE device=?", (device,)).fetchone()
+    return None if row is None else _make_lock(row)
+
+
+def _make_lock(row: tuple[str, str, int, float, int]) -> DeviceLock:
+    return DeviceLock(*row[:4], is_worker=bool(row[4]))

@@ -19,13 +19,15 @@ from medpeft_core.runs.index import LabIndex
 from medpeft_core.runs.liveness import is_alive
 from medpeft_core.runs.run import DEFAULT_META, Run, find_runs
 from medpeft_core.runs.run_ids import check_run_id, is_run_id, make_run_id
-from medpeft_core.runs.states import CANCELLED, INTERRUPTED, PAUSED, QUEUED, RUNNING, RunState, Status
+from medpeft_core.runs.states import CANCELLED, FINISHED, INTERRUPTED, PAUSED, QUEUED, RUNNING, RunState, Status
 
 DEATH_MESSAGE = (
     "The process that trained this run ended without a word (out of memory or killed). "
     "Resume it to go on from its last checkpoint; if it happens again, halve train.batch_size in a new run."
 )
 WAITER_DEATH_MESSAGE = "The process that waited for a free device for this run ended. Resume the run to queue it again."
+LAST_WORDS_S = 5.0  # a worker writes how it ended, then frees its device
+_LAST_WORDS_POLL_S = 0.02
 _NEW_PREFIX, _TRASH_PREFIX = ".new-", ".trash-"
 _ID_ATTEMPTS = 100
 
@@ -122,13 +124,7 @@ class RunStore:
         Raises:
             RunError: the disk is full.
         """
-        try:
-            state = run.write_state(status=status, error=error, eta_s=None)
-            run.emit({"type": "status", "status": status, "error": error})
-        except OSError as cause:
-            if not is_disk_full(cause):
-                raise
-            raise RunError(f"Run {run.run_id} is {status}. {describe_full_disk(cause, run.folder)}") from cause
+        state = _write_end(run, status, error)
         self.index.dequeue(run.run_id)
         self.index.release_run(run.run_id)
         return state
@@ -143,11 +139,36 @@ class RunStore:
         status = run.status
         if status not in (QUEUED, RUNNING, PAUSED):
             raise RunError(f"Run {run.run_id} is {status} already; only queued and running runs can be stopped.")
-        if status == RUNNING:
-            self.index.request_stop(run.run_id)
-        else:
-            self.end_run(run, CANCELLED)
-            self.index.request_stop(run.run_id)  # for a worker that is starting at this very moment
+        self.index.request_stop(run.run_id)
+        if status != RUNNING:
+            # A worker that is starting at this moment refuses, or hears the request and keeps its device until then.
+            _write_end(run, CANCELLED, None)
+            self.index.dequeue(run.run_id)
+            self.index.release_claims(run.run_id)
+        return run
+
+    def requeue(self, run_id: str) -> Run:
+        """Put a run that ended before its work was done at the end of the queue; it goes on from its last checkpoint.
+
+        Raises:
+            RunError: there is no such run, or it is finished, in the queue or at work; or the disk is full.
+        """
+        run = self.settle(self.load(run_id))
+        self._check_requeue(run)
+        self.index.dequeue(run.run_id)  # an entry left by a crash would keep its old place
+        self.index.release_run(run.run_id)
+        before = run.state()
+        device = before.device or run.config().train.device
+        try:
+            run.write_state(status=QUEUED, phase="waiting", pid=None, pid_started=None, error=None, eta_s=None)
+            self.index.enqueue(run.run_id, device)
+        except (RunError, OSError) as cause:
+            with contextlib.suppress(RunError, OSError):
+                run.write_state(**before.to_dict())  # else it would be queued for ever, and in no queue
+            if isinstance(cause, OSError) and is_disk_full(cause):
+                text = f"Run {run.run_id} was not queued. {describe_full_disk(cause, run.folder)}"
+                raise RunError(text) from cause
+            raise
         return run
 
     def delete(self, run_id: str) -> None:
@@ -174,6 +195,28 @@ class RunStore:
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(RunError):  # rows about a run that is gone do no harm
             self.index.forget_run(run.run_id)
+
+    def _check_requeue(self, run: Run) -> None:
+        """Refuse a run that must not be queued; one whose worker is at its last words is waited for.
+
+        Raises:
+            RunError: it is finished, in the queue, or at work.
+        """
+        state = run.state()
+        if state.status == FINISHED:
+            raise RunError(f"Run {run.run_id} is finished; there is nothing to go on with. Start a new one.")
+        is_lost = state.status == QUEUED and state.pid is None and not self._is_in_queue(run)
+        if not state.is_finished and not is_lost:
+            remedy = "Wait until it is its turn" if state.status == QUEUED else "Wait for it or stop it"
+            raise RunError(f"Run {run.run_id} is {state.status} already. {remedy}.")
+        give_up_at = time.monotonic() + LAST_WORDS_S
+        while any(lock.is_worker for lock in self.index.locks_of(run.run_id)):
+            if time.monotonic() > give_up_at:
+                raise RunError(f"The process of run {run.run_id} has not ended yet. Try again in a moment.")
+            time.sleep(_LAST_WORDS_POLL_S)
+
+    def _is_in_queue(self, run: Run) -> bool:
+        return any(entry.run_id == run.run_id for entry in self.index.queued())
 
     def _is_busy(self, run: Run) -> bool:
         """Whether a living process works on a run; a damaged state or a full disk must not prevent deletion."""
@@ -205,6 +248,17 @@ def _is_orphan(state: RunState) -> bool:
     if state.status == RUNNING:
         return not is_alive(state.pid, state.pid_started)
     return state.status in (QUEUED, PAUSED) and state.pid is not None and not is_alive(state.pid, state.pid_started)
+
+
+def _write_end(run: Run, status: Status, error: str | None) -> RunState:
+    try:
+        state = run.write_state(status=status, error=error, eta_s=None)
+        run.emit({"type": "status", "status": status, "error": error})
+    except OSError as cause:
+        if not is_disk_full(cause):
+            raise
+        raise RunError(f"Run {run.run_id} is {status}. {describe_full_disk(cause, run.folder)}") from cause
+    return state
 
 
 def _age_key(run: Run) -> tuple[str, int, str]:

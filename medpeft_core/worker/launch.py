@@ -15,13 +15,14 @@ from medpeft_core.runs.events import read_events
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED_STATES, INTERRUPTED, QUEUED, RunState
-from medpeft_core.runs.store import RunStore
+from medpeft_core.runs.store import DEATH_MESSAGE, RunStore
 from medpeft_core.worker.devices import lock_name
 from medpeft_core.worker.processes import kill_tree
 
 STOP_POLL_S = 0.1
+GRACE_S = 30.0  # how long a worker may take to hear a stop request
+HEARD_FACTOR = 10  # once it has heard, it gets so many times that to end by itself
 TERM_WAIT_S = 5.0
-HEARD_FACTOR = 10
 _LOG_TAIL_BYTES = 4000
 
 OnEvents = Callable[[list[dict[str, Any]]], None]
@@ -95,7 +96,7 @@ def follow_run(run: Run, process: Worker, *, on_events: OnEvents, poll_s: float 
         offset: bytes of events.jsonl to pass over, for a resumed run whose earlier events are known.
 
     Returns:
-        The last state; its status is one of `FINISHED_STATES`.
+        The last state; its status is one of `FINISHED_STATES`, unless another worker is at the run.
     """
     while True:
         has_ended = process.poll() is not None  # asked before reading, so that nothing of its last words is missed
@@ -110,17 +111,34 @@ def follow_run(run: Run, process: Worker, *, on_events: OnEvents, poll_s: float 
         time.sleep(poll_s)
 
 
-def settle_ended(store: RunStore, run: Run, process: Worker) -> RunState:
-    """The state of a run whose worker ended, made true when the worker could not write it itself."""
-    state = store.settle(run).state()
+def settle_ended(store: RunStore, run: Run, process: Worker, *, reason: str = DEATH_MESSAGE) -> RunState:
+    """The state of a run whose worker ended, made true when the worker could not write it itself.
+
+    A run that another worker is at, or that was queued again meanwhile, stays as it is: when two workers were started
+    for one run, the second is refused and ends at once.
+
+    Args:
+        store: where the run lives.
+        run: the run.
+        process: its worker, which has ended.
+        reason: what is written as the error when the worker began and left no last word.
+    """
+    state = store.settle(run, reason=reason).state()
     if state.is_finished:
         store.index.release_run(run.run_id)
+        return state
+    if state.status != QUEUED or _is_left_to_others(store, run, state, process):
         return state
     error = f"The training process ended before it began (exit code {process.returncode}). {_last_line(run.log_path)}"
     return store.end_run(run, INTERRUPTED, error=error)
 
 
-def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: float = 30.0) -> RunState:
+def describe_kill(waited_s: float) -> str:
+    """What is written as the error of a run that had to be killed."""
+    return f"The run did not stop within {waited_s:g} s and was killed. Resume it to go on from its last checkpoint."
+
+
+def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: float = GRACE_S) -> RunState:
     """Stop a run for certain: by request, then SIGTERM, then SIGKILL to its whole process tree.
 
     Args:
@@ -153,9 +171,17 @@ def stop_worker(store: RunStore, run: Run, process: Worker | None, *, grace_s: f
             kill_tree(pid, started, term_wait_s=TERM_WAIT_S)
     if process is not None:
         process.wait()
-    reason = f"The run did not stop within {grace_s:g} s and was killed. Resume it to go on from its last checkpoint."
+    reason = describe_kill(grace_s)
     store.settle(run, reason=reason)
-    return run.state() if process is None else settle_ended(store, run, process)
+    return run.state() if process is None else settle_ended(store, run, process, reason=reason)
+
+
+def _is_left_to_others(store: RunStore, run: Run, state: RunState, ended: Worker) -> bool:
+    """Whether a queued run is no longer the matter of the worker that ended: another has its device, or nobody has."""
+    locks = [lock for lock in store.index.overview().locks if lock.run_id == run.run_id]
+    if any(lock.is_worker and lock.pid != ended.pid and is_alive(lock.pid, lock.pid_started) for lock in locks):
+        return True
+    return state.pid is None and not locks  # a worker that ends before it begins leaves a lock behind
 
 
 def _is_at_work(run: Run, process: Worker | None) -> bool:

@@ -13,7 +13,7 @@ from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.disk import DiskReserve, is_disk_full
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import CANCELLED, FAILED, FINISHED, RUNNING, STOPPED, Status
+from medpeft_core.runs.states import CANCELLED, FAILED, FINISHED, RUNNING, STOPPED, RunState, Status
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.control import WorkerControl
 from medpeft_core.worker.devices import lock_name
@@ -101,11 +101,24 @@ def _take_device(store: RunStore, run: Run, pid: int, started: float) -> str:
     device = lock_name(state.device or run.config().train.device)
     for _ in range(2):
         if store.index.hand_over_device(device, run.run_id, pid, started):
+            _check_unchanged(store, run, state, device)
             return device
         store.index.claim_device(device, run.run_id, pid, started)
     holder = store.index.device_holder(device)
     held_by = f"run {holder.run_id} (process {holder.pid})" if holder else "another run"
     raise RunError(f"{device} is held by {held_by}, so run {run.run_id} cannot start. Wait for it or stop it.")
+
+
+def _check_unchanged(store: RunStore, run: Run, before: RunState, device: str) -> None:
+    """Look again with the lock held: a worker that was stalled must not begin a run that another ended meanwhile.
+
+    Raises:
+        RunError: somebody else worked on the run, or cancelled it.
+    """
+    now = run.state()
+    if (now.status, now.pid, now.pid_started) != (before.status, before.pid, before.pid_started):
+        store.index.release_device(device, run.run_id)
+        raise RunError(f"Run {run.run_id} became {now.status} while this process started. `resume` makes it go on.")
 
 
 def _train_once(

@@ -1,18 +1,14 @@
 """A small NIH-like folder, and one finished run that several tests look at."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands_run import TINY, run_command
 from PIL import Image
-
-TINY = ["--set", "data.num_patients=40", "--set", "data.size=64", "--set", "evaluation.bootstrap_samples=100"]
 
 
 @pytest.fixture
@@ -36,20 +32,6 @@ def nih_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
-
-
-def run_command(arguments: list[str], home: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """One command as a user starts it."""
-    environment = {**os.environ, "MEDPEFT_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-m", "medpeft_core", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **options,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -226,7 +226,11 @@ def test_train_queue_only_queues(nih_folder: Callable[..., Path], capsys: pytest
         "--method",
         "full",
     ]
-    queued = read_json(capsys, [*arguments, "--image-size", "32", "--queue"])
+    assert main([*arguments, "--image-size", "32", "--queue", "--json"]) == 0
+    printed = capsys.readouterr()
+    queued = json.loads(printed.out)
+    assert f"Queued {queued['run_id']} for " in printed.err
+    assert "The app, or `python -m medpeft_core supervise`, starts it." in printed.err
     assert queued["status"] == "queued"
     assert queued["test_auroc"] is None
     stopped = read_json(capsys, ["stop", queued["run_id"]])
