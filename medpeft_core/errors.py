@@ -44,6 +44,10 @@ class ExplainError(MedPeftError):
     """A class activation map would be meaningless, for example flat or not finite."""
 
 
+class ComputeError(MedPeftError):
+    """The helper process that works for the pages gave no answer: it ended, took too long, or met a fault."""
+
+
 def require(is_fine: bool, name: str, value: object, allowed: str) -> None:
     """Raise when a setting is not fine: "optim.lr is -1, but it must be above 0."
 

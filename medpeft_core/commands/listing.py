@@ -15,7 +15,7 @@ def list_datasets(*, as_json: bool) -> None:
     """Print the data sets."""
     shown = [{**to_plain(spec), "options": describe_fields(spec.options)} for spec in DATASETS]
     for item in shown:
-        del item["read"]
+        del item["read"], item["is_present"]
     if as_json:
         print_json({"datasets": shown})
         return

@@ -42,26 +42,22 @@ def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
         MedPeftError: the run cannot start as it is; nothing was written.
     """
     # heavy: torch, timm and peft, only for commands that build a model
-    from medpeft_core.training.check import check_run
-    from medpeft_core.training.provenance import collect_provenance
+    from medpeft_core.training.setup import check_runs, create_runs
 
     config = resolve_config(config)
     with ProgressBar() as progress:
         prepared = prepare_dataset(config.data, progress=progress)
     tell(f"Checking {config.method.name} on {config.backbone.name}.")
-    checked = check_run(config, prepared)
-    provenance = collect_provenance(checked, prepared)
-    _tell_facts(provenance)
-    store = RunStore.open_default()
-    device = checked.config.train.device
-    run = store.create(checked.config, provenance=provenance, device=device)
+    [plan] = check_runs([config], [prepared])
+    _tell_facts(plan.provenance)
+    store, device = RunStore.open_default(), plan.config.train.device
     if queue:
-        store.index.enqueue(run.run_id, device)
-        tell(f"Queued {run.run_id} for {device}. To start it now: python -m medpeft_core resume {run.run_id}")
+        [run] = create_runs(store, [plan])
+        tell(f"Queued {run.run_id} for {device}. The app, or `python -m medpeft_core supervise`, starts it.")
         if as_json:
             print_json(summarise_result(run))
         return 0
-    return work_on(store, run, as_json=as_json)
+    return work_on(store, store.create(plan.config, provenance=plan.provenance, device=device), as_json=as_json)
 
 
 def resume(run_id: str, *, as_json: bool) -> int:

@@ -20,7 +20,7 @@ from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.phantom_job import SetJob
 from medpeft_core.datasets.phantom_patients import FINDINGS, PatientPlan, PicturePlan, plan_patient, plan_table
 from medpeft_core.datasets.phantom_render import Rendered, render_pair, render_picture
-from medpeft_core.datasets.phantom_store import open_set
+from medpeft_core.datasets.phantom_store import is_complete, open_set
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
 from medpeft_core.datasets.splits import split_by_patient
@@ -60,14 +60,28 @@ def read_phantom(root: Path | None, options: PhantomOptions, *, split_seed: int,
     Raises:
         DataError: `root` holds something else, or cannot be written.
     """
+    job, folder = _find_set(root, options)
+    table = open_set(job, folder, progress)
+    split = split_by_patient(table["patient_id"].to_numpy(dtype=str), seed=split_seed)
+    return build_manifest(job.dataset, folder, table.assign(split=split), note=split_note(split_seed))
+
+
+def is_phantom_drawn(root: Path | None, options: PhantomOptions, *, split_seed: int) -> bool:
+    """Whether `read_phantom` finds the set drawn.
+
+    Raises:
+        DataError: `root` holds something else.
+    """
+    return is_complete(*_find_set(root, options))
+
+
+def _find_set(root: Path | None, options: PhantomOptions) -> tuple[SetJob, Path]:
+    """The set and its folder, drawn or not."""
     job = SetJob(
         dataset="phantom", seed=options.seed, size=options.size, num_patients=options.num_patients,
         options={"num_patients": options.num_patients, "size": options.size, "seed": options.seed},
     )  # fmt: skip
-    folder = root or paths.datasets_dir() / job.folder_name
-    table = open_set(job, folder, progress)
-    split = split_by_patient(table["patient_id"].to_numpy(dtype=str), seed=split_seed)
-    return build_manifest(job.dataset, folder, table.assign(split=split), note=split_note(split_seed))
+    return job, root or paths.datasets_dir() / job.folder_name
 
 
 def build_manifest(dataset: str, folder: Path, table: pd.DataFrame, *, note: str) -> Manifest:
@@ -103,5 +117,6 @@ DATASETS.add(
         citation="MedPEFT Lab, synthetic chest radiographs (phantom).",
         read=read_phantom,
         options=PhantomOptions,
+        is_present=is_phantom_drawn,
     )
 )

@@ -86,6 +86,8 @@ def _drawn_by_others(folder: Path, processes: int) -> Generator[list[dict[str, A
         for worker in workers:
             worker.kill()
             worker.wait()
+            assert worker.stdin is not None
+            worker.stdin.close()
         for share in range(processes):
             _log(folder, share).unlink(missing_ok=True)
 
@@ -96,8 +98,9 @@ def _start(folder: Path, share: int, shares: int) -> subprocess.Popen[str]:
     # -P: an unrelated file in the current folder must not take the place of a module
     command = [sys.executable, "-P", "-c", CHILD, str(folder), str(share), str(shares)]
     with _log(folder, share).open("w") as log:
+        # stdin is held open and never written to: it closes when this process dies, and the others then end themselves
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, encoding="utf-8",
+            command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.PIPE, text=True, encoding="utf-8",
             env=environment, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
 

@@ -94,10 +94,11 @@ def plan_table(seed: int, num_patients: int) -> pd.DataFrame:
     Returns:
         A table with the columns image, patient_id, age, sex, view, one 0/1 column per finding and `severity_<finding>`.
     """
-    return pd.DataFrame([row for index in range(num_patients) for row in _rows(plan_patient(seed, index))])
+    return pd.DataFrame([row for index in range(num_patients) for row in plan_rows(plan_patient(seed, index))])
 
 
-def _rows(patient: PatientPlan) -> list[dict[str, object]]:
+def plan_rows(patient: PatientPlan) -> list[dict[str, object]]:
+    """The rows of `plan_table` for one patient, in the order of the pictures."""
     rows = []
     for picture in patient.pictures:
         row: dict[str, object] = {"image": patient.image_name(picture.number), "patient_id": patient.patient_id}

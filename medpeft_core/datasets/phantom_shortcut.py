@@ -17,7 +17,7 @@ from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.phantom import PhantomOptions, build_manifest, split_note
 from medpeft_core.datasets.phantom_job import SetJob
 from medpeft_core.datasets.phantom_patients import FINDINGS, SHORTCUT_STREAM, plan_table
-from medpeft_core.datasets.phantom_store import open_set
+from medpeft_core.datasets.phantom_store import is_complete, open_set, read_table
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
 from medpeft_core.datasets.splits import split_by_patient
@@ -70,20 +70,38 @@ def read_phantom_shortcut(
     Raises:
         DataError: `root` holds something else, or cannot be written.
     """
-    plan = plan_shortcut_table(options, split_seed=split_seed)
-    job = SetJob(
-        dataset="phantom_shortcut", seed=options.seed, size=options.size, num_patients=options.num_patients,
-        options={**dataclasses.asdict(options), "split_seed": split_seed},
-        mark=options.shortcut, marked=frozenset(plan.loc[plan["shortcut"] == 1, "image"]),
-    )  # fmt: skip
-    folder = root or paths.datasets_dir() / job.folder_name
-    table = open_set(job, folder, progress).merge(plan[["image", "split"]], on="image", validate="one_to_one")
+    job, folder = _find_set(root, options, split_seed)
+    if is_complete(job, folder):
+        table = read_table(folder)
+    else:
+        plan = plan_shortcut_table(options, split_seed=split_seed)
+        marked = frozenset(plan.loc[plan["shortcut"] == 1, "image"])
+        table = open_set(dataclasses.replace(job, marked=marked), folder, progress)
+    split = split_by_patient(table["patient_id"].to_numpy(dtype=str), seed=split_seed)
     note = (
         f"{split_note(split_seed)} In train and val a {options.shortcut} was drawn on {options.positive_share:.0%} of "
         f"the images with {options.finding} and on {options.negative_share:.0%} of the others, in test on "
         f"{TEST_SHARE:.0%} of all, whatever they show."
     )
-    return build_manifest(job.dataset, folder, table, note=note)
+    return build_manifest(job.dataset, folder, table.assign(split=split), note=note)
+
+
+def is_phantom_shortcut_drawn(root: Path | None, options: PhantomShortcutOptions, *, split_seed: int) -> bool:
+    """Whether `read_phantom_shortcut` finds the set drawn.
+
+    Raises:
+        DataError: `root` holds something else.
+    """
+    return is_complete(*_find_set(root, options, split_seed))
+
+
+def _find_set(root: Path | None, options: PhantomShortcutOptions, split_seed: int) -> tuple[SetJob, Path]:
+    """The set and its folder, drawn or not. It names no marked images: planning these takes a while."""
+    job = SetJob(
+        dataset="phantom_shortcut", seed=options.seed, size=options.size, num_patients=options.num_patients,
+        options={**dataclasses.asdict(options), "split_seed": split_seed}, mark=options.shortcut,
+    )  # fmt: skip
+    return job, root or paths.datasets_dir() / job.folder_name
 
 
 DATASETS.add(
@@ -104,5 +122,6 @@ DATASETS.add(
         citation="MedPEFT Lab, synthetic chest radiographs (phantom).",
         read=read_phantom_shortcut,
         options=PhantomShortcutOptions,
+        is_present=is_phantom_shortcut_drawn,
     )
 )

@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 
 from medpeft_core.datasets.phantom_drawing import draw_all
 from medpeft_core.datasets.phantom_job import JOB_FILE, STATEMENT, SetJob
-from medpeft_core.datasets.phantom_patients import plan_table
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.errors import DataError
 from medpeft_core.paths import ensure_dir, read_json, write_atomically, write_json
@@ -36,7 +35,7 @@ def open_set(job: SetJob, folder: Path, progress: Progress, *, processes: int | 
         processes: how many draw at the same time; None takes one per core. The result does not depend on it.
 
     Returns:
-        What `plan_table` gives, with `boxes` (JSON text) and `mask` (relative path or missing), sorted by image.
+        See `read_table`.
 
     Raises:
         DataError: the folder holds something else, or cannot be written.
@@ -49,6 +48,14 @@ def open_set(job: SetJob, folder: Path, progress: Progress, *, processes: int | 
                 f"The synthetic set cannot be written to {folder}: {error}. "
                 "Check free space and permissions, or choose another folder."
             ) from error
+    return read_table(folder)
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """What `plan_table` gives, with `mask` (relative path or missing) and `boxes` (JSON text), of a complete set.
+
+    The rows are sorted by image.
+    """
     return pd.read_parquet(folder / TABLE_FILE)
 
 
@@ -109,8 +116,7 @@ def _fill(job: SetJob, staging: Path, progress: Progress, *, processes: int | No
     for name in ("images", "masks"):
         (staging / name).mkdir()
     job.save(staging / JOB_FILE)
-    rows = draw_all(job, staging, progress, processes=processes or max(1, os.cpu_count() or 1))
-    table = plan_table(job.seed, job.num_patients).merge(pd.DataFrame(rows), on="image", validate="one_to_one")
+    table = pd.DataFrame(draw_all(job, staging, progress, processes=processes or max(1, os.cpu_count() or 1)))
     if job.mark:
         table["shortcut"] = table["image"].isin(job.marked).astype(float)
     (staging / "README.txt").write_text(STATEMENT + "\n", encoding="utf-8")

@@ -2,11 +2,14 @@
 
 It reads `FOLDER/job.json`, draws every patient whose number leaves SHARE when divided by SHARES, and prints one JSON
 line per patient. A process of its own, not a child of a pool: a pool imports the caller's main script once more, which
-under Streamlit would run the whole app again. When the parent is gone, printing fails and the process ends.
+under Streamlit would run the whole app again. Its stdin is a pipe that nobody writes to: it closes when the parent is
+gone, even killed, and the process ends at once.
 """
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from PIL import Image
 
 from medpeft_core.datasets.phantom_job import JOB_FILE, SetJob
 from medpeft_core.datasets.phantom_marks import draw_mark
-from medpeft_core.datasets.phantom_patients import plan_patient
+from medpeft_core.datasets.phantom_patients import plan_patient, plan_rows
 from medpeft_core.datasets.phantom_render import render_picture
 
 
@@ -22,11 +25,11 @@ def draw_patient(job: SetJob, index: int, folder: Path) -> list[dict[str, Any]]:
     """Write the pictures and masks of one patient; the result is the same in any process.
 
     Returns:
-        One row per picture: image, mask (None where the picture shows nothing to mark) and boxes as JSON text.
+        One row per picture: that of `plan_rows` with mask (None where there is nothing to mark) and boxes as JSON text.
     """
     patient = plan_patient(job.seed, index)
     rows = []
-    for picture in patient.pictures:
+    for picture, planned in zip(patient.pictures, plan_rows(patient), strict=True):
         name = patient.image_name(picture.number)
         rendered = render_picture(patient, picture.number, size=job.size)
         pixels, mask = rendered.pixels, rendered.mask
@@ -36,12 +39,23 @@ def draw_patient(job: SetJob, index: int, folder: Path) -> list[dict[str, Any]]:
         mask_name = name.replace("images/", "masks/") if mask.any() else None
         if mask_name:
             Image.fromarray(mask).save(folder / mask_name, compress_level=3)
-        rows.append({"image": name, "mask": mask_name, "boxes": json.dumps(rendered.boxes())})
+        rows.append({**planned, "mask": mask_name, "boxes": json.dumps(rendered.boxes())})
     return rows
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its stdin closes."""
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)  # not sys.stdin.read, whose lock would trouble the interpreter's normal end
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def main() -> None:
     """Draw this process's share and report each patient on stdout."""
+    end_with_parent()
     folder, share, shares = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     job = SetJob.load(folder / JOB_FILE)
     for index in range(share, job.num_patients, shares):

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,12 @@ from medpeft_core.datasets.progress import Progress
 from medpeft_core.errors import DataError
 from medpeft_core.paths import ensure_dir, write_json
 
-__all__ = ["PixelCache", "build_pixel_cache", "load_for_model", "pixel_cache_key"]
+__all__ = ["PixelCache", "build_pixel_cache", "find_pixel_cache", "load_for_model", "pixel_cache_key"]
 
 MAX_THREADS = 32
 _IN_FLIGHT_PER_THREAD = 4  # decoded images that wait to be written; bounds memory
 _REPORT_EVERY_S = 0.1
+_PATIENCE_S = 0.4  # with one slow image, before progress is told again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +67,11 @@ def build_pixel_cache(
     Raises:
         DataError: the cache cannot be written; says how many bytes it needs, and where.
     """
+    progress = _throttled(progress)
     with _disk_errors(folder, paths, cache_size, written=0, done=0):
         ensure_dir(folder.parent)
     with _locked(folder, len(paths), progress, needed=cache_size**2 * len(paths)):
-        cache = _open_current(folder, paths, cache_size)
+        cache = find_pixel_cache(paths, cache_size=cache_size, folder=folder)
         if cache is not None:
             return cache
         temporary = folder.parent / f".{folder.name}.tmp"
@@ -78,7 +80,7 @@ def build_pixel_cache(
             rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores())
             num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
             with _disk_errors(folder, paths, cache_size, written=num_bytes, done=len(paths)):
-                _finish(temporary, rows, cache_size)
+                _finish(temporary, rows, cache_size, progress)
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.rename(folder)
         finally:
@@ -86,8 +88,11 @@ def build_pixel_cache(
     return PixelCache.open(folder)
 
 
-def _open_current(folder: Path, paths: list[Path], cache_size: int) -> PixelCache | None:
-    """The cache that is there, or None when it must be built (again)."""
+def find_pixel_cache(paths: list[Path], *, cache_size: int, folder: Path) -> PixelCache | None:
+    """The cache that is there, or None where `build_pixel_cache` would build one.
+
+    It opens no image but those that could not be read before.
+    """
     if not folder.exists():
         return None
     try:
@@ -121,7 +126,6 @@ def _write_images(
     """Append each image with its own number of channels to one file; one row of the table for each."""
     rows: list[dict] = []
     written = 0
-    told_at = time.monotonic()
     progress("decoding images", 0, len(paths))
     with contextlib.ExitStack() as stack:
         with _disk_errors(temporary, paths, cache_size, written=0, done=0):
@@ -129,31 +133,40 @@ def _write_images(
             file = stack.enter_context((temporary / PIXELS_FILE).open("wb", buffering=0))
         images = stack.enter_context(contextlib.closing(_load_all(paths, cache_size, num_threads)))
         for loaded in images:
-            with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
-                written += _write_all(file.fileno(), loaded.pixels)
-            rows.append(_describe(loaded))
-            if time.monotonic() - told_at >= _REPORT_EVERY_S:
-                told_at = time.monotonic()
-                progress("decoding images", len(rows), len(paths))
+            if loaded is not None:
+                with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
+                    written += _write_all(file.fileno(), loaded.pixels)
+                rows.append(_describe(loaded))
+            progress("decoding images", len(rows), len(paths))
         with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
             os.fsync(file.fileno())
-    progress("decoding images", len(paths), len(paths))
     return rows
 
 
-def _load_all(paths: list[Path], cache_size: int, num_threads: int) -> Generator[_Loaded, None, None]:
-    """The images in their order, decoded ahead in threads; closing the iterator stops the threads."""
+def _load_all(paths: list[Path], cache_size: int, num_threads: int) -> Generator[_Loaded | None, None, None]:
+    """The images in their order, decoded ahead in threads, and None while a slow one is waited for.
+
+    Closing the iterator lets the threads end after the image that they are at.
+    """
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
     waiting: deque[Future[_Loaded]] = deque()
     try:
         for path in paths:
             waiting.append(pool.submit(_load, path, cache_size))
             if len(waiting) >= num_threads * _IN_FLIGHT_PER_THREAD:
-                yield waiting.popleft().result()
+                yield from _patiently(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield from _patiently(waiting.popleft())
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _patiently(image: Future[_Loaded]) -> Iterator[_Loaded | None]:
+    """None again and again until the image is there, then the image."""
+    while not image.done():
+        if not wait([image], timeout=_PATIENCE_S).done:
+            yield None
+    yield image.result()
 
 
 def _load(path: Path, cache_size: int) -> _Loaded:
@@ -173,14 +186,14 @@ def _describe(loaded: _Loaded) -> dict:
     }  # fmt: skip
 
 
-def _finish(temporary: Path, rows: list[dict], cache_size: int) -> None:
+def _finish(temporary: Path, rows: list[dict], cache_size: int, progress: Progress) -> None:
     """Give all images one number of channels, and write table and header."""
     table = pd.DataFrame(rows)
     is_readable = table["channels"] > 0
     channels = 3 if (table["channels"] == 3).any() else 1
     if is_readable.any() and (table["channels"] != channels).any():
         shape = tuple(table.loc[is_readable, ["height", "width"]].iloc[0])
-        _rewrite(temporary, table, channels, (int(shape[0]), int(shape[1])))
+        _rewrite(temporary, table, channels, (int(shape[0]), int(shape[1])), progress)
         table.loc[~is_readable, ["height", "width"]] = shape
     sizes = channels * table["height"] * table["width"]
     table["offset"] = sizes.cumsum() - sizes
@@ -194,12 +207,13 @@ def _finish(temporary: Path, rows: list[dict], cache_size: int) -> None:
     write_json(temporary / HEADER_FILE, {**header, "num_bytes": int(sizes.sum())})
 
 
-def _rewrite(temporary: Path, table: pd.DataFrame, channels: int, blank: tuple[int, int]) -> None:
+def _rewrite(temporary: Path, table: pd.DataFrame, channels: int, blank: tuple[int, int], progress: Progress) -> None:
     """Repeat grey images into `channels`, and put a black image of size `blank` in the place of each unreadable one."""
     copy = temporary / "rewritten.u8"
     shapes = table[["channels", "height", "width"]].to_numpy(np.int64)
     with (temporary / PIXELS_FILE).open("rb") as source, copy.open("wb") as target:
-        for own_channels, height, width in shapes.tolist():
+        for done, (own_channels, height, width) in enumerate(shapes.tolist()):
+            progress("making grey and colour images alike", done, len(shapes))
             block = np.zeros((1, *blank), np.uint8)
             if own_channels:
                 block = np.frombuffer(source.read(own_channels * height * width), np.uint8).reshape(-1, height, width)
@@ -235,6 +249,20 @@ def _cannot_write(error: OSError, folder: Path, num_images: int, needed: int) ->
         f"needs about {needed / 1e6:.0f} MB ({needed} bytes) there. Make space, or set MEDPEFT_HOME to a folder on a "
         "larger disk."
     )
+
+
+def _throttled(progress: Progress) -> Progress:
+    """Passes on ten calls a second, and each that begins something new or ends it."""
+    told_what, told_at = "", float("-inf")
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal told_what, told_at
+        now = time.monotonic()
+        if what != told_what or done == total or now - told_at >= _REPORT_EVERY_S:
+            told_what, told_at = what, now
+            progress(what, done, total)
+
+    return tell
 
 
 def _count_cores() -> int:

@@ -1,14 +1,19 @@
 """From the data section of a config to data that can be trained on: manifest, pixel cache, and a report on both."""
 
+import dataclasses
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from medpeft_core.config import DataConfig, build_part
 from medpeft_core.datasets.manifest import SPLITS, Manifest
-from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, pixel_cache_key
+from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, find_pixel_cache, pixel_cache_key
 from medpeft_core.datasets.privacy import load_home_key, pseudonymise
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report import DataReport
@@ -43,15 +48,12 @@ class PreparedData:
     report: DataReport
 
 
-def prepare_dataset(
-    data: DataConfig, *, progress: Progress = ignore_progress, use_cache_only: bool = False
-) -> PreparedData:
+def prepare_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -> PreparedData:
     """Read, check and decode a data set, or take what was decoded before.
 
     Args:
         data: its `patient_overlap` and `unreadable` decide what happens to such images.
         progress: may raise to stop; then no half cache is left.
-        use_cache_only: refuse to decode; for callers that must not take long.
 
     Raises:
         DataError: the data cannot be used as they are; says which images or patients and what to do.
@@ -60,13 +62,56 @@ def prepare_dataset(
     """
     spec, original = _read(data, progress)
     manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
-    cache = _open_or_build_cache(manifest, data.cache_size, progress, use_cache_only=use_cache_only)
+    cache = _build_cache(manifest, data.cache_size, progress)
+    return _complete(data, spec, manifest, cache)
+
+
+def prepare_datasets(
+    sections: Sequence[DataConfig], *, progress: Progress = ignore_progress, may_decode: bool = True
+) -> list[PreparedData]:
+    """The data of several configs, each distinct data set prepared once, whatever fraction of it is wanted.
+
+    Args:
+        sections: resolved, so that equal ones are equal.
+        progress: may raise to stop.
+        may_decode: false: refuse what is not drawn or not decoded yet.
+
+    Raises:
+        MedPeftError: as `prepare_dataset`; DataError also for data that would have to be decoded but may not.
+    """
+    prepared: dict[str, PreparedData] = {}
+    keys = [_preparation_key(data) for data in sections]
+    for key, data in zip(keys, sections, strict=True):
+        if key not in prepared:
+            prepared[key] = prepare_dataset(data, progress=progress) if may_decode else _demand_prepared(data)
+    return [prepared[key] for key in keys]
+
+
+def find_prepared(data: DataConfig) -> PreparedData | None:
+    """What `prepare_dataset` gives, if that takes no drawing and no decoding, else None.
+
+    Raises:
+        MedPeftError: as `prepare_dataset`, as far as the folder and the tables tell, also where nothing is decoded.
+    """
+    spec, root, options = _find_reader(data)
+    if not spec.is_present(root, options, split_seed=data.split_seed):
+        return None
+    original = spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
+    manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
+    paths = manifest.paths()
+    folder = _cache_folder(manifest, paths, data.cache_size)
+    cache = find_pixel_cache(paths, cache_size=data.cache_size, folder=folder)
+    return None if cache is None else _complete(data, spec, manifest, cache)
+
+
+def _complete(data: DataConfig, spec: DatasetSpec, manifest: Manifest, cache: PixelCache) -> PreparedData:
+    """Everything that follows from a whole manifest and its cache, row by row the same images."""
+    unreadable = _name_unreadable(manifest, cache)
     manifest, cache_rows = _apply_unreadable_policy(manifest, cache, data.unreadable)
     _check_splits(manifest)
     fingerprint = manifest.fingerprint()
     pixels_sha256 = hashlib.sha256("".join(cache.digests[cache_rows]).encode()).hexdigest()
     manifest = _with_pseudonyms(manifest)
-    unreadable = _name_unreadable(original, cache)
     report = build_report(spec, manifest, cache, cache_rows=cache_rows, unreadable=unreadable)
     return PreparedData(
         spec=spec,
@@ -82,8 +127,8 @@ def prepare_dataset(
 def inspect_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -> DataReport:
     """The report on a data set as it lies on disk: overlap and unreadable images are told, not refused.
 
-    It names patients as the data set does, so that its owner can find them; it is meant for the screen, not for
-    storing.
+    It names patients as the data set does, so that its owner can find them; it is meant for the screen. What is stored
+    goes through `hide_patients`.
 
     Raises:
         DataError: the folder is not this data set, or the pixel cache cannot be written.
@@ -91,12 +136,32 @@ def inspect_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
     spec, manifest = _read(data, progress)
     if not manifest.has_patients:
         manifest = replace(manifest, notes=(*manifest.notes, UNCHECKED_NOTE))
-    cache = _open_or_build_cache(manifest, data.cache_size, progress, use_cache_only=False)
+    cache = _build_cache(manifest, data.cache_size, progress)
     unreadable = _name_unreadable(manifest, cache)
     return build_report(spec, manifest, cache, cache_rows=np.arange(len(manifest)), unreadable=unreadable)
 
 
+def hide_patients(report: DataReport) -> DataReport:
+    """A report as it may be stored: patients in several splits are named by their pseudonyms in this home."""
+    examples = report.overlap["examples"]
+    if not examples:
+        return report
+    names = pseudonymise(pd.Series(list(examples), dtype=object), load_home_key())
+    note = (
+        "The patients in several splits are named by pseudonyms here; "
+        f"`python -m medpeft_core prepare {report.dataset}` prints their own names."
+    )
+    overlap = {**report.overlap, "examples": dict(zip(names, examples.values(), strict=True))}
+    return replace(report, overlap=overlap, notes=[*report.notes, note])
+
+
 def _read(data: DataConfig, progress: Progress) -> tuple[DatasetSpec, Manifest]:
+    spec, root, options = _find_reader(data)
+    return spec, spec.read_manifest(root, options, split_seed=data.split_seed, progress=progress)
+
+
+def _find_reader(data: DataConfig) -> tuple[DatasetSpec, Path | None, Any]:
+    """The spec of a data set, the folder to read, and the reader's options."""
     spec = DATASETS[data.dataset]
     options = build_part(spec.options, data.options, section="data")
     if spec.needs_root and not data.root:
@@ -108,23 +173,33 @@ def _read(data: DataConfig, progress: Progress) -> tuple[DatasetSpec, Manifest]:
     if root is not None and not root.is_dir():
         problem = "is a file" if root.exists() else "does not exist"
         raise DataError(f"data.root is {root}, but it {problem}. Give the folder that holds {spec.title}.")
-    return spec, spec.read_manifest(root, options, split_seed=data.split_seed, progress=progress)
+    return spec, root, options
 
 
-def _open_or_build_cache(
-    manifest: Manifest, cache_size: int, progress: Progress, *, use_cache_only: bool
-) -> PixelCache:
-    paths = manifest.paths()
-    key = pixel_cache_key(paths, manifest.table["image"].tolist(), cache_size=cache_size)
-    folder = cache_dir() / "pixels" / key
-    if not use_cache_only:
-        return build_pixel_cache(paths, cache_size=cache_size, folder=folder, progress=progress)
-    if not folder.exists():
+def _preparation_key(data: DataConfig) -> str:
+    """The same for two sections that are prepared alike; the fraction is taken from prepared data."""
+    return json.dumps(dataclasses.asdict(replace(data, fraction=1.0, fraction_seed=0)), sort_keys=True)
+
+
+def _demand_prepared(data: DataConfig) -> PreparedData:
+    prepared = find_prepared(data)
+    if prepared is None:
         raise DataError(
-            f"The images of {manifest.dataset} have not been decoded at {cache_size} pixels since they last changed. "
-            f"Run: python -m medpeft_core prepare {manifest.dataset}"
+            f"The images of {data.dataset} have not been prepared at {data.cache_size} pixels (data.cache_size) since "
+            f"they last changed. Prepare them on the Data page or with: python -m medpeft_core prepare {data.dataset}"
         )
-    return PixelCache.open(folder)
+    return prepared
+
+
+def _build_cache(manifest: Manifest, cache_size: int, progress: Progress) -> PixelCache:
+    paths = manifest.paths()
+    folder = _cache_folder(manifest, paths, cache_size)
+    return build_pixel_cache(paths, cache_size=cache_size, folder=folder, progress=progress)
+
+
+def _cache_folder(manifest: Manifest, paths: list[Path], cache_size: int) -> Path:
+    key = pixel_cache_key(paths, manifest.table["image"].tolist(), cache_size=cache_size)
+    return cache_dir() / "pixels" / key
 
 
 def _apply_unreadable_policy(manifest: Manifest, cache: PixelCache, policy: str) -> tuple[Manifest, np.ndarray]:

@@ -17,6 +17,11 @@ class NoOptions:
     """The options of a reader that has none."""
 
 
+def need_no_drawing(root: Path | None, options: Any, *, split_seed: int) -> bool:
+    """The `is_present` of data sets that are given, not made; their reader tells what is missing in the folder."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """One data set as it is distributed, or as the lab makes it.
@@ -34,6 +39,8 @@ class DatasetSpec:
         citation: the reference to give.
         options: dataclass with the reader's own settings, every field with a help text.
         read: `read(root, options, *, split_seed, progress) -> Manifest`; `root` is None where none is needed.
+        is_present: `is_present(root, options, *, split_seed) -> bool`: false when `read` would have to draw the images
+            first. Quick; raises DataError where `read` would refuse the folder.
     """
 
     name: str
@@ -48,6 +55,7 @@ class DatasetSpec:
     citation: str
     read: Callable[..., "Manifest"]
     options: type[Any] = NoOptions
+    is_present: Callable[..., bool] = need_no_drawing
 
     def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":
         """Read the data set into its manifest, checked and in a fixed order.

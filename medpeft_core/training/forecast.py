@@ -1,0 +1,259 @@
+"""What a run will need before it is launched: parameters, memory, steps, data, time. Writes nothing."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from medpeft_core.config import RunConfig
+from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.prepare import PreparedData
+from medpeft_core.errors import ComputeError, DataError
+from medpeft_core.resolve import resolve_config
+from medpeft_core.runs.store import RunStore
+from medpeft_core.training.build import BuiltModel, build_model
+from medpeft_core.training.check import MIN_TRAIN_IMAGES
+from medpeft_core.training.data import DEVICE_SHARE
+from medpeft_core.training.device import resolve_device, resolve_precision
+from medpeft_core.training.known_data import KnownData
+from medpeft_core.training.memory import (
+    MemoryNeed,
+    ModelNeeds,
+    find_device_memory,
+    find_free_memory,
+    measure_needs,
+)
+from medpeft_core.training.speed import (
+    Speed,
+    count_steps,
+    find_measured_speed,
+    forecast_times,
+    time_on_cpu,
+    time_on_gpu,
+)
+
+MAX_KNOWN_MODELS = 64
+MAX_KEPT_BYTES = 400 * 1024**2  # of the last model's weights: a ViT-Base is kept, a ViT-Large is not
+MOSTLY_FROZEN = 0.5  # share of trained parameters below which random weights are a warning
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What a built model told; `section` holds the fields of the config's backbone section that it decides."""
+
+    section: dict[str, Any]
+    num_params: int
+    num_trainable_params: int
+    needs: ModelNeeds
+
+
+class Forecaster:
+    """Answers `check` and `speed`; remembers models by all that decides their size. For one thread.
+
+    Args:
+        store: the home's runs, whose speeds are taken where they fit.
+        known: prepared data.
+        library_bytes: memory that a process takes by its imports alone; None: what this process takes now.
+    """
+
+    def __init__(self, store: RunStore, known: KnownData, *, library_bytes: int | None = None) -> None:
+        self._store = store
+        self._known = known
+        self._library_bytes = library_bytes or int(psutil.Process().memory_info().rss)
+        self._facts: OrderedDict[tuple[Any, ...], ModelFacts] = OrderedDict()
+        self._last: tuple[tuple[Any, ...], BuiltModel] | None = None
+
+    def check(self, config: RunConfig) -> dict[str, Any]:
+        """Everything about a run that can be known without training.
+
+        Returns:
+            {"config": complete, "is_prepared", "num_params", "num_trainable_params", "adapter_bytes", "memory_bytes",
+            "memory_parts": bytes by part, "device", "device_memory_bytes", "steps_per_epoch", "num_steps",
+            "num_images": of the whole splits, "num_train_images" and "num_train_patients": in the label fraction,
+            "positives": by label, "warnings": sentences}. What only the data tell is None until they are prepared.
+
+        Raises:
+            MedPeftError: a field, the data, the backbone, the method or the device does not allow this run.
+        """
+        prepared = self._known.find(config.data)
+        config, facts = self._complete(config, prepared)
+        device, batches = config.train.device, (config.train.batch_size, config.evaluation.batch_size)
+        need = MemoryNeed(needs=facts.needs, config=config, fixed=self._count_fixed(config, prepared))
+        answer = {
+            "config": config.to_dict(),
+            "num_params": facts.num_params,
+            "num_trainable_params": facts.num_trainable_params,
+            "adapter_bytes": facts.needs.adapter,
+            "memory_bytes": need.total(*batches),
+            "memory_parts": need.parts(*batches),
+            "device": device,
+            "device_memory_bytes": find_device_memory(device),
+            **self._describe_data(config, prepared),
+        }
+        answer["warnings"] = [
+            *need.warn(find_free_memory(device)),
+            *warn_of_weights(config, facts),
+            *answer["warnings"],
+        ]
+        return answer
+
+    def complete(self, config: RunConfig) -> RunConfig:
+        """The config with everything that only the model and the machine tell filled in, but no stored weights.
+
+        Raises:
+            MedPeftError: as `check`.
+        """
+        return self._complete(config, self._known.find(config.data))[0]
+
+    def forecast_speed(self, config: RunConfig) -> dict[str, Any]:
+        """How long a run will take.
+
+        Returns:
+            {"images_per_s": of training, "train_s" and "eval_s": of an epoch, "total_s": of the run with start and
+            final evaluation, if it is not stopped early, "source": a sentence}; the times are None until the data are
+            prepared.
+
+        Raises:
+            MedPeftError: the run is impossible, or its GPU is busy and no earlier run was like it.
+        """
+        prepared = self._known.find(config.data)
+        config, _ = self._complete(config, prepared)
+        speed = find_measured_speed(self._store, config) or self._measure_speed(config, prepared)
+        data = None if prepared is None else self._known.describe(config.data)
+        times: dict[str, float | None] = dict.fromkeys(("train_s", "eval_s", "total_s"))
+        if data is not None:
+            sizes = {"num_val": data.num_images["val"], "num_test": data.num_images["test"]}
+            times.update(forecast_times(config, num_train=data.num_train_images, **sizes, speed=speed))
+        return {"images_per_s": speed.train_images_per_s, **times, "source": speed.source}
+
+    def _describe_data(self, config: RunConfig, prepared: PreparedData | None) -> dict[str, Any]:
+        facts = None if prepared is None else self._known.describe(config.data)
+        if facts is None:
+            names = (
+                "steps_per_epoch",
+                "num_steps",
+                "num_images",
+                "num_train_images",
+                "num_train_patients",
+                "positives",
+            )
+            return {"is_prepared": False, **dict.fromkeys(names), "warnings": ()}
+        if facts.num_train_images < MIN_TRAIN_IMAGES:
+            raise DataError(
+                f"The training set has {facts.num_train_images} image at a fraction of {config.data.fraction:g}, but "
+                f"at least {MIN_TRAIN_IMAGES} are needed. Use a larger data.fraction."
+            )
+        steps_per_epoch = count_steps(config, facts.num_train_images)
+        return {
+            "is_prepared": True,
+            "steps_per_epoch": steps_per_epoch,
+            "num_steps": steps_per_epoch * config.train.epochs,
+            "num_images": facts.num_images,
+            "num_train_images": facts.num_train_images,
+            "num_train_patients": facts.num_train_patients,
+            "positives": facts.positives,
+            "warnings": facts.warnings,
+        }
+
+    def _complete(self, config: RunConfig, prepared: PreparedData | None) -> tuple[RunConfig, ModelFacts]:
+        config = resolve_config(config)
+        device = resolve_device(config.train.device)
+        precision = resolve_precision(config.train.precision, device)
+        config = replace(config, train=replace(config.train, device=device, precision=precision))
+        num_classes = count_classes(config, prepared)
+        key = build_key(config, num_classes)
+        facts = self._facts.get(key) or describe_model(self._build(config, num_classes), config)
+        complete = replace(config, backbone=replace(config.backbone, **facts.section))
+        complete_key = build_key(complete, num_classes)
+        if self._last is not None and self._last[0] == key:
+            self._last = complete_key, self._last[1]  # the same model, under the name that is asked for next
+        for name in (key, complete_key):
+            self._facts[name] = facts
+            self._facts.move_to_end(name)
+        while len(self._facts) > MAX_KNOWN_MODELS:
+            self._facts.popitem(last=False)
+        return complete, facts
+
+    def _build(self, config: RunConfig, num_classes: int) -> BuiltModel:
+        """The model, from memory if it is the last one and not too large; only good for counting and timing."""
+        key = build_key(config, num_classes)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # freed before the next one is made
+            self._last = key, build_model(config, num_classes=num_classes)
+        built = self._last[1]
+        if sum(parameter.nbytes for parameter in built.adapted.network.parameters()) > MAX_KEPT_BYTES:
+            self._last = None
+        return built
+
+    def _count_fixed(self, config: RunConfig, prepared: PreparedData | None) -> dict[str, int]:
+        """Memory that no model decides: the libraries of a process, or decoded pixels on a GPU."""
+        device = config.train.device
+        if device == "cpu":
+            return {"libraries": self._library_bytes}
+        memory = find_device_memory(device)
+        if prepared is None or memory is None or not prepared.cache.is_uniform:
+            return {}
+        return {"pixels": prepared.cache.nbytes} if prepared.cache.nbytes < DEVICE_SHARE * memory else {}
+
+    def _measure_speed(self, config: RunConfig, prepared: PreparedData | None) -> Speed:
+        device = config.train.device
+        holder = self._store.index.device_holder(device)
+        if device != "cpu" and holder is not None:
+            raise ComputeError(
+                f"The speed on {device} is not known: no run like this one was trained here yet, and the run "
+                f"{holder.run_id} is using {device} now. Ask again when it has ended."
+            )
+        built = self._build(config, count_classes(config, prepared))
+        if device == "cpu":
+            train, evaluation = time_on_cpu(built, config)
+            beside = f" beside the run {holder.run_id}, which was training" if holder is not None else ""
+            source = f"Measured now on this CPU{beside}."
+        else:
+            train, evaluation = time_on_gpu(built, config, device)
+            source = f"Measured now on {device} with this batch size."
+        return Speed(train_images_per_s=train, eval_images_per_s=evaluation, source=source)
+
+
+def describe_model(built: BuiltModel, config: RunConfig) -> ModelFacts:
+    """Count and weigh a model; the config names the precision, and what it says of the backbone wins."""
+    backbone, part = built.backbone, config.backbone
+    return ModelFacts(
+        section={
+            "image_size": backbone.image_size,
+            "pool": backbone.pool,
+            "mean": part.mean or backbone.mean,
+            "std": part.std or backbone.std,
+        },
+        num_params=built.adapted.num_params(),
+        num_trainable_params=built.adapted.num_trainable_params(),
+        needs=measure_needs(built, precision=config.train.precision),
+    )
+
+
+def count_classes(config: RunConfig, prepared: PreparedData | None) -> int:
+    """Outputs of the model; 1 for data that only their files describe, as long as these were not read."""
+    labels = DATASETS[config.data.dataset].labels if prepared is None else prepared.manifest.labels
+    return max(len(labels), 1)
+
+
+def build_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
+    """All that decides how large a model is, and whether it can be built; also when a weights file was changed."""
+    part = config.backbone
+    path = Path(part.weights)
+    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+    settings = (part.name, part.weights, part.weights_sha256, part.image_size, part.pool, part.drop_path)
+    knobs = tuple(sorted((name, repr(value)) for name, value in config.method.knobs.items()))
+    return (*settings, stamp, part.mean, part.std, config.method.name, knobs, config.train.precision, num_classes)
+
+
+def warn_of_weights(config: RunConfig, facts: ModelFacts) -> list[str]:
+    """A sentence when most of the model stays as it is although it has learned nothing yet."""
+    if config.backbone.weights != "random" or facts.num_trainable_params >= MOSTLY_FROZEN * facts.num_params:
+        return []
+    return [
+        f"{config.backbone.name!r} starts from random weights, which have learned nothing, and {config.method.name!r} "
+        "leaves most of them as they are: it can only adapt what is there. Expect weak results. Choose pretrained "
+        "weights or a weights file, or train all weights."
+    ]

@@ -1,0 +1,142 @@
+"""`python -m medpeft_core.worker.compute_process`: answers requests of `compute.py` that need torch.
+
+Requests come as JSON lines on stdin, answers go as JSON lines to stdout; whatever else is printed lands in the log.
+Light until `main` calls `load_answers`.
+"""
+
+import json
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from medpeft_core import errors
+from medpeft_core.config import RunConfig
+from medpeft_core.errors import MedPeftError
+from medpeft_core.paths import get_home
+from medpeft_core.runs.disk import is_disk_full
+from medpeft_core.runs.events import make_finite
+from medpeft_core.runs.store import RunStore
+from medpeft_core.worker.failures import is_out_of_memory
+from medpeft_core.worker.processes import lower_priority
+
+Answers = dict[str, Callable[..., dict[str, Any]]]
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    lower_priority()
+    serve(load_answers)
+
+
+def load_answers() -> Answers:
+    """Import everything heavy; the kinds of requests and what answers them.
+
+    `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `launch` checks
+    all configs, then creates and queues their runs; `ping` does nothing.
+    """
+    # heavy: seconds, a gigabyte
+    from medpeft_core.explain.answer import Explainer
+    from medpeft_core.methods import peft_adapted  # noqa: F401  (else the first LoRA would wait for peft)
+    from medpeft_core.training.first_batch import draw_first_batch
+    from medpeft_core.training.forecast import Forecaster
+    from medpeft_core.training.known_data import KnownData
+    from medpeft_core.training.setup import set_up_runs
+
+    store, known = RunStore(get_home()), KnownData()
+    forecaster, explainer = Forecaster(store, known), Explainer(store, known)
+
+    def launch(configs: list[dict[str, Any]]) -> dict[str, Any]:
+        chosen = [RunConfig.from_dict(values) for values in configs]
+        return {"run_ids": [run.run_id for run in set_up_runs(store, chosen, may_decode=False)]}
+
+    def first_batch(config: dict[str, Any], max_images: int = 8) -> dict[str, Any]:
+        chosen = RunConfig.from_dict(config)
+        prepared = known.get(chosen.data)
+        return draw_first_batch(forecaster.complete(chosen), prepared, max_images=max_images)
+
+    return {
+        "ping": dict,
+        "check": lambda config: forecaster.check(RunConfig.from_dict(config)),
+        "speed": lambda config: forecaster.forecast_speed(RunConfig.from_dict(config)),
+        "first_batch": first_batch,
+        "launch": launch,
+        "explain": explainer.explain,
+    }
+
+
+def serve(load: Callable[[], Answers]) -> NoReturn:
+    """Answer requests in this process, one at a time; never returns.
+
+    It ends when stdin does, also in the middle of a request: then whoever asked is gone.
+
+    Args:
+        load: gives the kinds of requests; may take long, requests wait meanwhile.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is meant for the server, which then ends us
+    inlet, outlet = _take_streams()
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(inlet, requests), name="requests", daemon=True).start()
+    answers = load()
+    _send(outlet, {"is_ready": True})
+    while True:
+        _send(outlet, answer_request(requests.get(), answers))
+
+
+def answer_request(request: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """{"answer": ...}, or {"error": {"type", "text"}} whatever happens.
+
+    Args:
+        request: {"kind", "arguments"}.
+        answers: what to call, by kind.
+    """
+    try:
+        return {"answer": make_finite(answers[request["kind"]](**request["arguments"]))}
+    except MedPeftError as error:
+        # a class of another module, such as UnreadableImageError, becomes its parent that everybody knows
+        known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return {"error": {"type": known.__name__, "text": str(error)}}
+    except Exception as error:  # the border of a request: one that fails must not end the process
+        traceback.print_exc()
+        return {"error": {"type": "ComputeError", "text": _describe_fault(request["kind"], error)}}
+
+
+def _describe_fault(kind: str, error: Exception) -> str:
+    if is_disk_full(error):
+        return f"The disk is full ({error}). Free some space for {get_home()} and try again."
+    if is_out_of_memory(error):
+        return (
+            f"Memory ran out during {kind!r}. Choose a smaller backbone, image size or batch, or close other programs."
+        )
+    return (
+        f"The request {kind!r} met a fault of the lab ({type(error).__name__}: {error}). compute.log holds the details."
+    )
+
+
+def _take_streams() -> tuple[int, int]:
+    """Keep stdin and stdout for the protocol, and give libraries and child processes an empty one and the log."""
+    inlet, outlet = os.dup(0), os.dup(1)
+    os.dup2(2, 1)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return inlet, outlet
+
+
+def _listen(inlet: int, requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    with os.fdopen(inlet, "rb") as stream:
+        for line in stream:
+            requests.put(json.loads(line))
+    os._exit(0)  # at once, also while the main thread computes
+
+
+def _send(outlet: int, message: dict[str, Any]) -> None:
+    data = memoryview(json.dumps(message, allow_nan=False).encode() + b"\n")
+    while data:
+        data = data[os.write(outlet, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What `explain` gives to a page, about a trained toy run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from toy_set import IMAGE_SIZE, create_run, make_config, register_toy, train
+
+from medpeft_core.errors import DataError, ExplainError, RunError
+from medpeft_core.explain import answer as answer_module
+from medpeft_core.explain.answer import Explainer, drop_oldest, find_targets
+from medpeft_core.explain.cam import compute_cam
+from medpeft_core.explain.load import load_image, load_run
+from medpeft_core.explain.overlay import build_heat_layer
+from medpeft_core.paths import get_home
+from medpeft_core.runs.run import Run
+from medpeft_core.runs.store import RunStore
+from medpeft_core.training.known_data import KnownData
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    register_toy(monkeypatch, tmp_path / "toy")
+    return tmp_path / "toy"
+
+
+@pytest.fixture
+def run(toy: Path) -> Run:
+    return train(make_config(method={"name": "full"}, optim={"lr": 1e-3}, train={"epochs": 3}))
+
+
+@pytest.fixture
+def explainer() -> Explainer:
+    return Explainer(RunStore(get_home()), KnownData())
+
+
+def test_explain_gives_what_the_run_stored(run: Run, explainer: Explainer) -> None:
+    answer = explainer.explain(run.run_id, "val_04.png", "left")
+    assert (answer["run_id"], answer["image"], answer["label"]) == (run.run_id, "val_04.png", "left")
+    row = pd.read_parquet(run.predictions_dir / "val.parquet").set_index("image").loc["val_04.png"]
+    for label in ("left", "top"):
+        assert answer["probs"][label] == pytest.approx(1 / (1 + np.exp(-row[f"logit_{label}"])), abs=1e-4)
+        assert answer["targets"][label] == int(row[f"target_{label}"])
+    assert answer["thresholds"] == run.metrics()["thresholds"]
+    assert answer["layer"] == "blocks.5.norm1"
+    assert answer["warnings"] == []
+    json.dumps(answer, allow_nan=False)
+
+
+def test_explain_draws_image_and_map(run: Run, toy: Path, explainer: Explainer, home: Path) -> None:
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    assert answer["size"] == answer["source_size"] == [IMAGE_SIZE, IMAGE_SIZE + 8]
+    for name in ("image_path", "heat_path"):
+        assert Path(answer[name]).parent == home / "cache" / "explanations" / run.run_id
+    assert (np.asarray(Image.open(answer["image_path"])) == np.asarray(Image.open(toy / "val_00.png"))).all()
+    loaded = load_run(run)
+    cam = compute_cam(loaded, load_image(loaded, toy / "val_00.png"), "left")
+    heat = np.asarray(Image.open(answer["heat_path"]))
+    assert heat.shape == (IMAGE_SIZE, IMAGE_SIZE + 8, 4)
+    assert np.abs(heat[..., 3].astype(float) - 255 * cam).max() <= 1
+    other = explainer.explain(run.run_id, "val_00.png", "top")
+    assert other["heat_path"] != answer["heat_path"]
+
+
+def test_explain_shrinks_large_images(run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer_module, "MAX_SIDE", 20)
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    assert answer["size"] == [16, 20]
+    assert answer["source_size"] == [32, 40]
+    assert Image.open(answer["image_path"]).size == Image.open(answer["heat_path"]).size == (20, 16)
+
+
+def test_explain_uses_an_answer_again(run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = explainer.explain(run.run_id, "test_03.png", "top")
+    fresh = Explainer(RunStore(get_home()), KnownData())
+    with monkeypatch.context() as patch:
+        patch.setattr(answer_module, "load_run", lambda run: pytest.fail("must not load"))
+        assert fresh.explain(run.run_id, "test_03.png", "top") == first
+    Path(first["heat_path"]).unlink()
+    assert fresh.explain(run.run_id, "test_03.png", "top") == first
+    assert Path(first["heat_path"]).is_file()
+
+
+def test_explain_computes_anew_when_the_run_changed(run: Run, explainer: Explainer) -> None:
+    first = explainer.explain(run.run_id, "test_03.png", "top")
+    metrics = run.metrics()
+    metrics["thresholds"]["top"] = 0.123
+    run.save_metrics(metrics)
+    again = explainer.explain(run.run_id, "test_03.png", "top")
+    assert again["thresholds"]["top"] == 0.123
+    assert again["image_path"] != first["image_path"]
+
+
+def test_explain_keeps_two_models(toy: Path, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [train(make_config(train={"epochs": 1, "seed": seed})) for seed in range(3)]
+    loads = []
+    monkeypatch.setattr(answer_module, "load_run", lambda run: loads.append(run.run_id) or load_run(run))
+    for number, image in ((0, "val_01"), (1, "val_01"), (0, "val_02"), (2, "val_01"), (0, "val_03"), (1, "val_02")):
+        explainer.explain(runs[number].run_id, f"{image}.png", "left")
+    assert loads == [runs[number].run_id for number in (0, 1, 2, 1)]
+
+
+def test_explain_tells_when_there_is_nothing_to_show(
+    run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model with a head of zeros looks nowhere; a blue picture would claim that it did."""
+    loaded = load_run(run)
+    loaded.built.adapted.network.get_submodule(loaded.built.backbone.head).weight.data.zero_()
+    monkeypatch.setattr(answer_module, "load_run", lambda run: loaded)
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    assert answer["heat_path"] is None
+    assert "The map for 'left' is flat" in answer["cam_error"]
+    assert Path(answer["image_path"]).is_file()
+    assert answer["probs"]["left"] == pytest.approx(0.5, abs=0.2)
+    assert explainer.explain(run.run_id, "val_00.png", "left") == answer
+
+
+@pytest.mark.parametrize("image", ["../toy/val_00.png", "nowhere.png", "", "/etc/passwd"])
+def test_explain_takes_names_of_the_manifest_only(run: Run, explainer: Explainer, image: str) -> None:
+    with pytest.raises(DataError, match="has no image"):
+        explainer.explain(run.run_id, image, "left")
+
+
+def test_explain_refuses_what_is_not_there(run: Run, toy: Path, explainer: Explainer) -> None:
+    with pytest.raises(ExplainError, match="has no label 'right'. Choose: left, top"):
+        explainer.explain(run.run_id, "val_00.png", "right")
+    with pytest.raises(RunError, match="There is no run"):
+        explainer.explain("nothing", "val_00.png", "left")
+    with pytest.raises(RunError, match="has no trained weights yet"):
+        explainer.explain(create_run(make_config()).run_id, "val_00.png", "left")
+    (toy / "val_00.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="is not a PNG"):
+        explainer.explain(run.run_id, "val_00.png", "left")
+
+
+def test_explain_warns_when_the_data_have_changed(
+    run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def change(table: pd.DataFrame) -> None:
+        table.loc[0, "left"] = 1 - table.loc[0, "left"]
+        table["top"] = np.nan
+
+    register_toy(monkeypatch, tmp_path / "toy", change=change)
+    from medpeft_core.datasets.prepare import prepare_dataset
+
+    prepare_dataset(run.config().data)
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    assert any("has changed since this run was trained" in text for text in answer["warnings"])
+    assert answer["targets"]["top"] is None
+    assert answer["targets"]["left"] in (0, 1)
+
+
+def test_find_targets_of_a_label_that_the_data_lack(toy: Path) -> None:
+    from medpeft_core.datasets.prepare import prepare_dataset
+
+    manifest = prepare_dataset(make_config().data).manifest
+    assert find_targets(manifest, "val_00.png", ("left", "gone"))["gone"] is None
+
+
+def test_drop_oldest_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setattr(answer_module, "MAX_KEPT_FILES", 3)
+    for number in range(5):
+        folder = tmp_path / f"run{number // 2}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.png").write_bytes(b"")
+        os.utime(folder / f"{number}.png", (number, number))
+    drop_oldest(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["2.png", "3.png", "4.png"]
+    assert not (tmp_path / "run0").exists()
+
+
+def test_build_heat_layer_is_transparent_where_nothing_is() -> None:
+    cam = np.array([[0.0, 0.5, 1.0]], dtype=np.float32)
+    layer = build_heat_layer(cam)
+    assert layer.shape == (1, 3, 4)
+    assert layer.dtype == np.uint8
+    assert layer[0, :, 3].tolist() == [0, 128, 255]
+    assert layer[0, 0, :3].tolist() != layer[0, 2, :3].tolist()
