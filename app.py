@@ -1,0 +1,13 @@
+"""The app's entry: `streamlit run app.py`. Page table, frame, and the page that the address names."""
+
+import streamlit as st
+
+from pages.widgets.frame import ASSETS, FRAME_KEY, build_pages, configure_window
+from pages.widgets.sidebar import draw_sidebar
+
+configure_window()
+page = st.navigation(build_pages())
+st.session_state[FRAME_KEY] = True
+st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.png"), size="large")
+draw_sidebar()
+page.run()

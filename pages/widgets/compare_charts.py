@@ -1,0 +1,95 @@
+"""The charts of a comparison: val curves over each other, test AUROC by label, and AUROC against size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.figures import build_auroc_forest, build_curve_overlay, build_param_scatter
+from medpeft_core.reports.summary import summarise_result
+from medpeft_core.runs.run import Run
+from pages.widgets.compare_runs import ComparedRun
+from pages.widgets.wording import write_auroc
+
+POLL_EVERY_S = 3.0
+CURVE_EVENTS = ("eval", "epoch")
+PLOTLY_CONFIG = {"displayModeBar": False}
+
+
+def draw_curves(runs: Sequence[ComparedRun]) -> None:
+    """Val AUROC over the epochs; keeps itself up to date while one of the runs is at work."""
+    is_active = any(not item.run.is_finished for item in runs)
+    statuses = [item.summary["status"] for item in runs]
+    st.fragment(_draw_overlay, run_every=POLL_EVERY_S if is_active else None)(runs, statuses)
+
+
+def draw_forest(runs: Sequence[ComparedRun]) -> None:
+    """Test AUROC of each label with its interval, run beside run."""
+    results, names = _summarise(runs)
+    st.plotly_chart(
+        build_auroc_forest(results, names=names),
+        key="compare_forest",
+        config=PLOTLY_CONFIG,
+        alt="Test AUROC by label with intervals. " + _describe_means(runs),
+    )
+
+
+def draw_scatter(runs: Sequence[ComparedRun]) -> None:
+    """Test AUROC against the number of trained parameters."""
+    results, names = _summarise(runs)
+    st.plotly_chart(
+        build_param_scatter(results, names=names),
+        key="compare_scatter",
+        config=PLOTLY_CONFIG,
+        alt="Test AUROC against the number of trained parameters. " + _describe_means(runs),
+    )
+
+
+def _draw_overlay(runs: Sequence[ComparedRun], statuses: list[str | None]) -> None:
+    if [item.run.status for item in runs] != statuses:
+        st.rerun()  # a run began or ended: its line in the table and its figures are other ones now
+    histories = {item.name: read_curve_events(item.run) for item in runs}
+    spec = build_curve_overlay(histories, steps_per_epoch=_find_steps_per_epoch(runs))
+    st.vega_lite_chart(spec, key="compare_curves", alt="Val AUROC over the epochs. " + _describe_curves(histories))
+
+
+def read_curve_events(run: Run) -> list[dict[str, Any]]:
+    """Evaluations and ends of epochs of a run, read again only when its log has grown."""
+    try:
+        stat = run.events_path.stat()
+    except FileNotFoundError:
+        return []
+    return _read_curve_events(run, run.run_id, stat.st_mtime_ns, stat.st_size)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _read_curve_events(_run: Run, run_id: str, changed_ns: int, num_bytes: int) -> list[dict[str, Any]]:
+    return [event for event in _run.history() if event["type"] in CURVE_EVENTS]
+
+
+def _find_steps_per_epoch(runs: Sequence[ComparedRun]) -> dict[str, float]:
+    """By name, from the plan, where it is known."""
+    plans = {item.name: (item.summary.get("num_steps"), item.summary.get("epochs")) for item in runs}
+    return {name: num_steps / epochs for name, (num_steps, epochs) in plans.items() if num_steps and epochs}
+
+
+def _summarise(runs: Sequence[ComparedRun]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    return [summarise_result(item.run) for item in runs], {item.run.run_id: item.name for item in runs}
+
+
+def _describe_means(runs: Sequence[ComparedRun]) -> str:
+    """For those who cannot see the chart."""
+    means = []
+    for item in runs:
+        figures = item.metrics or {}
+        interval = (figures.get("test_auroc"), figures.get("test_auroc_low"), figures.get("test_auroc_high"))
+        means.append(f"{item.name}: mean {write_auroc(*interval)}")
+    return "; ".join(means)
+
+
+def _describe_curves(histories: dict[str, list[dict[str, Any]]]) -> str:
+    lasts = []
+    for name, events in histories.items():
+        values = [event["val_auroc"] for event in events if event["type"] == "eval"]
+        lasts.append(f"{name}: {len(values)} evaluations, the last {write_auroc(values[-1] if values else None)}")
+    return "; ".join(lasts)

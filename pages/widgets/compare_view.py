@@ -1,0 +1,61 @@
+"""The comparison of the selected runs: what differs, curves, figures with intervals, size against AUROC."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.runs.store import RunStore
+from pages.widgets.compare_charts import draw_curves, draw_forest, draw_scatter
+from pages.widgets.compare_metrics import draw_metrics
+from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes, load_compared
+from pages.widgets.compare_settings import draw_differences
+from pages.widgets.wording import DISCLAIMER
+
+MAX_COMPARED = 12  # colours and dashes tell so many apart
+
+
+def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], selected: Sequence[str]) -> None:
+    """All of it, for one run its own figures; nothing when nothing is selected.
+
+    Raises:
+        RunError: a run's files are damaged.
+    """
+    runs, damaged = load_compared(store, summaries, selected[:MAX_COMPARED])
+    if len(selected) > MAX_COMPARED:
+        st.warning(
+            f"{len(selected)} runs are selected. The first {MAX_COMPARED} are compared.",
+            icon=":material/filter_9_plus:",
+        )
+    for run_id in damaged:
+        st.warning(f"The run {run_id} is damaged and left out. Its page says what to do.", icon=":material/warning:")
+    if not runs:
+        return
+    if len(runs) > 1:
+        st.subheader("What differs", anchor=False)
+        for caveat in find_caveats(runs):
+            st.warning(caveat, title="Compare these figures with care", icon=":material/balance:")
+        draw_differences(runs)
+    st.subheader("Validation curves", anchor=False)
+    draw_curves(runs)
+    _draw_test_results(runs)
+    st.caption("  \n".join([*find_notes(runs), f"**{DISCLAIMER}**"]))
+
+
+def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
+    """Charts of all runs, so that colours stay the same, then the table of those that have figures."""
+    finished = [item for item in runs if item.metrics is not None]
+    if not finished:
+        return
+    st.subheader("Test results", anchor=False)
+    if len(runs) == 1:
+        draw_forest(runs)
+    else:
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            st.markdown("**AUROC by label**")
+            draw_forest(runs)
+        with right:
+            st.markdown("**AUROC and trained parameters**")
+            draw_scatter(runs)
+    draw_metrics(finished)

@@ -1,0 +1,117 @@
+"""The card on Home that starts the demo, shows how far it is, and leads on to its results."""
+
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.demo import WEAK_LORA_NOTE, build_demo_configs, find_demo_runs
+from medpeft_core.errors import MedPeftError
+from medpeft_core.runs.listing import list_summaries
+from pages.widgets.job_progress import draw_job
+from pages.widgets.lab import get_lab
+from pages.widgets.run_status import draw_status_chip
+from pages.widgets.wording import SYNTHETIC, write_auroc, write_duration
+
+JOB_TITLE = "Demo: two short runs"
+POLL_EVERY_S = 1.0
+WORKING = ("queued", "running", "paused")
+
+
+def draw_demo() -> None:
+    """The card; it keeps itself up to date while the demo is at work."""
+    is_active = _is_active()
+    st.fragment(_draw_card, run_every=POLL_EVERY_S if is_active else None)(was_active=is_active)
+
+
+def _is_active() -> bool:
+    lab = get_lab()
+    runs = find_demo_runs(list_summaries(lab.store))
+    return _find_job() is not None or any(item["status"] in WORKING for item in runs)
+
+
+def _find_job() -> Any | None:
+    jobs = get_lab().jobs.list_jobs()
+    return next((job for job in jobs if job.title == JOB_TITLE and not job.is_finished), None)
+
+
+def _draw_card(*, was_active: bool) -> None:
+    with st.container(border=True):
+        st.subheader(":material/science: The demo")
+        st.markdown(
+            "A small CNN learns five findings on synthetic chest radiographs from scratch, with all its weights; then "
+            "a vision transformer tries the same with LoRA on fewer patients. It takes about three minutes on a "
+            "laptop, after the radiographs were drawn once (about a minute)."
+        )
+        job, runs = _find_job(), find_demo_runs(list_summaries(get_lab().store))
+        if job is not None:
+            draw_job(job, key="home_demo_job")
+        else:
+            _draw_last_failure()
+        for item in runs:
+            _draw_run(item)
+        is_working = job is not None or any(item["status"] in WORKING for item in runs)
+        if not is_working:
+            _draw_actions(runs)
+        st.caption(f":material/info: {WEAK_LORA_NOTE}  \n:material/palette: {SYNTHETIC}")
+    if is_working != was_active:
+        st.rerun()  # start or end the polling
+
+
+def _draw_actions(runs: list[dict[str, Any]]) -> None:
+    has_results = len(runs) == len(build_demo_configs()) and all(item["status"] == "finished" for item in runs)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(
+            "Run the demo again" if runs else "Start the demo",
+            type="secondary" if has_results else "primary",
+            icon=":material/play_arrow:",
+            key="home_start_demo",
+        ):
+            _start()
+        if has_results:
+            ids = ",".join(item["run_id"] for item in runs)
+            st.page_link(
+                "pages/compare.py", label="Compare both", icon=":material/compare_arrows:", query_params={"runs": ids}
+            )
+            st.page_link(
+                "pages/explain.py",
+                label="See where the CNN looked",
+                icon=":material/visibility:",
+                query_params={"run": runs[0]["run_id"]},
+            )
+
+
+def _start() -> None:
+    configs = [config.to_dict() for config in build_demo_configs()]
+    try:
+        get_lab().jobs.start("launch", JOB_TITLE, configs=configs)
+    except MedPeftError as error:
+        st.error(str(error), title="The demo could not start", icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _draw_last_failure() -> None:
+    """Why the demo did not get to its runs, when its last job ended badly."""
+    job = next((job for job in get_lab().jobs.list_jobs() if job.title == JOB_TITLE), None)
+    if job is not None and job.state().status in ("failed", "interrupted"):
+        st.error(
+            job.state().error or "The reason is not known.", title="The demo did not start", icon=":material/error:"
+        )
+
+
+def _draw_run(item: dict[str, Any]) -> None:
+    """One line: what it is, how far, and its result."""
+    name = "ResNet-18, all weights" if item["method"] == "full" else "ViT-Tiny, LoRA rank 8"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        draw_status_chip(item["status"])
+        st.page_link("pages/monitor.py", label=f"**{name}**", query_params={"run": item["run_id"]})
+        figures = item.get("metrics") or {}
+        if item["status"] == "finished":
+            auroc = write_auroc(
+                figures.get("test_auroc"), figures.get("test_auroc_low"), figures.get("test_auroc_high")
+            )
+            st.markdown(f"test AUROC {auroc}")
+    if item["status"] == "running":
+        share = min((item.get("step") or 0) / item["num_steps"], 1.0) if item.get("num_steps") else 0.0
+        eta = f", about {write_duration(item['eta_s'])} left" if item.get("eta_s") else ""
+        st.progress(share, text=f"{item['phase'] or 'starting'}{eta}")

@@ -1,0 +1,162 @@
+"""One run on the Monitor page: how it is doing, its figures, its tabs, and what can be done with it."""
+
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.config import RunConfig
+from medpeft_core.errors import MedPeftError, RunError
+from medpeft_core.runs.run import Run
+from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, RunState
+from pages.widgets.lab import get_lab
+from pages.widgets.monitor_actions import confirm_deletion, draw_actions, draw_stop
+from pages.widgets.monitor_cards import Card, draw_cards
+from pages.widgets.monitor_curves import draw_curves
+from pages.widgets.monitor_data import draw_data
+from pages.widgets.monitor_failure import draw_failure, draw_traceback
+from pages.widgets.monitor_history import find_last, open_history
+from pages.widgets.monitor_log import draw_log
+from pages.widgets.monitor_remedies import diagnose
+from pages.widgets.monitor_results import draw_results
+from pages.widgets.monitor_settings import draw_settings
+from pages.widgets.monitor_work import describe_wait
+from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line, escape_markdown
+from pages.widgets.wording import SYNTHETIC, write_ago, write_auroc, write_count, write_share
+
+POLL_EVERY_S = 1.0
+TABS = ("Curves", "Settings", "Log", "Data")
+
+
+def draw_run(run_id: str) -> None:
+    """Everything about one run; while a worker is at it, or it waits for one, this keeps itself up to date."""
+    store = get_lab().store
+    try:
+        run = store.settle(store.load(run_id))
+        state, config = run.state(), run.config()
+        run.provenance()
+    except MedPeftError as error:
+        _draw_damaged(run_id, error)
+        return
+    is_active = state.status in ACTIVE
+    _draw_heading(run, state)
+    if not is_active:
+        _draw_ending(run, state, config)
+    st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)(run_id, drawn_status=state.status)
+
+
+def _draw_ending(run: Run, state: RunState, config: RunConfig) -> None:
+    """What became of a run that no process is at, and what can be done about it."""
+    has_checkpoint = any(run.checkpoint_dir.glob("*.safetensors"))
+    diagnosis = diagnose(state.status, state.error, config, has_checkpoint=has_checkpoint)
+    is_bad = state.status in (FAILED, INTERRUPTED)
+    if is_bad:
+        draw_failure(state, diagnosis)
+    draw_actions(run, state, diagnosis.remedies)
+    if is_bad:
+        draw_traceback(run)
+
+
+def _draw_live(run_id: str, *, drawn_status: str) -> None:
+    store = get_lab().store
+    try:
+        run = store.settle(store.load(run_id))
+        state, config, origin = run.state(), run.config(), run.provenance()
+    except RunError:
+        st.rerun()  # it was deleted or damaged a moment ago: the whole page says so
+    if state.status != drawn_status:
+        st.rerun()  # the rest of the page says so too, and polling begins or ends
+    live = open_history(run)
+    history = live.read()
+    if not state.is_finished:
+        _draw_progress(run, state)
+    metrics = run.metrics() if state.status == FINISHED else None
+    if metrics is not None:
+        draw_results(run, metrics, key="monitor_results")
+    _draw_figures(history, origin, config)
+    tabs = st.tabs(TABS, key="monitor_tab", on_change="rerun")
+    for name, tab in zip(TABS, tabs, strict=True):
+        if not tab.open:
+            continue
+        with tab:
+            if name == "Curves":
+                draw_curves(live, history, state, origin["labels"])
+            elif name == "Settings":
+                draw_settings(config, key="monitor_settings")
+            elif name == "Log":
+                draw_log(run, history, key="monitor_log")
+            else:
+                draw_data(run, key="monitor_data")
+
+
+def _draw_heading(run: Run, state: RunState) -> None:
+    meta = run.meta()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        draw_status_chip(state.status)
+        st.caption(f"`{run.run_id}`", width="content")
+        if state.is_finished:
+            st.caption(_write_ending(state), width="content")
+        for tag in meta["tags"]:
+            st.badge(escape_markdown(str(tag)), icon=":material/sell:", color="gray")
+    if meta["notes"]:
+        st.text(meta["notes"])
+
+
+def _write_ending(state: RunState) -> str:
+    """How far a run got and when it ended."""
+    steps = f"step {state.step:,} of {state.num_steps:,}, " if state.step and state.num_steps else ""
+    return f"epoch {state.epoch} of {state.epochs}, {steps}ended {write_ago(state.updated_at)}"
+
+
+def _draw_progress(run: Run, state: RunState) -> None:
+    with st.container(border=True):
+        left, right = st.columns([5, 1], vertical_alignment="center")
+        with left:
+            if state.status == RUNNING:
+                draw_status_line(get_lab().store, run, state)
+            elif state.status == QUEUED:
+                st.markdown(f":material/schedule: {describe_wait(run, state)}")
+            else:
+                st.markdown("Paused.")
+        with right:
+            draw_stop(run, state)
+
+
+def _draw_figures(history: list[dict[str, Any]], origin: dict[str, Any], config: RunConfig) -> None:
+    """The newest figures in a row."""
+    step, best = find_last(history, "step"), find_last(history, "eval", is_best=True)
+    last = write_auroc(find_last(history, "eval").get("val_auroc"))
+    trained, total = origin.get("num_trainable_params"), origin.get("num_params")
+    draw_cards(
+        [
+            Card(
+                label="Best val AUROC",
+                value=write_auroc(best.get("val_auroc")),
+                note=f"epoch {best['epoch']}, last {last}" if best else "no evaluation yet",
+                help="Mean of the labels, on the images that the weights are chosen by. The test result comes at the "
+                "end.",
+            ),
+            Card(
+                label="Training loss",
+                value=f"{step['loss']:.4f}" if step.get("loss") is not None else "n/a",
+                note=f"learning rate {step['lr']:.2g}" if step else "no step yet",
+            ),
+            Card(
+                label="Images per second",
+                value=f"{step['images_per_s']:.0f}" if step else "n/a",
+                note=f"batch {config.train.batch_size} on {config.train.device}",
+            ),
+            Card(
+                label="Trained parameters",
+                value=write_count(trained),
+                note=f"{write_share(trained, total)} of {write_count(total)}",
+            ),
+        ]
+    )
+    if origin.get("is_synthetic"):
+        st.caption(f":material/palette: {SYNTHETIC}")
+
+
+def _draw_damaged(run_id: str, error: MedPeftError) -> None:
+    st.error(escape_markdown(str(error)), title="This run cannot be read", icon=":material/broken_image:")
+    if st.button("Delete it", icon=":material/delete:", key="monitor_delete_damaged"):
+        confirm_deletion(run_id)

@@ -1,0 +1,192 @@
+"""Widgets made from the fields of a dataclass of settings, bound to a plain dict that outlives the widgets.
+
+The dict holds what somebody chose and nothing else; a field that is absent has its default. Help texts and choices come
+from the fields.
+"""
+
+import dataclasses
+import functools
+import math
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import streamlit as st
+
+AUTOMATIC = "automatic"  # where None is allowed; a label that changed would be taken for a new choice
+REVISION_KEY = "settings_form_revision"
+FIELD_WIDTH = 230  # pixels below which a grid of fields has one column less
+TITLES = {
+    "lr": "Learning rate",
+    "min_lr": "Final learning rate",
+    "beta1": "Beta 1",
+    "beta2": "Beta 2",
+    "std": "Pixel standard deviations",
+    "mean": "Pixel means",
+    "pool": "Pooling",
+    "rotation_deg": "Rotation (degrees)",
+    "rand_augment": "RandAugment operations",
+    "crop_scale_min": "Smallest crop",
+    "crop_ratio_max": "Largest crop ratio",
+    "flip": "Flip probability",
+    "erasing": "Erasing probability",
+    "checkpoint_every_s": "Seconds between checkpoints",
+    "eval_every": "Steps between evaluations",
+    "num_patients": "Number of patients",
+    "unreadable": "Unreadable images",
+    "drop_path": "Stochastic depth",
+    "head_init_std": "Spread of the new head",
+    "clip_norm": "Gradient norm limit",
+    "max_val_images": "Most val images",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field of a dataclass of settings, as a widget needs it.
+
+    Attributes:
+        path: the setting as the command line writes it, `section.key`.
+        help: its explanation.
+        type: bool, int, float, str or tuple.
+        is_optional: None is allowed and means "chosen automatically".
+        default: what an absent value stands for.
+        choices: the values allowed, or empty.
+    """
+
+    name: str
+    path: str
+    help: str
+    type: Any
+    is_optional: bool
+    default: Any
+    choices: tuple[Any, ...]
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return TITLES.get(self.name) or self.name.replace("_", " ").capitalize()
+
+
+def list_settings(part: type[Any], *, section: str) -> list[Setting]:
+    """The fields of a dataclass of settings; tables inside it (knobs, options) are left out."""
+    hints = typing.get_type_hints(part)
+    settings = []
+    for item in dataclasses.fields(part):
+        kinds = [kind for kind in typing.get_args(hints[item.name]) if kind is not type(None)]
+        is_optional = type(None) in typing.get_args(hints[item.name])
+        kind = kinds[0] if is_optional else hints[item.name]
+        kind = typing.get_origin(kind) or kind
+        if kind is dict:
+            continue
+        settings.append(
+            Setting(
+                name=item.name,
+                path=f"{section}.{item.name}",
+                help=item.metadata.get("help", ""),
+                type=kind,
+                is_optional=is_optional,
+                default=item.default,
+                choices=tuple(item.metadata.get("choices") or ()),
+            )
+        )
+    return settings
+
+
+def bind(table: dict[str, Any], name: str, *, key: str, after: Callable[[], None] | None = None) -> dict[str, Any]:
+    """The arguments that tie a widget to `table[name]`; its first value is given to the widget as its default.
+
+    Args:
+        table: lives in the session, not in the widget.
+        key: of the widget.
+        after: called when a change has been written.
+    """
+    revision = st.session_state.get(REVISION_KEY, 0)
+    key = f"{key}-{revision}" if revision else key
+    return {"key": key, "on_change": _write, "args": (table, name, key, after)}
+
+
+def renew_widgets() -> None:
+    """Call after changing a bound table by other means: all bound widgets are made anew and show what it holds now.
+
+    Values that are put into the session for a widget are lost when the browser draws two runs of the page as one.
+    """
+    st.session_state[REVISION_KEY] = st.session_state.get(REVISION_KEY, 0) + 1
+
+
+def _write(table: dict[str, Any], name: str, key: str, after: Callable[[], None] | None) -> None:
+    value = st.session_state[key]
+    if value in (None, "", AUTOMATIC):
+        table.pop(name, None)
+    else:
+        table[name] = value
+    if after is not None:
+        after()
+
+
+def draw_settings(
+    settings: Iterable[Setting],
+    table: dict[str, Any],
+    *,
+    key: str,
+    automatic: dict[str, Any] | None = None,
+    after: Callable[[str], None] | None = None,
+) -> None:
+    """A grid with one widget for each setting.
+
+    Args:
+        table: name of the setting -> value, changed by the widgets.
+        key: beginning of the widgets' keys.
+        automatic: by name, what an empty setting will become, as far as that is known.
+        after: called with the setting's name when a change has been written.
+    """
+    with st.grid(3, min_column_width=FIELD_WIDTH, vertical_alignment="bottom"):
+        for item in settings:
+            draw_setting(
+                item,
+                table,
+                key=f"{key}_{item.name}",
+                automatic=(automatic or {}).get(item.name),
+                after=functools.partial(after, item.name) if after is not None else None,
+            )
+
+
+def draw_setting(
+    item: Setting,
+    table: dict[str, Any],
+    *,
+    key: str,
+    automatic: Any = None,
+    after: Callable[[], None] | None = None,
+) -> None:
+    """The widget that fits a setting's type; where None is allowed, an empty text stands for it."""
+    value = table.get(item.name, item.default)
+    hint = AUTOMATIC if automatic is None else f"{AUTOMATIC}: {write_value(automatic)}"
+    shared = {"help": f"{item.help} `{item.path}`", **bind(table, item.name, key=key, after=after)}
+    if item.choices:
+        options = [*([AUTOMATIC] if item.is_optional else []), *item.choices]
+        options += [] if value is None or value in options else [value]
+        index = options.index(AUTOMATIC if value is None else value)
+        shared["help"] += f" Now {hint}." if value is None else ""
+        st.selectbox(item.title, options, index=index, **shared)
+    elif item.type is bool:
+        st.toggle(item.title, value=value, **shared)
+    elif item.type in (int, float) and not item.is_optional:
+        is_whole = item.type is int
+        step = 1 if is_whole else _find_step(item.default)
+        st.number_input(item.title, value=item.type(value), step=step, format="%d" if is_whole else "%g", **shared)
+    else:
+        text = "" if value is None else write_value(value)
+        st.text_input(item.title, value=text, placeholder=hint, **shared)
+
+
+def write_value(value: Any) -> str:
+    """A setting's value as people type it: 0.001; 0.5, 0.5, 0.5."""
+    if isinstance(value, list | tuple):
+        return ", ".join(write_value(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _find_step(value: float) -> float:
+    """One unit in the first digit of a number: 0.01 for 0.05; 0.01 for nothing."""
+    return 10.0 ** math.floor(math.log10(abs(value))) if value else 0.01

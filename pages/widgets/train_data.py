@@ -1,0 +1,76 @@
+"""On the Train page: data that are not prepared yet, and the job that prepares them."""
+
+import contextlib
+from dataclasses import asdict, replace
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.config import RunConfig
+from medpeft_core.datasets import DATASETS
+from medpeft_core.errors import MedPeftError
+from pages.widgets.job_progress import draw_job
+from pages.widgets.lab import get_lab
+from pages.widgets.train_answers import forget_answers
+from pages.widgets.train_messages import draw_problem
+
+POLL_EVERY_S = 0.5
+
+
+def draw_unprepared(config: RunConfig) -> None:
+    """Says that the data must be prepared, and offers to do it now; or shows the job that does.
+
+    Args:
+        config: resolved.
+    """
+    data = asdict(replace(config.data, fraction=1.0, fraction_seed=0))  # as the Data page does: whole
+    job = next((job for job, asked in _list_prepare_jobs() if asked == data), None)
+    if job is not None and not job.is_finished:
+        st.fragment(_draw_progress, run_every=POLL_EVERY_S)(job.job_id)
+        return
+    spec = DATASETS[config.data.dataset]
+    state, work = ("drawn", "draws") if spec.is_synthetic else ("decoded", "decodes")
+    st.info(
+        f"The images of this set are not {state} yet. Starting a run {work} them first, about a minute for a few "
+        "thousand; or do it now. Time and counts are known then.",
+        icon=":material/inventory_2:",
+    )
+    if job is not None and job.state().status != "finished":
+        draw_job(job, key="train_data_job")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Prepare the data now", icon=":material/fact_check:", key="train_prepare"):
+            _start(spec.title, data)
+        st.page_link("pages/data.py", label="Data page", icon=":material/radiology:")
+
+
+def find_roots(dataset: str) -> list[str]:
+    """Folders in which a data set was looked for before, the newest first."""
+    roots = [asked["root"] for _, asked in _list_prepare_jobs() if asked["dataset"] == dataset and asked["root"]]
+    return list(dict.fromkeys(roots))
+
+
+def _list_prepare_jobs() -> list[tuple[Any, dict[str, Any]]]:
+    """Jobs that prepare data, the newest first, with the data sections they were asked for; damaged ones left out."""
+    found = []
+    for job in get_lab().jobs.list_jobs():
+        if job.kind == "prepare":
+            with contextlib.suppress(MedPeftError):
+                found.append((job, job.request().data))
+    return found
+
+
+def _start(title: str, data: dict[str, Any]) -> None:
+    try:
+        get_lab().jobs.start("prepare", f"Preparing {title}", data=data)
+    except MedPeftError as error:
+        draw_problem(str(error), title="The data cannot be prepared")
+        return
+    st.rerun()
+
+
+def _draw_progress(job_id: str) -> None:
+    job = get_lab().jobs.settle(get_lab().jobs.load(job_id))
+    if job.is_finished:
+        forget_answers()  # they said that the data were not there
+        st.rerun()
+    draw_job(job, key="train_data_job")

@@ -1,0 +1,171 @@
+"""The settings that a visitor is choosing: one plain dict in the session, from which the config is made."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.backbones import BACKBONES, BackboneSpec
+from medpeft_core.config import RunConfig, section_names
+from medpeft_core.datasets import DATASETS
+from medpeft_core.errors import MedPeftError, require
+from medpeft_core.methods import METHODS
+from medpeft_core.presets import PRESETS, apply_preset
+from medpeft_core.resolve import resolve_config
+from medpeft_core.worker.devices import lock_name
+from pages.widgets.settings_form import renew_widgets
+
+DRAFT_KEY = "train_draft"
+COPIED_KEY = "train_copied"
+FIRST_PRESET = "quick"
+FILE = "file"  # the weights are in a file that has not been named yet
+FIRST_METHOD = "full"  # adapters learn little on random weights, and no others are here at first
+# Values that a copied run had taken from another setting; they go when that setting changes.
+TAKEN_FROM = {
+    ("backbone", "name"): (("backbone", "mean"), ("backbone", "std")),
+    ("backbone", "weights"): (("backbone", "mean"), ("backbone", "std")),
+    ("train", "device"): (("train", "precision"),),
+}
+
+DEFAULTS = RunConfig()
+
+Draft = dict[str, dict[str, Any]]
+
+
+def get_draft() -> Draft:
+    """Section -> field -> value of what was chosen; absent fields have their defaults."""
+    if DRAFT_KEY not in st.session_state:
+        st.session_state[DRAFT_KEY] = _complete(apply_preset({"method": {"name": FIRST_METHOD}}, FIRST_PRESET))
+    return st.session_state[DRAFT_KEY]
+
+
+def put_draft(draft: Draft, *, copied: dict[str, Any] | None = None) -> None:
+    """Replace all choices.
+
+    Args:
+        copied: `run_id` and `draft`, when the values come from a run, so that what it had derived is known.
+    """
+    st.session_state[DRAFT_KEY] = _complete(draft)
+    st.session_state[COPIED_KEY] = copied or {}
+    renew_widgets()
+
+
+def build_config(draft: Draft) -> RunConfig:
+    """The config of the choices, not yet resolved.
+
+    Knobs and options that belong to another method or data set stay in the draft, so that coming back finds them, and
+    are left out here.
+
+    Raises:
+        MedPeftError: a value is of the wrong type or out of range, or a name is unknown.
+    """
+    values = {section: dict(table) for section, table in draft.items()}
+    method = values["method"].get("name", DEFAULTS.method.name)
+    dataset = values["data"].get("dataset", DEFAULTS.data.dataset)
+    values["method"]["knobs"] = _keep_known(values["method"]["knobs"], METHODS[method].knobs)
+    values["data"]["options"] = _keep_known(values["data"]["options"], DATASETS[dataset].options)
+    weights = values["backbone"].get("weights", DEFAULTS.backbone.weights)
+    require(weights != FILE, "backbone.weights", "a file without a path", "random, pretrained or the path of a file")
+    return RunConfig.from_dict(values)
+
+
+def draft_from_config(config: RunConfig, *, automatic_device: str) -> Draft:
+    """Choices that give the config of a run again.
+
+    What the lab had chosen for the run becomes automatic again where that gives the same, so that it follows when
+    another backbone, method or device is chosen.
+
+    Args:
+        automatic_device: the device that "auto" means on this computer.
+    """
+    backbone, train, spec = config.backbone, config.train, find_backbone(config.backbone.name)
+    is_own_pool = spec is not None and backbone.pool == spec.pools[0]
+    copied = replace(
+        config,
+        backbone=replace(
+            backbone,
+            weights_sha256=None,  # random weights follow from the seed, others are read again
+            pool=None if is_own_pool else backbone.pool,
+        ),
+        optim=replace(config.optim, lr=None if config.optim.lr == _find_default_lr(config) else config.optim.lr),
+        train=replace(train, device="auto" if train.device == automatic_device else train.device),
+    )
+    values = copied.to_dict()
+    values.pop("schema_version")
+    return values
+
+
+def copy_run(run_id: str, config: RunConfig) -> None:
+    """Let the form show the settings of a run."""
+    draft = draft_from_config(config, automatic_device=lock_name("auto"))
+    put_draft(draft, copied={"run_id": run_id, "draft": copy.deepcopy(draft)})
+
+
+def describe_copy() -> str | None:
+    """Which run the settings come from, and whether they were changed since; None when they come from none."""
+    copied = st.session_state.get(COPIED_KEY)
+    if not copied:
+        return None
+    try:
+        is_same = build_config(get_draft()) == build_config(copied["draft"])
+    except MedPeftError:
+        is_same = False
+    return f"The settings of the run {copied['run_id']}" + ("." if is_same else ", with changes.")
+
+
+def settle(section: str, name: str) -> None:
+    """Called when a setting has changed: drop what no longer goes with it."""
+    draft, copied = get_draft(), st.session_state.get(COPIED_KEY, {}).get("draft", {})
+    for other_section, other in TAKEN_FROM.get((section, name), ()):
+        table = draft[other_section]
+        if other in table and table[other] == copied.get(other_section, {}).get(other):
+            del table[other]
+            renew_widgets()
+    spec = find_backbone(draft["backbone"].get("name", DEFAULTS.backbone.name))
+    if spec is not None and draft["backbone"].get("pool") not in (None, *spec.pools):
+        del draft["backbone"]["pool"]
+        renew_widgets()
+
+
+def find_backbone(name: str) -> BackboneSpec | None:
+    """What the lab knows about a backbone; None for a timm name that it does not describe."""
+    return BACKBONES[name] if name in BACKBONES.names() else None
+
+
+def find_preset(draft: Draft) -> str | None:
+    """The preset whose settings the draft has, or None."""
+    try:
+        values = build_config(draft).to_dict()
+    except MedPeftError:
+        return None
+    return next((name for name, preset in PRESETS.items() if _has_settings(values, preset.settings)), None)
+
+
+def use_preset(name: str) -> None:
+    """Put the settings of a preset into the draft."""
+    put_draft(apply_preset(get_draft(), name), copied=st.session_state.get(COPIED_KEY))
+
+
+def _has_settings(values: Draft, settings: Draft) -> bool:
+    return all(values[section][name] == value for section, table in settings.items() for name, value in table.items())
+
+
+def _complete(draft: Draft) -> Draft:
+    """A copy with a table for every section, and the tables inside them."""
+    tables = {section: dict(draft.get(section) or {}) for section in section_names()}
+    tables["data"]["options"] = dict(tables["data"].get("options") or {})
+    tables["method"]["knobs"] = dict(tables["method"].get("knobs") or {})
+    return tables
+
+
+def _find_default_lr(config: RunConfig) -> float | None:
+    """The learning rate that the method would get by itself, or None where the config cannot be resolved any more."""
+    try:
+        return resolve_config(replace(config, optim=replace(config.optim, lr=None))).optim.lr
+    except MedPeftError:
+        return None
+
+
+def _keep_known(table: dict[str, Any], part: type[Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name in part.__dataclass_fields__}

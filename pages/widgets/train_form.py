@@ -1,0 +1,213 @@
+"""The choices of a run in their order: data, label fraction, backbone, weights, method, rank."""
+
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.spec import KIND_TITLES
+from medpeft_core.datasets import DATASETS, DatasetSpec
+from medpeft_core.methods import METHODS, MethodSpec
+from pages.widgets.settings_form import bind
+from pages.widgets.train_data import find_roots
+from pages.widgets.train_draft import DEFAULTS, FILE, get_draft, settle
+from pages.widgets.wording import write_count
+
+FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+RANKS = (1, 2, 4, 8, 16, 32, 64)
+WEIGHTS = {"random": "Random", "pretrained": "Pre-trained", FILE: "From a file"}
+
+
+def draw_form() -> None:
+    """The six numbered choices."""
+    draft = get_draft()
+    _choose_data(draft["data"])
+    _choose_fraction(draft["data"])
+    name = _choose_backbone(draft["backbone"])
+    _choose_weights(draft["backbone"], name)
+    method = _choose_method(draft["method"], find_kind(name))
+    _choose_rank(draft["method"]["knobs"], method)
+
+
+def find_kind(backbone: str) -> str:
+    """The kind of a backbone; "other" for one that the lab does not describe."""
+    return BACKBONES[backbone].kind if backbone in BACKBONES else "other"
+
+
+def choose_dataset(table: dict[str, Any], name: str) -> None:
+    """Take another data set; its folder is the one where it was found last, not that of the set before it."""
+    table["dataset"] = name
+    roots = find_roots(name)
+    table["root"] = roots[0] if roots else None
+
+
+def _choose_data(table: dict[str, Any]) -> None:
+    name = table.get("dataset", DEFAULTS.data.dataset)
+    names = DATASETS.names()
+    options = names if name in names else [*names, name]
+    st.selectbox(
+        "**1** Data set",
+        options,
+        index=options.index(name),
+        format_func=_name_dataset,
+        help="`data.dataset`",
+        **bind(table, "dataset", key="train_dataset", after=lambda: choose_dataset(table, table["dataset"])),
+    )
+    if name not in names:
+        return
+    spec = DATASETS[name]
+    if spec.needs_root:
+        _choose_root(table, spec)
+    mark = ":violet-badge[:material/palette: Synthetic] " if spec.is_synthetic else ""
+    st.caption(f"{mark}{spec.description}")
+
+
+def _choose_root(table: dict[str, Any], spec: DatasetSpec) -> None:
+    root = table.get("root")
+    known = find_roots(spec.name)
+    options = known if root is None or root in known else [root, *known]
+    st.selectbox(
+        "Folder on this computer",
+        options,
+        index=None if root is None else options.index(root),
+        accept_new_options=True,
+        placeholder="Type the folder, for example /data/nih-cxr14",
+        help=f"{spec.how_to_get} `data.root`",
+        **bind(table, "root", key=f"train_root_{spec.name}"),
+    )
+
+
+def _choose_fraction(table: dict[str, Any]) -> None:
+    fraction = float(table.get("fraction", DEFAULTS.data.fraction))
+    st.select_slider(
+        "**2** Label fraction: share of the training patients to learn from",
+        sorted({*FRACTIONS, fraction}),
+        value=fraction,
+        format_func=lambda value: f"{100 * value:g} %",
+        help="Whole patients, and smaller sets lie inside larger ones. Val and test stay whole. `data.fraction`",
+        **bind(table, "fraction", key="train_fraction"),
+    )
+
+
+def _choose_backbone(table: dict[str, Any]) -> str:
+    name = table.get("name", DEFAULTS.backbone.name)
+    names = BACKBONES.names()
+    options = names if name in names else [*names, name]
+    st.selectbox(
+        "**3** Backbone",
+        options,
+        index=options.index(name),
+        format_func=_name_backbone,
+        accept_new_options=True,
+        help="Choose one, or type the name of any other timm model. `backbone.name`",
+        **bind(table, "name", key="train_backbone", after=lambda: settle("backbone", "name")),
+    )
+    if name in BACKBONES:
+        spec = BACKBONES[name]
+        st.caption(f"{spec.description} {spec.reference}.")
+    else:
+        st.caption("A timm model that the lab does not describe; it is looked at when its figures are computed.")
+    return name
+
+
+def _choose_weights(table: dict[str, Any], backbone: str) -> None:
+    weights = table.get("weights", DEFAULTS.backbone.weights)
+    kind = weights if weights in WEIGHTS else FILE
+    st.segmented_control(
+        "**4** Weights to start from",
+        list(WEIGHTS),
+        default=kind,
+        format_func=WEIGHTS.get,
+        required=True,
+        help="`backbone.weights`",
+        **bind(table, "weights", key="train_weights", after=lambda: _take_weights(table)),
+    )
+    if kind == FILE:
+        st.text_input(
+            "Weights file on this computer",
+            value="" if weights == FILE else weights,
+            placeholder="/data/weights/vit_base.safetensors",
+            help="A .safetensors file, or a torch file that holds tensors only, of this very backbone.",
+            **bind(table, "weights", key="train_weights_file", after=lambda: _take_weights(table)),
+        )
+    elif kind == "random":
+        st.caption("The model starts from nothing: fine for a CNN trained with all weights, weak under an adapter.")
+    else:
+        _tell_pretrained(backbone)
+
+
+def _take_weights(table: dict[str, Any]) -> None:
+    """A file that is still to be named, or is no longer, stays a file; else the weights would be random again."""
+    table.setdefault("weights", FILE)
+    settle("backbone", "weights")
+
+
+def _tell_pretrained(backbone: str) -> None:
+    if backbone not in BACKBONES:
+        st.caption("The weights that timm names for this model. They are downloaded once, which needs the network.")
+        return
+    spec = BACKBONES[backbone]
+    st.caption(
+        f"Learned from {spec.pretrained}. Licence of the weights: {spec.licence}. They are downloaded once, which "
+        "needs the network; nothing about your images is sent."
+    )
+
+
+def _choose_method(table: dict[str, Any], kind: str) -> str:
+    name = table.get("name", DEFAULTS.method.name)
+    fitting = [spec.name for spec in METHODS if kind in spec.fits]
+    options = fitting if name in fitting else [*fitting, name]
+    st.selectbox(
+        "**5** Method",
+        options,
+        index=options.index(name),
+        format_func=_name_method,
+        help="What is trained. `method.name`",
+        **bind(table, "name", key="train_method"),
+    )
+    if name in METHODS:
+        spec = METHODS[name]
+        st.caption(f"{spec.idea} Default learning rate {spec.default_lr:g}. {spec.reference}.")
+    unfit = [spec for spec in METHODS if kind not in spec.fits]
+    if unfit:
+        st.caption(f"Not for {_name_kind(kind)}: {'; '.join(_tell_fit(spec) for spec in unfit)}.")
+    return name
+
+
+def _choose_rank(knobs: dict[str, Any], method: str) -> None:
+    fields = METHODS[method].knobs.__dataclass_fields__ if method in METHODS else {}
+    if "rank" not in fields:
+        st.caption("**6** Rank: this method has none.")
+        return
+    rank = knobs.get("rank", fields["rank"].default)
+    st.pills(
+        "**6** Rank",
+        sorted({*RANKS, rank}),
+        default=rank,
+        required=True,
+        help=f"{fields['rank'].metadata['help']} `method.rank`",
+        **bind(knobs, "rank", key=f"train_rank_{method}"),
+    )
+
+
+def _name_dataset(name: str) -> str:
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def _name_backbone(name: str) -> str:
+    if name not in BACKBONES:
+        return name
+    spec = BACKBONES[name]
+    return f"{spec.title}, {KIND_TITLES[spec.kind]}, {write_count(spec.num_params)} parameters"
+
+
+def _name_method(name: str) -> str:
+    return f"{METHODS[name].title}, {METHODS[name].family}" if name in METHODS else name
+
+
+def _tell_fit(spec: MethodSpec) -> str:
+    return f"{spec.title} fits {', '.join(_name_kind(kind) for kind in spec.fits)} only"
+
+
+def _name_kind(kind: str) -> str:
+    return "other backbones" if kind == "other" else f"a {KIND_TITLES[kind]}"

@@ -1,0 +1,60 @@
+"""The folded place for more runs like the one in the form: other methods, ranks and seeds in one go."""
+
+import streamlit as st
+
+from medpeft_core.methods import METHODS
+from pages.widgets.settings_form import FIELD_WIDTH, bind
+from pages.widgets.train_form import RANKS
+from pages.widgets.train_grid import MAX_RUNS, get_choices
+from pages.widgets.train_messages import draw_problem, write_plain
+from pages.widgets.train_plan import Plan
+from pages.widgets.wording import write_duration
+
+
+def draw_more(plan: Plan) -> None:
+    """The widgets of the grid, and how many runs it has."""
+    table = get_choices()
+    with st.expander("More runs like this", icon=":material/grid_view:"):
+        st.caption("Queue the same settings with other methods, ranks and seeds. What stays empty is as in the form.")
+        with st.grid(3, min_column_width=FIELD_WIDTH):
+            st.multiselect(
+                "Methods",
+                METHODS.names(),
+                format_func=lambda name: METHODS[name].title,
+                default=table.get("methods"),
+                placeholder="As in the form",
+                **bind(table, "methods", key="train_grid_methods"),
+            )
+            st.multiselect(
+                "Ranks",
+                RANKS,
+                default=table.get("ranks"),
+                placeholder="As in the form",
+                help="Methods without a rank run once for each seed.",
+                **bind(table, "ranks", key="train_grid_ranks"),
+            )
+            st.number_input(
+                "Seeds",
+                value=table.get("num_seeds", 1),
+                min_value=1,
+                max_value=MAX_RUNS,
+                step=1,
+                help="How many, counted up from the form's own. Three or more show how much chance decides.",
+                **bind(table, "num_seeds", key="train_grid_num_seeds"),
+            )
+        _draw_count(plan)
+
+
+def _draw_count(plan: Plan) -> None:
+    if plan.grid_problem is not None:
+        draw_problem(plan.grid_problem, title="These runs cannot be queued")
+    if plan.grid is None:
+        return
+    count = len(plan.grid.configs)
+    if count > 1:
+        titles = list(dict.fromkeys(METHODS[config.method.name].title for config in plan.grid.configs))
+        seconds = plan.time_s
+        total = f", about {write_duration(count * seconds)} if each takes as long as the form's own" if seconds else ""
+        st.caption(f"**{count} runs** of {', '.join(titles)}{total}.")
+    for sentence in plan.grid.left_out:
+        st.caption(f":material/block: Left out: {write_plain(sentence)}")

@@ -1,0 +1,90 @@
+"""Filling the whole form at once: from a preset, from a run, or from the page's address."""
+
+import streamlit as st
+
+from medpeft_core.datasets import DATASETS
+from medpeft_core.errors import MedPeftError
+from medpeft_core.presets import PRESETS
+from medpeft_core.runs.run_ids import check_run_id
+from pages.widgets.lab import get_lab
+from pages.widgets.settings_form import bind
+from pages.widgets.train_answers import forget_answers
+from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_preset
+from pages.widgets.train_form import choose_dataset
+from pages.widgets.train_messages import draw_problem
+from pages.widgets.train_start import START_BUTTON_KEY
+
+PROBLEM_KEY = "train_copy_problem"
+
+
+def open_page() -> None:
+    """On coming here: wake the compute process, look at the data anew, and fill the form as the address says.
+
+    The address is `?copy=RUN` or `?dataset=NAME`; it is cleared, or it would undo every change of the form.
+    """
+    if START_BUTTON_KEY not in st.session_state:  # a widget's state goes when its page is left
+        get_lab().compute.warm_up()
+        forget_answers()
+        st.session_state.pop(PROBLEM_KEY, None)
+    run_id, dataset = st.query_params.get("copy"), st.query_params.get("dataset")
+    if run_id is not None:
+        del st.query_params["copy"]
+        _copy(run_id)
+    if dataset is not None:
+        del st.query_params["dataset"]
+        if dataset in DATASETS:
+            choose_dataset(get_draft()["data"], dataset)
+
+
+def draw_presets() -> None:
+    """The presets and the list of runs to copy from."""
+    chosen = find_preset(get_draft())
+    key = f"train_preset_{chosen}"  # another widget for another choice, since settings change what is chosen
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Preset",
+            list(PRESETS),
+            format_func=lambda name: PRESETS[name].title,
+            default=chosen,
+            required=chosen is not None,
+            help="How long and how thoroughly the run trains; everything else stays as you chose it.",
+            key=key,
+            on_change=_use_preset,
+            args=(key,),
+        )
+        with st.popover("Copy settings from a run", icon=":material/content_copy:"):
+            _draw_runs()
+    if problem := st.session_state.get(PROBLEM_KEY):
+        draw_problem(problem, title="The settings could not be copied")
+    about_preset = PRESETS[chosen].description if chosen is not None else "Own settings: they differ from each preset."
+    st.caption("  \n".join([about_preset, *([note] if (note := describe_copy()) else [])]))
+
+
+def _draw_runs() -> None:
+    run_ids = [run.run_id for run in get_lab().store.list_runs()]
+    if not run_ids:
+        st.caption("There are no runs yet.")
+        return
+    chosen: dict[str, str] = {}  # a choice is an act, not a state
+    st.selectbox(
+        "Run",
+        run_ids,
+        index=None,
+        placeholder="Choose a run",
+        width=360,
+        **bind(chosen, "run_id", key="train_copy_run", after=lambda: _copy(chosen["run_id"])),
+    )
+
+
+def _use_preset(key: str) -> None:
+    if (name := st.session_state[key]) is not None:
+        use_preset(name)
+
+
+def _copy(run_id: str) -> None:
+    try:
+        check_run_id(run_id)
+        copy_run(run_id, get_lab().store.load(run_id).config())
+        st.session_state.pop(PROBLEM_KEY, None)
+    except MedPeftError as error:
+        st.session_state[PROBLEM_KEY] = str(error)

@@ -1,0 +1,285 @@
+"""The Explain page: choosing run, image and label, the pictures when they come, and what the model says."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from medpeft_core.errors import DataError, ExplainError
+from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_cases
+from medpeft_core.worker.compute import ComputeClient
+from pages.widgets.explain_blend import MAX_SHOWN_SIDE, blend, save_overlay, show_image, show_overlay
+from pages.widgets.explain_probs import build_probs_table, read_prevalence, write_call, write_truth
+
+SIZE = (40, 60)  # height, width
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A grey image, and a map whose right half is red and whose left half shows nothing."""
+    image, heat = np.full(SIZE, 100, np.uint8), np.zeros((*SIZE, 4), np.uint8)
+    heat[:, 30:] = (255, 0, 0, 255)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(heat).save(tmp_path / "heat.png")
+    return SimpleNamespace(image=tmp_path / "image.png", heat=tmp_path / "heat.png")
+
+
+@pytest.fixture
+def compute(monkeypatch, pictures):
+    """Stands in for the compute process: `answer` is a dict, an error, or None for one that does not come."""
+    fake = SimpleNamespace(asked=[], error=None, is_silent=False, changes={})
+
+    def submit(self, kind, *, slot=None, **arguments):
+        fake.asked.append({"kind": kind, "slot": slot, **arguments})
+        future = Future()
+        if fake.error is not None:
+            future.set_exception(fake.error)
+        elif not fake.is_silent:
+            answer = {"image_path": str(pictures.image), "heat_path": str(pictures.heat), "cam_error": None}
+            future.set_result({**answer, "layer": "layer4", "warnings": [], **arguments, **fake.changes})
+        return future
+
+    monkeypatch.setattr(ComputeClient, "submit", submit)
+    return fake
+
+
+def open_page(app, **address):
+    app.run()
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.switch_page("pages/explain.py").run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def read_words(app):
+    """All sentences of the page."""
+    kinds = ("markdown", "caption", "info", "warning", "error")
+    return "\n".join(item.value for kind in kinds for item in app.main.get(kind))
+
+
+def read_address(app, name):
+    value = app.query_params.get(name)  # a list once the page has written it
+    return value[0] if isinstance(value, list) else value
+
+
+def test_explain_page_of_an_empty_lab_says_how_to_begin(app):
+    open_page(app)
+    assert "No runs yet" in read_words(app)
+    assert [item.proto.label for item in app.main.get("page_link")] == ["Start the demo", "Train a model"]
+
+
+def test_explain_page_without_a_finished_run_says_to_wait(app, home, make_run, compute):
+    make_run(home, status="running")
+    open_page(app)
+    assert "No run is finished yet" in read_words(app)
+    assert compute.asked == []
+
+
+def test_explain_page_shows_pictures_and_probabilities(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app, run=run.run_id)
+    predictions = load_predictions(run)
+    own = predictions.labels[choose_labels(predictions)[0]]
+    image = predictions.table["image"][0]
+    (asked,) = compute.asked
+    assert {name: asked[name] for name in ("kind", "run_id", "image", "label")} == {
+        "kind": "explain", "run_id": run.run_id, "image": image, "label": own,
+    }  # fmt: skip
+    alts = [item.alt for element in app.get("image") for item in element.proto.imgs]
+    assert alts == [
+        f"Test image {image}, as decoded.",
+        f"The same image with the heat map for {own} at 60 % opacity.",
+    ]
+    words = read_words(app)
+    assert "**Image 1** of 60" in words
+    assert f"**Heat map** for `{own}`" in words
+    assert "layer `layer4`" in words
+    assert "it proves nothing" in words
+    assert "not for clinical use" in words
+    assert "Synthetic images" in words
+    table = app.dataframe[0].value
+    assert sorted(table["label"]) == sorted(predictions.labels)
+    assert table["prob"].tolist() == sorted(table["prob"], reverse=True)
+
+
+def test_explain_page_asks_for_each_picture_once(app, home, make_run, compute):
+    open_page(app, run=make_run(home).run_id)
+    app.slider(key="explain_opacity").set_value(30).run()
+    assert len(compute.asked) == 1
+    alts = [item.alt for element in app.get("image") for item in element.proto.imgs]
+    assert alts[1].endswith("at 30 % opacity.")
+
+
+def test_explain_page_pages_through_the_images(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app, run=run.run_id, image="59")
+    app.button(key="explain_next").click().run()
+    assert "**Image 60** of 60" in read_words(app)
+    assert read_address(app, "image") == "60"
+    assert app.button(key="explain_next").disabled
+    app.button(key="explain_previous").click().run()
+    assert "**Image 59** of 60" in read_words(app)
+    images = load_predictions(run).table["image"]
+    assert [asked["image"] for asked in compute.asked] == [images[58], images[59], images[58]]
+    assert len({asked["slot"] for asked in compute.asked}) == 1  # an image that was left need not be computed
+
+
+@pytest.mark.parametrize("image", ["0", "61", "-1", "1e3", "x", "9" * 400, "²"])
+def test_explain_page_takes_the_first_image_for_an_address_that_names_none(app, home, make_run, compute, image):
+    open_page(app, run=make_run(home).run_id, image=image)
+    assert "**Image 1** of 60" in read_words(app)
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_explain_page_filters_by_how_the_call_went(app, home, make_run, compute, case):
+    run = make_run(home)
+    open_page(app, run=run.run_id, label="Effusion", show=case)
+    predictions = load_predictions(run)
+    rows = sort_cases(predictions, case, "Effusion")
+    assert f"**Image 1** of {len(rows)}" in read_words(app)
+    assert compute.asked[-1]["image"] == predictions.table["image"][rows[0]]
+    assert compute.asked[-1]["label"] == "Effusion"
+    assert read_address(app, "image") == str(rows[0] + 1)
+
+
+def test_explain_page_writes_label_and_filter_into_the_address(app, home, make_run, compute):
+    open_page(app, run=make_run(home).run_id)
+    app.selectbox(key="explain_label").set_value("Nodule").run()
+    app.segmented_control(key="explain_case").set_value("missed").run()
+    assert (read_address(app, "label"), read_address(app, "show")) == ("Nodule", "missed")
+    assert compute.asked[-1]["label"] == "Nodule"
+    app.selectbox(key="explain_label").set_value(None).run()
+    assert read_address(app, "label") is None
+
+
+def test_explain_page_says_when_no_image_is_of_a_kind(app, home, make_run, compute):
+    open_page(app, run=make_run(home, labels=("Effusion", "Never")).run_id, label="Never", show="found")
+    assert "Choose another label" in read_words(app)
+    assert compute.asked == []
+
+
+def test_explain_page_explains_itself_while_the_model_loads(app, home, make_run, compute):
+    compute.is_silent = True
+    open_page(app, run=make_run(home).run_id)
+    assert "Loading the model (about 8 s, once)" in read_words(app)
+    assert len(app.get("skeleton")) == 2
+    assert len(app.dataframe) == 1  # the probabilities do not wait
+
+
+def test_explain_page_shows_words_in_place_of_a_flat_map(app, home, make_run, compute):
+    compute.changes = {"heat_path": None, "cam_error": "The map for 'Effusion' is flat: nothing to show."}
+    open_page(app, run=make_run(home).run_id)
+    assert "is flat" in read_words(app)
+    assert len(app.get("image")) == 1
+    assert not app.slider
+
+
+def test_explain_page_shows_why_an_image_cannot_be_explained(app, home, make_run, compute):
+    compute.error = DataError("The data set 'phantom' is not prepared. Prepare it.")
+    open_page(app, run=make_run(home).run_id)
+    assert "is not prepared" in read_words(app)
+    assert [item.proto.label for item in app.main.get("page_link")] == ["Prepare the data"]
+    compute.error = None
+    app.button(key="explain_retry").click().run()
+    assert len(app.get("image")) == 2
+
+
+def test_explain_page_shows_a_message_as_text(app, home, make_run, compute):
+    """A label from a file could have loaded a picture from outside through an error message."""
+    compute.error = ExplainError("No label '![x](http://example.org/x.png)'.")
+    open_page(app, run=make_run(home).run_id)
+    assert "![x](" not in app.error[0].value
+
+
+def test_explain_page_asks_again_when_pictures_were_cleared_away(app, home, make_run, compute, pictures, tmp_path):
+    open_page(app, run=make_run(home).run_id)
+    pictures.heat.rename(tmp_path / "moved.png")
+    pictures.heat = tmp_path / "moved.png"
+    app.run()
+    assert not app.exception
+    assert len(compute.asked) == 2
+
+
+def test_explain_page_turns_an_unfinished_run_away(app, home, make_run, compute):
+    finished = make_run(home)
+    running = make_run(home, status="running", epochs_done=1)
+    open_page(app, run=running.run_id)
+    assert f"The run {running.run_id} is running. Only a finished run can be explained" in read_words(app)
+    assert read_address(app, "run") == finished.run_id
+
+
+def test_explain_page_shows_what_is_wrong_with_damaged_predictions(app, home, make_run, compute):
+    run = make_run(home)
+    (run.predictions_dir / "test.parquet").write_bytes(b"PAR1")
+    open_page(app, run=run.run_id)
+    assert "Resume the run to evaluate it again" in read_words(app).replace("\\", "")
+    assert compute.asked == []
+
+
+def test_explain_page_tells_a_run_without_patient_ids(app, home, make_run, compute):
+    run = make_run(home)
+    metrics = run.metrics()
+    metrics["training"]["num_train_patients"] = None
+    run.save_metrics(metrics)
+    open_page(app, run=run.run_id)
+    assert "could not be checked" in read_words(app)
+
+
+def test_blend_shows_the_map_where_it_is_and_the_image_elsewhere(pictures):
+    with Image.open(pictures.image) as image, Image.open(pictures.heat) as heat:
+        half = np.asarray(blend(image, heat, 0.5))
+        none = np.asarray(blend(image, heat, 0.0))
+    assert half.shape == (*SIZE, 3)
+    np.testing.assert_array_equal(half[:, :30], 100)
+    np.testing.assert_allclose(half[:, 30:], [[(178, 50, 50)] * 30] * SIZE[0], atol=1)
+    np.testing.assert_array_equal(none, 100)
+
+
+def test_overlay_is_shown_small_and_saved_whole(tmp_path):
+    size = (MAX_SHOWN_SIDE * 2, MAX_SHOWN_SIDE)
+    Image.new("L", size, 30).save(tmp_path / "image.png")
+    Image.new("RGBA", size, (0, 255, 0, 128)).save(tmp_path / "heat.png")
+    for name, content in (("shown.png", show_image(tmp_path / "image.png")),
+                          ("over.jpg", show_overlay(tmp_path / "image.png", tmp_path / "heat.png", 0.5)),
+                          ("saved.png", save_overlay(tmp_path / "image.png", tmp_path / "heat.png", 0.5))):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+    shown, over, saved = (Image.open(tmp_path / name) for name in ("shown.png", "over.jpg", "saved.png"))
+    assert shown.size == over.size == (MAX_SHOWN_SIDE, MAX_SHOWN_SIDE // 2)
+    assert (saved.size, saved.format, over.format) == (size, "PNG", "JPEG")
+
+
+def test_probs_table_tells_call_truth_and_prevalence(home, make_run):
+    run = make_run(home)
+    predictions = load_predictions(run)
+    table = build_probs_table(predictions, 0, read_prevalence(run)).set_index("label")
+    counts = run.provenance()["positives"]["Effusion"]
+    share = 100 * counts["num_positive"] / (counts["num_positive"] + counts["num_negative"])
+    assert table.loc["Effusion", "prevalence"] == pytest.approx(share)
+    assert table.loc["Effusion", "prob"] == predictions.table["prob_Effusion"][0]
+    assert (table["truth"].str.endswith("yes")).all()  # the first stored image has every finding
+    called = table["call"].str.contains("yes")
+    assert (table["truth"].str.startswith("✕") == ~called).all()
+    assert isinstance(table, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("prob", "threshold", "call"),
+    [(0.5, 0.5, "● yes (≥ 0.50)"), (0.49, 0.5, "○ no (< 0.50)"), (0.9, None, "n/a")],
+)
+def test_write_call_says_yes_from_the_threshold_on(prob, threshold, call):
+    assert write_call(prob, threshold) == call
+
+
+@pytest.mark.parametrize(
+    ("target", "is_called", "truth"),
+    [
+        (1.0, True, "● yes"), (0.0, False, "○ no"), (1.0, False, "✕ yes"), (0.0, True, "✕ no"),
+        (1.0, None, "● yes"), (0.0, None, "○ no"), (float("nan"), True, "? unknown"),
+    ],
+)  # fmt: skip
+def test_write_truth_marks_what_the_call_got_wrong(target, is_called, truth):
+    assert write_truth(target, is_called) == truth

@@ -1,0 +1,302 @@
+"""The Monitor page over stored runs in every state."""
+
+import json
+import shutil
+
+import pytest
+
+from medpeft_core.errors import RunError
+from medpeft_core.runs.store import RunStore
+from medpeft_core.worker.failures import describe_failure
+from pages.widgets.launching import Started
+
+STATUSES = ("running", "queued", "finished", "failed", "stopped", "interrupted", "cancelled")
+
+
+@pytest.fixture
+def monitor(app):
+    """Opens the Monitor page, with a run in the address and at a tab when these are given."""
+
+    def open_page(run_id=None, *, tab=None):
+        app.run()
+        app.switch_page("pages/monitor.py")
+        if run_id is not None:
+            app.query_params["run"] = run_id
+        if tab is not None:
+            app.session_state["monitor_tab"] = tab
+        app.run()
+        assert not app.exception, app.exception[0].message
+        return app
+
+    return open_page
+
+
+def read_texts(app):
+    """All words of the page, those of the sidebar left out."""
+    kinds = ("markdown", "caption", "info", "warning", "error", "subheader", "title", "text", "code")
+    words = [item.value for kind in kinds for item in app.main.get(kind)]
+    words += [item.proto.title for kind in ("error", "warning") for item in app.main.get(kind)]
+    words += [item.proto.text for item in app.main.get("progress")]
+    return "\n".join(words)
+
+
+def read_metrics(app):
+    """Name of each figure to its value and the note below it."""
+    return {item.label: (item.value, item.delta) for item in app.metric}
+
+
+def read_table(app, column):
+    """The first table of the page that has this column."""
+    return next(item.value for item in app.dataframe if column in item.value.columns)
+
+
+def click(app, label):
+    """Press the button with these words."""
+    next(item for item in app.button if item.label == label).click().run()
+    assert not app.exception, app.exception[0].message
+    return app
+
+
+def list_links(app):
+    """The words of all links, with where they lead."""
+    return {item.proto.label: (item.proto.page, item.proto.query_string) for item in app.main.get("page_link")}
+
+
+def test_monitor_of_an_empty_lab_says_what_to_do(monitor):
+    app = monitor()
+    assert "No runs yet." in read_texts(app)
+    assert {"Start the demo on Home", "Set up a run on Train"} <= set(list_links(app))
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_monitor_shows_a_run_in_every_state(monitor, home, make_run, status):
+    is_new = status in ("queued", "cancelled")
+    run = make_run(home, status=status, epochs_done=0 if is_new else 2, error="It broke.")
+    app = monitor()
+    assert run.run_id in read_texts(app)
+    assert f" {status}]" in read_texts(app)  # the chip
+    assert len(app.get("vega_lite_chart")) == (0 if is_new else 4)
+
+
+def test_running_run_shows_its_line_and_figures(monitor, home, make_run):
+    run = make_run(home, status="running", epochs_done=2, epochs=8)
+    text, figures = read_texts(app := monitor()), read_metrics(app)
+    assert "**epoch 3 of 8** · step 40 of 160 · about 36 s left · :gray[heard from just now]" in text
+    last = [event for event in run.history() if event["type"] == "eval"][-1]
+    assert figures["Best val AUROC"] == (f"{last['val_auroc']:.3f}", f"epoch 2, last {last['val_auroc']:.3f}")
+    assert figures["Trained parameters"] == ("75.0 k", "1.3 % of 5.7 M")
+
+
+def test_running_run_that_is_silent_says_so(monitor, home, make_run):
+    make_run(home, status="running", epochs_done=2, heard_s=40)
+    assert "Nothing heard for 40 s: the worker may be swapping or suspended." in read_texts(monitor())
+
+
+def test_stop_is_asked_for_and_said_at_once(monitor, home, make_run):
+    run = make_run(home, status="running", epochs_done=2)
+    app = click(monitor(), "Stop")
+    assert RunStore(home).index.is_stop_requested(run.run_id)
+    assert "**Stopping after this batch, with a checkpoint**" in read_texts(app)
+    assert next(item for item in app.button if item.label == "Stopping").disabled
+
+
+def test_queued_run_tells_its_place_and_what_it_waits_for(monitor, home, make_run):
+    running = make_run(home, status="running", epochs_done=1)
+    make_run(home, status="queued", epochs_done=0)
+    second = make_run(home, status="queued", epochs_done=0)
+    text = read_texts(monitor(second.run_id))
+    assert "Position 2 of 2 in the queue for cpu." in text
+    assert f"The run `{running.run_id}` is at work there now." in text
+    assert "Another server of this lab" in text  # the test holds the supervisor's lock
+
+
+def test_queued_run_can_be_cancelled(monitor, home, make_run):
+    run = make_run(home, status="queued", epochs_done=0)
+    app = click(monitor(), "Cancel")
+    assert run.status == "cancelled"
+    assert RunStore(home).index.queued() == []
+    assert "Start it again" in [item.label for item in app.button]
+
+
+def test_work_beside_the_shown_run_is_listed(monitor, home, make_run):
+    shown = make_run(home, epochs_done=1)
+    make_run(home, status="running", epochs_done=1, epochs=5)
+    queued = make_run(home, status="queued", epochs_done=0, fraction=0.25)
+    app = monitor(shown.run_id)
+    assert "At work in this lab" in read_texts(app)
+    assert "LoRA r8, ViT-Tiny/16, 25 % of phantom" in list_links(app)
+    app.button(key=f"monitor_cancel_{queued.run_id}").click().run()
+    assert queued.status == "cancelled"
+
+
+def test_finished_run_shows_test_figures_with_intervals(monitor, home, make_run):
+    run = make_run(home, epochs_done=3, labels=("Effusion", "Nodule", "Never"))
+    metrics, app = run.metrics(), monitor()
+    interval = f"{metrics['test_auroc_low']:.3f} to {metrics['test_auroc_high']:.3f}"
+    assert read_metrics(app)["Test AUROC"] == (f"{metrics['test_auroc']:.3f}", interval)
+    table = read_table(app, "Interval").set_index("Label")
+    assert list(table.loc["Never", ["AUROC", "Positive", "Note"]]) == ["n/a", 0, "no positive image in this split"]
+    assert table.loc["Effusion", "AUROC"] == f"{metrics['test']['per_class']['Effusion']['auroc']:.3f}"
+    text = read_texts(app)
+    assert "The mean is over 2 labels; 1 had no positive or no negative test image." in text
+    assert "Synthetic images" in text
+    assert "Research and teaching only, not for clinical use." in text
+    links = list_links(app)
+    assert links["See where it looked"] == ("explain", f"run={run.run_id}")
+    assert links["Compare"] == ("compare", f"runs={run.run_id}")
+    assert links["Copy its settings"] == ("train", f"copy={run.run_id}")
+
+
+def test_finished_run_without_patients_says_what_could_not_be_checked(monitor, home, make_run):
+    make_run(home, epochs_done=1, provenance={"num_train_patients": None})
+    assert "Leakage between images of one patient could not be checked" in read_texts(monitor())
+
+
+def test_failed_run_tells_what_happened_and_retries_with_half_the_batch(monitor, home, make_run, monkeypatch):
+    started = []
+
+    def start(configs, *, title):
+        started.extend(configs)
+        return Started(run_ids=(make_run(home, status="queued", epochs_done=0).run_id,), job_id=None)
+
+    monkeypatch.setattr("pages.widgets.monitor_actions.start_runs", start)
+    error = describe_failure(MemoryError(), folder=home, device="cpu", batch_size=32).text
+    make_run(home, status="failed", epochs_done=1, error=error)
+    app = monitor()
+    assert "Memory ran out" in read_texts(app)
+    assert "Traceback (most recent call last)" in read_texts(app)
+    click(app, "Retry with batch 16")
+    assert (started[0]["train"]["batch_size"], started[0]["train"]["accumulation"]) == (16, 2)
+    assert "Position 1 of 1 in the queue" in read_texts(app)  # the page has gone to the new run
+
+
+def test_retry_that_cannot_start_says_why(monitor, home, make_run, monkeypatch):
+    def refuse(configs, *, title):
+        raise RunError("The weights file is gone. Put it back.")
+
+    monkeypatch.setattr("pages.widgets.monitor_actions.start_runs", refuse)
+    make_run(home, status="failed", epochs_done=1, error="The memory of cpu ran out with train.batch_size 32.")
+    assert r"The weights file is gone\." in read_texts(click(monitor(), "Retry with batch 16"))
+
+
+@pytest.mark.parametrize("status", ["stopped", "interrupted"])
+def test_run_that_ended_early_is_resumed(monitor, home, make_run, status):
+    run = make_run(home, status=status, epochs_done=1, error="The process that trained this run ended without a word.")
+    app = click(monitor(), "Resume from the last checkpoint")
+    assert run.status == "queued"
+    assert [item.run_id for item in RunStore(home).index.queued()] == [run.run_id]
+    assert "Position 1 of 1" in read_texts(app)
+
+
+def test_words_of_people_and_files_are_not_interpreted(monitor, home, make_run):
+    notes, error = "See [here](http://x) and *this* <b>b</b>", "DataError: no file /a_b/*.png :red[x]"
+    make_run(home, status="failed", epochs_done=1, error=error, meta={"notes": notes, "tags": ["a_b *c*"]})
+    app = monitor()
+    assert notes in [item.value for item in app.main.get("text")]
+    assert r"/a\_b/\*\.png \:red\[x\]" in app.error[0].value
+    assert any(r"a\_b \*c\*" in item.value for item in app.markdown)
+
+
+def test_running_run_is_shown_first_and_named_in_the_address(monitor, home, make_run):
+    running = make_run(home, status="running", epochs_done=1)
+    make_run(home, epochs_done=1)
+    app = monitor()
+    assert app.query_params["run"] == running.run_id
+    assert app.selectbox(key="monitor_run_id").value == running.run_id
+
+
+def test_choosing_a_run_changes_the_address(monitor, home, make_run):
+    older, newer = make_run(home, epochs_done=1), make_run(home, epochs_done=2)
+    app = monitor()
+    assert app.query_params["run"] == newer.run_id
+    app.selectbox(key="monitor_run_id").select(older.run_id).run()
+    assert app.query_params["run"] == older.run_id
+    assert older.run_id in read_texts(app)
+    assert newer.run_id not in read_texts(app)
+
+
+@pytest.mark.parametrize("address", ["20200101-0000-lora-r8-vit_tiny-0000", "../../etc", "**x** ![](http://x/y.png)"])
+def test_address_of_no_run_is_answered_with_the_picker(monitor, home, make_run, address):
+    run = make_run(home, epochs_done=1)
+    app = monitor(address)
+    assert "The address names a run" in read_texts(app)
+    assert "![" not in read_texts(app)
+    assert app.selectbox(key="monitor_run_id").value is None
+    app.selectbox(key="monitor_run_id").select(run.run_id).run()
+    assert run.run_id in read_texts(app)
+
+
+def test_damaged_run_says_so_and_can_be_deleted(monitor, home, make_run):
+    run = make_run(home, epochs_done=1)
+    run.config_path.write_text("{ damaged")
+    app = monitor()
+    assert "This run cannot be read" in read_texts(app)
+    click(app, "Delete it")
+    app.button(key="monitor_delete_confirmed").click().run()
+    assert not run.folder.exists()
+
+
+def test_deleting_asks_first_and_then_shows_another_run(monitor, home, make_run):
+    other, run = make_run(home, epochs_done=1), make_run(home, epochs_done=1)
+    app = click(monitor(), "Delete")
+    assert run.folder.exists()
+    app.button(key="monitor_delete_confirmed").click().run()
+    assert not run.folder.exists()
+    assert app.query_params["run"] == other.run_id
+    assert other.run_id in read_texts(app)
+
+
+def test_run_deleted_elsewhere_is_reported(monitor, home, make_run):
+    make_run(home, epochs_done=1)
+    gone = make_run(home, status="running", epochs_done=1)
+    app = monitor()
+    shutil.rmtree(gone.folder)
+    app.run()
+    assert not app.exception
+    assert "that is not here" in read_texts(app)
+
+
+def read_curves(app):
+    """Names of the series in the chart of val AUROC."""
+    spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
+    colours = next(layer["encoding"]["color"] for layer in spec["layer"] if "color" in layer.get("encoding", {}))
+    return colours["scale"]["domain"]
+
+
+def test_labels_can_be_hidden_in_the_curves(monitor, home, make_run):
+    make_run(home, status="running", epochs_done=2, labels=("Effusion", "Nodule"))
+    app = monitor()
+    assert read_curves(app) == ["mean of the labels", "Effusion", "Nodule"]
+    app.toggle(key="monitor_each_label").set_value(False).run()
+    assert read_curves(app) == ["mean of the labels"]
+
+
+def test_settings_show_what_was_chosen_and_the_command(monitor, home, make_run):
+    make_run(home, epochs_done=1, settings={"method": {"knobs": {"rank": 4}}, "optim": {"weight_decay": 0.1}})
+    app = monitor(tab="Settings")
+    chosen = read_table(app, "Default").set_index("Setting")
+    assert list(chosen.loc["method.rank", ["Value", "Default"]]) == ["4", "8"]
+    assert chosen.loc["optim.weight_decay", "Value"] == "0.1"
+    assert "optim.lr" not in chosen.index
+    assert "Width of the low-rank addition" in chosen.loc["method.rank", "What it is"]
+    assert any(item.value.startswith("python -m medpeft_core train --dataset phantom") for item in app.code)
+
+
+def test_log_shows_events_and_the_last_200_lines(monitor, home, make_run):
+    run = make_run(home, epochs_done=2)
+    run.log_path.write_text("\n".join(f"line {number}" for number in range(1000)))
+    text = read_texts(monitor(tab="Log"))
+    assert "epoch 2, step 40: val AUROC" in text
+    assert "line 999" in text
+    assert "line 800" in text
+    assert "line 799" not in text
+
+
+def test_data_tab_counts_positives_and_repeats_warnings(monitor, home, make_run):
+    warning = "Only 3 positives of *Nodule*."
+    run = make_run(home, epochs_done=1, fraction=0.1, provenance={"warnings": [warning]})
+    app = monitor(tab="Data")
+    table = read_table(app, "Prevalence").set_index("Label")
+    assert table.loc["Effusion", "Positive"] == run.provenance()["positives"]["Effusion"]["num_positive"]
+    assert warning in [item.value for item in app.main.get("text")]
+    assert read_metrics(app)["Training patients"] == ("150", "10 % of the split")
