@@ -16,10 +16,13 @@ METRIC_HEIGHT = 126  # pixels, also of what stands in for a metric that is still
 ROW_HEIGHT, MAX_TABLE_HEIGHT = 35, 283
 
 
-def draw_figures(config: RunConfig) -> None:
-    """The figures of a config that has no mistake of its own; they appear as they come."""
+def draw_figures(config: RunConfig, *, is_pending: bool) -> None:
+    """The figures of a config that has no mistake of its own; they appear as they come.
+
+    Args:
+        is_pending: whether the rest of the page was drawn before all answers were there; it is drawn again with them.
+    """
     values = config.to_dict()
-    is_pending = ask_forecast(values).is_pending
     st.fragment(_draw_figures, run_every=POLL_EVERY_S if is_pending else None)(values, is_pending)
 
 

@@ -78,6 +78,23 @@ def test_monitor_shows_a_run_in_every_state(monitor, home, make_run, status):
     assert len(app.get("vega_lite_chart")) == (0 if is_new else 4)
 
 
+@pytest.mark.parametrize(
+    ("status", "every_s"), [("running", 1.0), ("queued", 1.0), ("finished", None), ("failed", None)]
+)
+def test_only_a_run_at_work_is_polled(monitor, home, make_run, monkeypatch, status, every_s):
+    """A fragment that went on after the end would cost the server and every visitor a redraw each second."""
+    asked = []
+
+    def fragment(draw, *, run_every=None):
+        asked.append(run_every)
+        return draw
+
+    monkeypatch.setattr("pages.widgets.monitor_run.st.fragment", fragment)
+    make_run(home, status=status, epochs_done=1, error="It broke.")
+    monitor()
+    assert asked[-1] == every_s  # the last one on the page is that of the shown run
+
+
 def test_running_run_shows_its_line_and_figures(monitor, home, make_run):
     run = make_run(home, status="running", epochs_done=2, epochs=8)
     text, figures = read_texts(app := monitor()), read_metrics(app)
