@@ -7,6 +7,7 @@ import streamlit as st
 
 from medpeft_core.runs.run import Run
 from pages.widgets.monitor_cards import Card, draw_cards
+from pages.widgets.run_status import escape_markdown
 from pages.widgets.wording import write_share
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
@@ -43,9 +44,7 @@ def draw_data(run: Run, *, key: str) -> None:
         )
     for icon, name in ((":orange[:material/warning:]", "warnings"), (":material/info:", "data_notes")):
         for text in origin.get(name, []):
-            left, right = st.columns([1, 30], gap="xsmall", wrap=False)
-            left.markdown(icon)
-            right.text(text)
+            st.markdown(f"{icon} {escape_markdown(text)}")
     st.caption(f"Fingerprint of the data: {str(origin.get('data_fingerprint'))[:16]}")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import streamlit as st
 
 AUTOMATIC = "automatic"  # where None is allowed; a label that changed would be taken for a new choice
-REVISION_KEY = "settings_form_revision"
+REVISIONS_KEY = "settings_form_revisions"  # how often a widget was made anew, by its key
+ALL = ""
 FIELD_WIDTH = 230  # pixels below which a grid of fields has one column less
 TITLES = {
     "lr": "Learning rate",
@@ -101,17 +102,23 @@ def bind(table: dict[str, Any], name: str, *, key: str, after: Callable[[], None
         key: of the widget.
         after: called when a change has been written.
     """
-    revision = st.session_state.get(REVISION_KEY, 0)
+    revisions = st.session_state.get(REVISIONS_KEY, {})
+    revision = revisions.get(ALL, 0) + revisions.get(key, 0)
     key = f"{key}-{revision}" if revision else key
     return {"key": key, "on_change": _write, "args": (table, name, key, after)}
 
 
-def renew_widgets() -> None:
-    """Call after changing a bound table by other means: all bound widgets are made anew and show what it holds now.
+def renew_widgets(*keys: str) -> None:
+    """Call after changing a bound table by other means: these widgets are made anew and show what it holds now.
 
     Values that are put into the session for a widget are lost when the browser draws two runs of the page as one.
+
+    Args:
+        keys: as given to `bind`; none for all bound widgets.
     """
-    st.session_state[REVISION_KEY] = st.session_state.get(REVISION_KEY, 0) + 1
+    revisions = st.session_state.setdefault(REVISIONS_KEY, {})
+    for key in keys or (ALL,):
+        revisions[key] = revisions.get(key, 0) + 1
 
 
 def _write(table: dict[str, Any], name: str, key: str, after: Callable[[], None] | None) -> None:

@@ -121,11 +121,11 @@ def settle(section: str, name: str) -> None:
         table = draft[other_section]
         if other in table and table[other] == copied.get(other_section, {}).get(other):
             del table[other]
-            renew_widgets()
+            renew_widgets(f"train_{other_section}_{other}")
     spec = find_backbone(draft["backbone"].get("name", DEFAULTS.backbone.name))
     if spec is not None and draft["backbone"].get("pool") not in (None, *spec.pools):
         del draft["backbone"]["pool"]
-        renew_widgets()
+        renew_widgets("train_backbone_pool")
 
 
 def find_backbone(name: str) -> BackboneSpec | None:

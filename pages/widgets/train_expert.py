@@ -65,7 +65,7 @@ def _draw_section(section: str, draft: Draft, automatic: dict[str, Any]) -> None
 
 
 def _draw_fraction(table: dict[str, Any]) -> None:
-    """Any share; the slider among the numbered choices has a few."""
+    """Any share; the slider among the numbered choices has a few, and both follow each other."""
     fraction = float(table.get("fraction", DEFAULTS.data.fraction))
     st.number_input(
         "Label fraction",
@@ -74,8 +74,12 @@ def _draw_fraction(table: dict[str, Any]) -> None:
         format="%g",
         width=FIELD_WIDTH,
         help="Any share of the training patients, above 0 to 1. `data.fraction`",
-        **bind(table, "fraction", key=f"train_data_fraction_{fraction:g}", after=renew_widgets),  # follows the slider
+        **bind(table, "fraction", key=f"train_data_fraction_{fraction:g}", after=_renew_slider),
     )
+
+
+def _renew_slider() -> None:
+    renew_widgets("train_fraction")
 
 
 def _draw_table(part: type[Any], table: dict[str, Any], *, section: str, owner: DatasetSpec | MethodSpec) -> None:

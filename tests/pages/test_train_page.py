@@ -95,7 +95,7 @@ def find(widgets, name):
 def choose(app, section, name, value):
     """What a visitor types into a list of choices, which AppTest cannot do."""
     app.session_state["train_draft"][section][name] = value
-    app.session_state["settings_form_revision"] = 1
+    app.session_state["settings_form_revisions"] = {"": 1}
     rerun(app)
 
 
