@@ -7,6 +7,7 @@ Needs Chromium. Every figure is measured in the browser: from the click until th
 
 import argparse
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -24,6 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("Home", "Data", "Train", "Monitor", "Compare", "Explain")
+AUROC_CHART = re.compile(r"^Val AUROC.*evaluation")
 TINY_APP = """import streamlit as st
 st.title("Plain")
 st.write("on" if st.toggle("Each label", value=True) else "off")
@@ -123,15 +125,14 @@ def measure_points(page: Page, url: str, home: Path, rounds: int) -> None:
 
     run = next(run for run in RunStore(home).list_runs() if run.status == "running")
     page.goto(f"{url}/monitor?run={run.run_id}")
-    chart = page.locator(".st-key-monitor_chart_auroc")
-    chart.wait_for()
+    page.get_by_label(AUROC_CHART).wait_for()
     delays = []
     for _ in range(min(rounds, 10)):
         count = count_evaluations(run)
         while count_evaluations(run) == count:
             time.sleep(0.02)
         event = [item for item in run.history() if item["type"] == "eval"][-1]
-        chart.get_by_label(f"{count + 1} evaluations").first.wait_for(timeout=20_000)
+        page.get_by_label(re.compile(f"^Val AUROC.* {count + 1} evaluations")).wait_for(timeout=20_000)
         delays.append(time.time() - event["time"])
     show("new val point on the screen", delays)
 
@@ -142,7 +143,7 @@ def count_evaluations(run: object) -> int:
 
 def wait_for_training(page: Page, url: str) -> None:
     page.goto(f"{url}/monitor")
-    page.locator(".st-key-monitor_chart_auroc").wait_for(timeout=300_000)
+    page.get_by_label(AUROC_CHART).wait_for(timeout=300_000)
 
 
 @contextmanager

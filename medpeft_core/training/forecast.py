@@ -1,5 +1,6 @@
 """What a run will need before it is launched: parameters, memory, steps, data, time. Writes nothing."""
 
+import copy
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import Any
 
 import psutil
 
+from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import ComputeError, DataError
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training.build import BuiltModel, build_model
+from medpeft_core.training.build import BuiltModel, apply_method, build_bare_backbone
 from medpeft_core.training.check import MIN_TRAIN_IMAGES
 from medpeft_core.training.data import DEVICE_SHARE
 from medpeft_core.training.device import resolve_device, resolve_precision
@@ -35,7 +37,7 @@ from medpeft_core.training.speed import (
 )
 
 MAX_KNOWN_MODELS = 64
-MAX_KEPT_BYTES = 400 * 1024**2  # of the last model's weights: a ViT-Base is kept, a ViT-Large is not
+MAX_KEPT_BYTES = 400 * 1024**2  # of the last backbone's weights: a ViT-Base is kept, a ViT-Large is not
 MOSTLY_FROZEN = 0.5  # share of trained parameters below which random weights are a warning
 
 
@@ -63,7 +65,7 @@ class Forecaster:
         self._known = known
         self._library_bytes = library_bytes or int(psutil.Process().memory_info().rss)
         self._facts: OrderedDict[tuple[Any, ...], ModelFacts] = OrderedDict()
-        self._last: tuple[tuple[Any, ...], BuiltModel] | None = None
+        self._bare: tuple[set[tuple[Any, ...]], Backbone] | None = None
 
     def check(self, config: RunConfig) -> dict[str, Any]:
         """Everything about a run that can be known without training.
@@ -166,10 +168,7 @@ class Forecaster:
         key = build_key(config, num_classes)
         facts = self._facts.get(key) or describe_model(self._build(config, num_classes), config)
         complete = replace(config, backbone=replace(config.backbone, **facts.section))
-        complete_key = build_key(complete, num_classes)
-        if self._last is not None and self._last[0] == key:
-            self._last = complete_key, self._last[1]  # the same model, under the name that is asked for next
-        for name in (key, complete_key):
+        for name in (key, build_key(complete, num_classes)):
             self._facts[name] = facts
             self._facts.move_to_end(name)
         while len(self._facts) > MAX_KNOWN_MODELS:
@@ -177,15 +176,17 @@ class Forecaster:
         return complete, facts
 
     def _build(self, config: RunConfig, num_classes: int) -> BuiltModel:
-        """The model, from memory if it is the last one and not too large; only good for counting and timing."""
-        key = build_key(config, num_classes)
-        if self._last is None or self._last[0] != key:
-            self._last = None  # freed before the next one is made
-            self._last = key, build_model(config, num_classes=num_classes)
-        built = self._last[1]
-        if sum(parameter.nbytes for parameter in built.adapted.network.parameters()) > MAX_KEPT_BYTES:
-            self._last = None
-        return built
+        """The model as it is before its first step; a backbone that is not too large is built once in a row."""
+        key = build_backbone_key(config, num_classes)
+        if self._bare is None or key not in self._bare[0]:
+            self._bare = None  # freed before the next one is made
+            bare = build_bare_backbone(config, num_classes=num_classes)
+            if sum(parameter.nbytes for parameter in bare.model.parameters()) > MAX_KEPT_BYTES:
+                return apply_method(bare, config)
+            section = replace(config.backbone, **describe_backbone(bare, config))
+            keys = {key, build_backbone_key(replace(config, backbone=section), num_classes)}
+            self._bare = keys, bare
+        return apply_method(copy.deepcopy(self._bare[1]), config)  # methods change the model in place
 
     def _count_fixed(self, config: RunConfig, prepared: PreparedData | None) -> dict[str, int]:
         """Memory that no model decides: the libraries of a process, or decoded pixels on a GPU."""
@@ -218,18 +219,22 @@ class Forecaster:
 
 def describe_model(built: BuiltModel, config: RunConfig) -> ModelFacts:
     """Count and weigh a model; the config names the precision, and what it says of the backbone wins."""
-    backbone, part = built.backbone, config.backbone
     return ModelFacts(
-        section={
-            "image_size": backbone.image_size,
-            "pool": backbone.pool,
-            "mean": part.mean or backbone.mean,
-            "std": part.std or backbone.std,
-        },
+        section=describe_backbone(built.backbone, config),
         num_params=built.adapted.num_params(),
         num_trainable_params=built.adapted.num_trainable_params(),
         needs=measure_needs(built, precision=config.train.precision),
     )
+
+
+def describe_backbone(backbone: Backbone, config: RunConfig) -> dict[str, Any]:
+    """The fields of the config's backbone section that the backbone decides, unless the config does."""
+    return {
+        "image_size": backbone.image_size,
+        "pool": backbone.pool,
+        "mean": config.backbone.mean or backbone.mean,
+        "std": config.backbone.std or backbone.std,
+    }
 
 
 def count_classes(config: RunConfig, prepared: PreparedData | None) -> int:
@@ -239,13 +244,16 @@ def count_classes(config: RunConfig, prepared: PreparedData | None) -> int:
 
 
 def build_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
-    """All that decides how large a model is, and whether it can be built; also when a weights file was changed."""
-    part = config.backbone
-    path = Path(part.weights)
-    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
-    settings = (part.name, part.weights, part.weights_sha256, part.image_size, part.pool, part.drop_path)
+    """All that decides how large a model is, and whether it can be built."""
     knobs = tuple(sorted((name, repr(value)) for name, value in config.method.knobs.items()))
-    return (*settings, stamp, part.mean, part.std, config.method.name, knobs, config.train.precision, num_classes)
+    return (*build_backbone_key(config, num_classes), config.method.name, knobs, config.train.precision)
+
+
+def build_backbone_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
+    """The same of the backbone alone; another one when a weights file was changed."""
+    path = Path(config.backbone.weights)
+    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+    return (config.backbone, stamp, num_classes)
 
 
 def warn_of_weights(config: RunConfig, facts: ModelFacts) -> list[str]:

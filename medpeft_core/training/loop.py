@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from medpeft_core.training.optim import compute_lr, count_warmup_steps, set_lr
 from medpeft_core.training.parts import LoopParts, count_batches, group_size
 
 LOGS_PER_EPOCH = 20
+ETA_WINDOWS = 9  # the median over so many log lines stays calm when the machine is busy for a moment
 MIN_STEPS_PER_LOG = 10  # each log line fetches the losses, and so waits for the GPU
 
 
@@ -44,7 +46,7 @@ class TrainingLoop:
         self._earlier_wall_time_s = position.wall_time_s
         self._window_images = 0
         self._mark = self._window_started = self._last_checkpoint = time.perf_counter()
-        self._batch_time_s: float | None = None
+        self._batch_times_s: deque[float] = deque(maxlen=ETA_WINDOWS)
         self._eval_time_s = 0.0
 
     def fit(self) -> None:
@@ -223,7 +225,7 @@ class TrainingLoop:
         if self.position.first_train_loss is None:
             self.position.first_train_loss = loss
         num_batches = self._window_images / self.parts.config.train.batch_size
-        self._batch_time_s = elapsed / max(num_batches, 1)
+        self._batch_times_s.append(elapsed / max(num_batches, 1))
         lr = self.parts.optimizer.param_groups[0]["lr"] / self.parts.optimizer.param_groups[0]["lr_scale"]
         self._emit("step", loss=loss, lr=lr, images_per_s=self._window_images / max(elapsed, 1e-9))
         self.position.window = []
@@ -283,9 +285,9 @@ class TrainingLoop:
     def _tell(self, phase: str | None) -> None:
         epochs, position = self.parts.config.train.epochs, self.position
         eta_s = None
-        if self._batch_time_s is not None:
+        if self._batch_times_s:
             left = (epochs - position.epoch + 1) * self.num_batches - position.batch
-            eta_s = left * self._batch_time_s + (epochs - position.epoch + 1) * self._eval_time_s
+            eta_s = left * float(np.median(self._batch_times_s)) + (epochs - position.epoch + 1) * self._eval_time_s
         self.control.set_progress(
             phase=phase, epoch=position.epoch, epochs=epochs, step=position.step, num_steps=self.num_steps, eta_s=eta_s
         )

@@ -65,8 +65,7 @@ class MemoryNeed:
     def parts(self, batch_size: int, evaluation_batch_size: int) -> dict[str, int]:
         """Bytes by part. Their sum is an upper bound: without accumulation, gradients come only as activations go.
 
-        `activations` are those of training or of evaluation, whatever is more. Workspaces of a GPU's kernels are not in
-        it.
+        `activations` are those of training or of evaluation, whatever is more. Workspaces inside kernels are not in it.
         """
         optim, needs = self.config.optim, self.needs
         moments = 0 if optim.optimizer == "sgd" and optim.momentum == 0 else MOMENTS[optim.optimizer]

@@ -22,10 +22,10 @@ from medpeft_core.training.optim import build_optimizer
 from medpeft_core.training.parts import count_batches
 
 START_S = 7.0  # from launch to the first step with decoded data: imports 5 s, data and model 1 to 2 s, on two cores
-TIMING_S = 1.0  # of repeated passes, for training and again for evaluation
-FIRST_IMAGES = 2  # of the first pass; BatchNorm wants two
-MAX_FIRST_S = 4.0  # a model whose first pass takes longer is judged by it
-QUICK_S, GROWTH = 0.25, 4
+BUDGET_S = 2.5  # for training, and again for evaluation; a pass that has begun is finished
+MAX_FIRST_S = 5.0
+FIRST_IMAGES = 2  # of the first pass on a CPU; BatchNorm wants two
+QUICK_S, GROWTH = 0.4, 4  # small batches tell little of large ones, so a quick one is followed by a larger one
 # A training step computes the forward pass and once or twice as much on the way back, evaluation the first part only,
 # but always in fp32, which eats up the gain where training is in a shorter format.
 EVALUATION_SPEEDUP = {"fp32": 2.0, "bf16": 1.0, "fp16": 1.0}
@@ -66,7 +66,8 @@ def time_on_cpu(built: BuiltModel, config: RunConfig) -> tuple[float, float]:
     Trains the model on noise: throw it away afterwards, or use it for counting only.
     """
     step, predict = _build_step(built, config, device="cpu"), _build_forward(built, config, device="cpu")
-    return _measure(step, config.train.batch_size), _measure(predict, config.evaluation.batch_size)
+    train, evaluation = config.train.batch_size, config.evaluation.batch_size
+    return _measure(step, FIRST_IMAGES, train), _measure(predict, FIRST_IMAGES, evaluation)
 
 
 def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[float, float]:
@@ -80,10 +81,7 @@ def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[floa
     train, evaluation = config.train.batch_size, config.evaluation.batch_size
     try:
         step, predict = _build_step(built, config, device=device), _build_forward(built, config, device=device)
-        _time(step, train)  # the first pass also chooses and loads kernels
-        train_speed = _repeat(step, train)
-        _time(predict, evaluation)
-        return train_speed, _repeat(predict, evaluation)
+        return _measure(step, train, train), _measure(predict, evaluation, evaluation)
     except torch.OutOfMemoryError as error:
         raise ComputeError(
             f"The memory of {device} ran out with train.batch_size {train} and evaluation.batch_size {evaluation}. Use "
@@ -254,23 +252,19 @@ def _time(work: Callable[[int], None], num_images: int) -> float:
     return time.perf_counter() - started
 
 
-def _measure(work: Callable[[int], None], limit: int) -> float:
-    """Images a second, with batches that grow to `limit` as long as they are quick: small ones tell too little."""
-    num_images = min(FIRST_IMAGES, limit)
-    seconds = _time(work, num_images)
-    if seconds > MAX_FIRST_S:
-        return num_images / seconds
-    seconds = _time(work, num_images)  # the first pass also prepared kernels, which can take seconds
-    while num_images < limit and seconds < QUICK_S:
-        num_images = min(GROWTH * num_images, limit)
-        seconds = _time(work, num_images)
-    return _repeat(work, num_images)
+def _measure(work: Callable[[int], None], first: int, limit: int) -> float:
+    """Images a second, with batches that grow from `first` to `limit` images as long as they are quick.
 
-
-def _repeat(work: Callable[[int], None], num_images: int) -> float:
-    """Images a second: the median of the passes that fit into `TIMING_S`, at least one."""
-    times: list[float] = []
+    The first pass also prepares kernels, which can take seconds: it counts only where a second would take too long.
+    """
     started = time.perf_counter()
-    while not times or time.perf_counter() - started < TIMING_S:
+    num_images = min(first, limit)
+    seconds = _time(work, num_images)
+    speed = num_images / seconds
+    times: list[float] = []
+    while time.perf_counter() - started < BUDGET_S or (not times and seconds < MAX_FIRST_S):
         times.append(_time(work, num_images))
-    return num_images / statistics.median(times)
+        speed = num_images / statistics.median(times)
+        if times[-1] < QUICK_S and num_images < limit:
+            num_images, times = min(GROWTH * num_images, limit), []
+    return speed

@@ -4,10 +4,11 @@ import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
 from pages.widgets.lab import get_lab
-from pages.widgets.runs_table import SHORT_COLUMNS, draw_runs_table
+from pages.widgets.runs_table import draw_runs_table
 
 NUM_SHOWN = 8
 POLL_EVERY_S = 2.0
+COLUMNS = ("status", "run_id", "progress", "curve", "test_auroc", "interval", "started")
 WORKING = ("queued", "running", "paused")
 
 
@@ -27,4 +28,4 @@ def draw_latest_runs() -> None:
 
 
 def _draw_table() -> None:
-    draw_runs_table(list_summaries(get_lab().store)[:NUM_SHOWN], key="home_runs", columns=SHORT_COLUMNS)
+    draw_runs_table(list_summaries(get_lab().store)[:NUM_SHOWN], key="home_runs", columns=COLUMNS)

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from medpeft_core.figures import build_learning_curves, build_loss_curve, build_lr_curve, build_speed_curve
 from medpeft_core.runs.states import RunState
 from pages.widgets.monitor_history import LiveHistory
+from pages.widgets.wording import write_auroc
 
 TITLE_HEIGHT = 44  # pixels
 
@@ -37,7 +38,7 @@ def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunStat
                 lambda: build_learning_curves(history, labels=labels, show_labels=show_labels, **plan),
             ),
             "auroc",
-            alt="Val AUROC over the epochs, the mean of the labels bold",
+            alt=_describe_auroc(history),
         )
     with right:
         _title_row("Loss")
@@ -61,6 +62,15 @@ def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunStat
             "lr",
             alt="Learning rate over the epochs",
         )
+
+
+def _describe_auroc(history: list[dict[str, Any]]) -> str:
+    """The chart in words for a screen reader."""
+    values = [event.get("val_auroc") for event in history if event["type"] == "eval"]
+    count = f"{len(values)} evaluation{'' if len(values) == 1 else 's'}"
+    if not values:
+        return "Val AUROC over the epochs: no evaluation yet"
+    return f"Val AUROC over the epochs, the mean of the labels bold: {count}, the last {write_auroc(values[-1])}"
 
 
 def _title_row(title: str) -> DeltaGenerator:

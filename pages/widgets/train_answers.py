@@ -12,6 +12,7 @@ from medpeft_core.errors import MedPeftError
 from pages.widgets.lab import get_lab
 
 ANSWERS_KEY = "train_answers"
+ALL_ANSWERED = 2
 VISITOR_KEY = "train_visitor"
 
 
@@ -72,7 +73,14 @@ class Forecast:
     @property
     def is_pending(self) -> bool:
         """Something is still to come."""
-        return self.check.is_pending or (self.check.value is not None and self.speed.is_pending)
+        return self.stage < ALL_ANSWERED
+
+    @property
+    def stage(self) -> int:
+        """0 nothing is known, 1 sizes and data, 2 all that will be."""
+        if self.check.is_pending:
+            return 0
+        return 1 if self.check.value is not None and self.speed.is_pending else ALL_ANSWERED
 
 
 def ask_forecast(config: dict[str, Any]) -> Forecast:

@@ -17,7 +17,7 @@ def draw_card(plan: Plan) -> None:
         if plan.config is None or plan.resolved is None or plan.forecast is None:
             draw_problem(plan.problem or "", title="The settings have a mistake")
             return
-        draw_figures(plan.config, is_pending=plan.forecast.is_pending)
+        draw_figures(plan.config, plan.forecast)
         check = plan.forecast.check.value
         if check is not None and not check["is_prepared"]:
             draw_unprepared(plan.resolved)

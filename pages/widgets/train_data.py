@@ -51,11 +51,11 @@ def find_roots(dataset: str) -> list[str]:
 
 def _list_prepare_jobs() -> list[tuple[Any, dict[str, Any]]]:
     """Jobs that prepare data, the newest first, with the data sections they were asked for; damaged ones left out."""
-    found = []
+    found: list[tuple[Any, dict[str, Any]]] = []
     for job in get_lab().jobs.list_jobs():
-        if job.kind == "prepare":
-            with contextlib.suppress(MedPeftError):
-                found.append((job, job.request().data))
+        with contextlib.suppress(MedPeftError):
+            data = job.request().data
+            found += [(job, data)] if data is not None else []
     return found
 
 

@@ -16,20 +16,20 @@ METRIC_HEIGHT = 126  # pixels, also of what stands in for a metric that is still
 ROW_HEIGHT, MAX_TABLE_HEIGHT = 35, 283
 
 
-def draw_figures(config: RunConfig, *, is_pending: bool) -> None:
+def draw_figures(config: RunConfig, known: Forecast) -> None:
     """The figures of a config that has no mistake of its own; they appear as they come.
 
     Args:
-        is_pending: whether the rest of the page was drawn before all answers were there; it is drawn again with them.
+        known: what the rest of the page is drawn with; when there is more, the page is drawn again.
     """
-    values = config.to_dict()
-    st.fragment(_draw_figures, run_every=POLL_EVERY_S if is_pending else None)(values, is_pending)
+    run_every = POLL_EVERY_S if known.is_pending else None
+    st.fragment(_draw_figures, run_every=run_every)(config.to_dict(), known.stage)
 
 
-def _draw_figures(values: dict[str, Any], was_pending: bool) -> None:
+def _draw_figures(values: dict[str, Any], stage: int) -> None:
     forecast = ask_forecast(values)
-    if was_pending and not forecast.is_pending:
-        st.rerun()  # ends the polling, and tells the rest of the page
+    if forecast.stage != stage:
+        st.rerun()
     check = forecast.check
     if check.problem:
         draw_problem(check.problem, title="This run cannot start")

@@ -117,7 +117,7 @@ def _choose_weights(table: dict[str, Any], backbone: str) -> None:
         "**4** Weights to start from",
         list(WEIGHTS),
         default=kind,
-        format_func=WEIGHTS.get,
+        format_func=lambda kind: WEIGHTS[kind],
         required=True,
         help="`backbone.weights`",
         **bind(table, "weights", key="train_weights", after=lambda: _take_weights(table)),

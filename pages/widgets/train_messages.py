@@ -19,5 +19,6 @@ def draw_problem(text: str, *, title: str) -> None:
 
 def draw_warnings(sentences: list[str]) -> None:
     """What people should read before they wait for the run; nothing when there is nothing to say."""
+    bullet = "- " if len(sentences) > 1 else ""
     if sentences:
-        st.warning("\n".join(f"- {write_plain(sentence)}" for sentence in sentences), icon=":material/warning:")
+        st.warning("\n".join(bullet + write_plain(sentence) for sentence in sentences), icon=":material/warning:")

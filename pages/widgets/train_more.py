@@ -3,12 +3,14 @@
 import streamlit as st
 
 from medpeft_core.methods import METHODS
-from pages.widgets.settings_form import FIELD_WIDTH, bind
+from pages.widgets.settings_form import bind
 from pages.widgets.train_form import RANKS
 from pages.widgets.train_grid import MAX_RUNS, get_choices
 from pages.widgets.train_messages import draw_problem, write_plain
 from pages.widgets.train_plan import Plan
 from pages.widgets.wording import write_duration
+
+SEEDS_WIDTH = 160  # pixels
 
 
 def draw_more(plan: Plan) -> None:
@@ -16,30 +18,31 @@ def draw_more(plan: Plan) -> None:
     table = get_choices()
     with st.expander("More runs like this", icon=":material/grid_view:"):
         st.caption("Queue the same settings with other methods, ranks and seeds. What stays empty is as in the form.")
-        with st.grid(3, min_column_width=FIELD_WIDTH):
-            st.multiselect(
-                "Methods",
-                METHODS.names(),
-                format_func=lambda name: METHODS[name].title,
-                default=table.get("methods"),
-                placeholder="As in the form",
-                **bind(table, "methods", key="train_grid_methods"),
-            )
-            st.multiselect(
+        st.multiselect(
+            "Methods",
+            METHODS.names(),
+            format_func=lambda name: METHODS[name].title,
+            default=table.get("methods"),
+            placeholder="As in the form",
+            **bind(table, "methods", key="train_grid_methods"),
+        )
+        with st.container(horizontal=True, gap="medium"):
+            st.pills(
                 "Ranks",
                 RANKS,
+                selection_mode="multi",
                 default=table.get("ranks"),
-                placeholder="As in the form",
-                help="Methods without a rank run once for each seed.",
+                help="None chosen is as in the form. Methods without a rank run once for each seed.",
                 **bind(table, "ranks", key="train_grid_ranks"),
             )
             st.number_input(
-                "Seeds",
+                "Number of seeds",
                 value=table.get("num_seeds", 1),
                 min_value=1,
                 max_value=MAX_RUNS,
                 step=1,
-                help="How many, counted up from the form's own. Three or more show how much chance decides.",
+                width=SEEDS_WIDTH,
+                help="Counted up from the form's own. Three or more show how much chance decides.",
                 **bind(table, "num_seeds", key="train_grid_num_seeds"),
             )
         _draw_count(plan)

@@ -12,7 +12,7 @@ from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_preset
 from pages.widgets.train_form import choose_dataset
 from pages.widgets.train_messages import draw_problem
-from pages.widgets.train_start import START_BUTTON_KEY
+from pages.widgets.train_start import START_BUTTON_KEY, forget_start
 
 PROBLEM_KEY = "train_copy_problem"
 
@@ -25,6 +25,7 @@ def open_page() -> None:
     if START_BUTTON_KEY not in st.session_state:  # a widget's state goes when its page is left
         get_lab().compute.warm_up()
         forget_answers()
+        forget_start()
         st.session_state.pop(PROBLEM_KEY, None)
     run_id, dataset = st.query_params.get("copy"), st.query_params.get("dataset")
     if run_id is not None:

@@ -28,8 +28,7 @@ def draw_start(plan: Plan) -> None:
     """The bar; a click checks and queues the runs, and leads on to Monitor."""
     with st.bottom:
         _follow_job()
-        if problem := st.session_state.get(PROBLEM_KEY):
-            draw_problem(problem, title="Nothing was started")
+        _draw_last_problem(plan)
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
                 st.text(_summarise(plan))
@@ -48,12 +47,30 @@ def _draw_button(plan: Plan) -> None:
         key=START_BUTTON_KEY,
         disabled=not configs or is_refused or WANTED_KEY in st.session_state,
         on_click=_want,
-        args=([config.to_dict() for config in configs], _name_runs(configs)),
+        args=(_to_dicts(configs), _name_runs(configs)),
     )
+
+
+def forget_start() -> None:
+    """On coming to the page: what was clicked before it was left was done then, and its end was told elsewhere."""
+    st.session_state.pop(WANTED_KEY, None)
+    st.session_state.pop(PROBLEM_KEY, None)
+
+
+def _draw_last_problem(plan: Plan) -> None:
+    """Why nothing was started, as long as the settings are those of that attempt."""
+    configs, problem = st.session_state.get(PROBLEM_KEY, ([], ""))
+    if problem and plan.grid is not None and configs == _to_dicts(plan.grid.configs):
+        draw_problem(problem, title="Nothing was started")
+
+
+def _to_dicts(configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
+    return [config.to_dict() for config in configs]
 
 
 def _want(configs: list[dict[str, Any]], title: str) -> None:
     st.session_state.pop(PROBLEM_KEY, None)
+    st.session_state.pop(JOB_KEY, None)
     st.session_state[WANTED_KEY] = (configs, title)
 
 
@@ -63,7 +80,7 @@ def _start(wanted: tuple[list[dict[str, Any]], str]) -> None:
     try:
         started = start_runs(configs, title=title)
     except MedPeftError as error:
-        st.session_state[PROBLEM_KEY] = str(error)
+        st.session_state[PROBLEM_KEY] = (configs, str(error))
         del st.session_state[WANTED_KEY]
         st.rerun()
     del st.session_state[WANTED_KEY]

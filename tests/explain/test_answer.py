@@ -1,6 +1,7 @@
 """What `explain` gives to a page, about a trained toy run."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from toy_set import IMAGE_SIZE, create_run, make_config, register_toy, train
 
+from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import DataError, ExplainError, RunError
 from medpeft_core.explain import answer as answer_module
 from medpeft_core.explain.answer import Explainer, drop_oldest, find_targets
@@ -144,8 +146,6 @@ def test_explain_warns_when_the_data_have_changed(
         table["top"] = np.nan
 
     register_toy(monkeypatch, tmp_path / "toy", change=change)
-    from medpeft_core.datasets.prepare import prepare_dataset
-
     prepare_dataset(run.config().data)
     answer = explainer.explain(run.run_id, "val_00.png", "left")
     assert any("has changed since this run was trained" in text for text in answer["warnings"])
@@ -154,15 +154,11 @@ def test_explain_warns_when_the_data_have_changed(
 
 
 def test_find_targets_of_a_label_that_the_data_lack(toy: Path) -> None:
-    from medpeft_core.datasets.prepare import prepare_dataset
-
     manifest = prepare_dataset(make_config().data).manifest
     assert find_targets(manifest, "val_00.png", ("left", "gone"))["gone"] is None
 
 
 def test_drop_oldest_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     monkeypatch.setattr(answer_module, "MAX_KEPT_FILES", 3)
     for number in range(5):
         folder = tmp_path / f"run{number // 2}"

@@ -37,6 +37,7 @@ def test_line_promises_nothing_when_the_estimate_is_used_up_or_nothing_is_heard(
 
 def test_line_warns_after_15_s_of_silence():
     assert describe(phase="epoch 1 of 2", heard_s=14).warning is None
+    assert describe(phase="epoch 1 of 2", heard_s=16).warning is not None
     line = describe(phase="epoch 1 of 2", heard_s=40)
     assert line.warning.startswith("Nothing heard for 40 s: the worker may be swapping or suspended.")
 

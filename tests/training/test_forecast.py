@@ -38,13 +38,13 @@ def forecaster() -> Forecaster:
 def built_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The backbones that were built, in order."""
     names = []
-    real = forecast.build_model
+    real = forecast.build_bare_backbone
 
     def build(config, *, num_classes):
         names.append(config.backbone.name)
         return real(config, num_classes=num_classes)
 
-    monkeypatch.setattr(forecast, "build_model", build)
+    monkeypatch.setattr(forecast, "build_bare_backbone", build)
     return names
 
 
@@ -112,7 +112,15 @@ def test_check_sees_data_as_soon_as_they_are_prepared(forecaster: Forecaster) ->
     assert forecaster.check(config)["is_prepared"] is True
 
 
-def test_check_builds_a_model_once(forecaster: Forecaster, built_names: list[str]) -> None:
+def test_check_builds_and_weighs_a_model_once(
+    forecaster: Forecaster, built_names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People change one field after the other, and each change asks."""
+    weighed = []
+    real = forecast.measure_needs
+    monkeypatch.setattr(
+        forecast, "measure_needs", lambda built, **options: weighed.append(built) or real(built, **options)
+    )
     first = forecaster.check(make_config())
     for sections in (
         {},
@@ -123,13 +131,24 @@ def test_check_builds_a_model_once(forecaster: Forecaster, built_names: list[str
     ):
         forecaster.check(make_config(**sections))
     forecaster.check(make_config(backbone={key: first["config"]["backbone"][key] for key in ("pool", "mean", "std")}))
-    assert built_names == ["test_vit"]
-    rank = forecaster.check(make_config(method={"knobs": {"rank": 2}}))
-    assert built_names == ["test_vit"] * 2
-    assert rank["num_trainable_params"] < first["num_trainable_params"]
+    assert (len(built_names), len(weighed)) == (1, 1)
+    small = forecaster.check(make_config(method={"knobs": {"rank": 2}}))
+    full = forecaster.check(make_config(method={"name": "full"}))
+    assert small["num_trainable_params"] < first["num_trainable_params"] < full["num_trainable_params"]
+    assert full["num_params"] == full["num_trainable_params"], "no adapter of an earlier check is left in it"
+    assert (len(built_names), len(weighed)) == (1, 3)
     forecaster.check(make_config(backbone={"name": "test_resnet"}))
     forecaster.check(make_config())
-    assert built_names == ["test_vit", "test_vit", "test_resnet"]
+    assert built_names == ["test_vit", "test_resnet"]
+
+
+def test_check_keeps_no_large_backbone(
+    forecaster: Forecaster, built_names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "MAX_KEPT_BYTES", 1000)
+    forecaster.check(make_config())
+    forecaster.check(make_config(method={"name": "linear"}))
+    assert built_names == ["test_vit", "test_vit"]
 
 
 def test_check_notices_a_changed_weights_file(forecaster: Forecaster, tmp_path: Path) -> None:
@@ -222,7 +241,7 @@ def test_forecast_speed_measures_on_this_cpu(forecaster: Forecaster, built_names
     answer = forecaster.forecast_speed(make_config())
     assert answer["source"] == "Measured now on this CPU."
     assert answer["images_per_s"] > 0
-    assert built_names == ["test_vit"], "the model of the check is used again"
+    assert built_names == ["test_vit"], "the backbone of the check is used again"
     store.index.claim_device("cpu", "a-run", *process_identity(os.getpid()))
     answer = forecaster.forecast_speed(make_config())
     assert answer["source"] == "Measured now on this CPU beside the run a-run, which was training."

@@ -132,7 +132,7 @@ class Clock:
 
 
 def test_time_on_cpu_leaves_out_the_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each image takes 10 ms, each batch 20 ms, and the first of all 3 s, as when kernels are made for it."""
+    """Each image takes 10 ms, each batch 20 ms, and the first of all 3 s more, as when kernels are made."""
     clock = Clock()
     monkeypatch.setattr("medpeft_core.training.speed.time", clock)
     config = complete_config(train={"batch_size": 8}, evaluation={"batch_size": 16})
@@ -147,12 +147,13 @@ def test_time_on_cpu_leaves_out_the_first_pass(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(built.adapted.network, "forward", take_time)
     train_speed, eval_speed = time_on_cpu(built, config)
-    assert train_speed == pytest.approx(8 / 0.10)
+    assert train_speed == pytest.approx(8 / 0.10), "the largest batch, although the first pass used up the time"
     assert eval_speed == pytest.approx(16 / 0.18)
-    assert sizes[:3] == [2, 2, 8]
+    assert sizes[:7] == [2, 2, 8, 2, 2, 8, 16]
 
 
 def test_time_on_cpu_judges_a_slow_model_by_its_first_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medpeft_core.training.speed.BUDGET_S", 0.0)
     monkeypatch.setattr("medpeft_core.training.speed.MAX_FIRST_S", 0.0)
     config = complete_config()
     built = build_model(config, num_classes=2)

@@ -1,0 +1,166 @@
+"""The form of the Train page: each choice, its mistakes, presets, and widgets made from the config's fields."""
+
+from dataclasses import asdict, replace
+
+import pytest
+from train_visits import choose, find, open_train, rerun, start_button, use_stand_in
+
+from medpeft_core.backbones import BACKBONES
+from medpeft_core.config import RunConfig
+from medpeft_core.methods import METHODS
+from pages.widgets.settings_form import list_settings, write_value
+from pages.widgets.train_draft import FILE
+from pages.widgets.train_messages import write_plain
+
+
+@pytest.fixture
+def compute(monkeypatch):
+    return use_stand_in(monkeypatch)
+
+
+@pytest.fixture
+def train(app, compute):
+    """The Train page in an empty lab, drawn once."""
+    return open_train(app.run())
+
+
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "resnet18"])
+@pytest.mark.parametrize("method", METHODS.names())
+def test_train_defaults_are_valid(train, method, backbone):
+    train.selectbox(key="train_backbone").set_value(backbone)
+    train.selectbox(key="train_method").set_value(method)
+    rerun(train)
+    if BACKBONES[backbone].kind in METHODS[method].fits:
+        assert not train.error
+        assert f"--backbone {backbone}" in train.code[0].value
+        assert f"--method {method}" in train.code[0].value
+        assert not start_button(train).disabled
+    else:
+        assert "does not fit" in train.error[0].value
+
+
+def test_train_accepts_another_timm_name(train):
+    choose(train, "backbone", "name", "mobilenetv3_small_100")
+    assert find(train.selectbox, "train_backbone").value == "mobilenetv3_small_100"
+    assert "--backbone mobilenetv3_small_100" in train.code[0].value
+
+
+@pytest.mark.parametrize(
+    ("widget", "key", "value", "sentence"),
+    [
+        ("text_input", "train_optim_lr", "-1", "optim.lr is -1.0, but it must be above 0."),
+        ("text_input", "train_optim_lr", "fast", "optim.lr is 'fast', but it must be a finite number."),
+        ("text_input", "train_backbone_mean", "0.5, 0.5", "backbone.mean is (0.5, 0.5), but it must be three numbers."),
+        ("number_input", "train_data_fraction_1", 1.5, "data.fraction is 1.5"),
+        ("number_input", "train_data_phantom_num_patients", 3, "data.num_patients is 3"),
+    ],
+)
+def test_train_shows_a_mistake_and_cannot_start(train, widget, key, value, sentence):
+    getattr(train, widget)(key=key).set_value(value)
+    rerun(train)
+    assert write_plain(sentence) in train.error[0].value
+    assert start_button(train).disabled
+    assert not train.code
+
+
+def test_train_asks_for_the_path_of_a_weights_file(train):
+    train.segmented_control(key="train_weights").set_value(FILE)
+    rerun(train)
+    assert "a file without a path" in train.error[0].value
+    train.text_input(key="train_weights_file").set_value("/data/base.safetensors")
+    rerun(train)
+    assert not train.error
+    assert "--weights /data/base.safetensors" in train.code[0].value
+
+
+def test_train_asks_for_the_folder_where_a_set_needs_one(train):
+    assert not [item for item in train.selectbox if item.key.startswith("train_root")]
+    train.selectbox(key="train_dataset").set_value("nih")
+    rerun(train)
+    assert train.selectbox(key="train_root_nih").value is None
+    choose(train, "data", "root", "/data/nih")
+    assert "--dataset nih --root /data/nih" in train.code[0].value
+    find(train.selectbox, "train_dataset").set_value("phantom")
+    rerun(train)
+    assert "--root" not in train.code[0].value
+
+
+def test_train_takes_the_data_set_from_the_address(app, compute):
+    app.run()
+    open_train(app, dataset="phantom_shortcut")
+    assert app.selectbox(key="train_dataset").value == "phantom_shortcut"
+    assert "dataset" not in app.query_params
+
+
+def test_train_rank_is_there_where_the_method_has_one(train):
+    assert not [item for item in train.pills if item.key.startswith("train_rank")]
+    train.selectbox(key="train_method").set_value("lora")
+    rerun(train)
+    train.pills(key="train_rank_lora").set_value(16)
+    rerun(train)
+    assert "--rank 16" in train.code[0].value
+
+
+def test_train_page_explains_a_method_that_does_not_fit(train, monkeypatch):
+    monkeypatch.setitem(METHODS._specs, "lora", replace(METHODS["lora"], fits=("vit",)))
+    rerun(train)
+    assert "LoRA, reparameterised" not in train.selectbox(key="train_method").options
+    assert any("Not for a CNN: LoRA fits a plain ViT only." in item.value for item in train.caption)
+
+
+def test_train_free_fraction_and_slider_follow_each_other(train):
+    train.number_input(key="train_data_fraction_1").set_value(0.33)
+    rerun(train)
+    assert find(train.select_slider, "train_fraction").value == 0.33
+    find(train.select_slider, "train_fraction").set_value(0.05)
+    rerun(train)
+    assert find(train.number_input, "train_data_fraction_0.05").value == 0.05
+
+
+def test_train_preset_fills_the_form_and_is_left_by_a_change(train):
+    train.segmented_control(key="train_preset_quick").set_value("thorough")
+    rerun(train)
+    assert train.segmented_control(key="train_preset_thorough").value == "thorough"
+    assert find(train.number_input, "train_train_epochs").value == 100
+    find(train.number_input, "train_train_epochs").set_value(7)
+    rerun(train)
+    assert train.segmented_control(key="train_preset_None").value is None
+    assert "--epochs 7" in train.code[0].value
+
+
+def test_train_automatic_pooling_stays_automatic(train):
+    """Another backbone has another pooling of its own; its name in the list was taken for a choice."""
+    for backbone in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"):
+        train.selectbox(key="train_backbone").set_value(backbone)
+        rerun(train)
+        assert train.selectbox(key="train_backbone_pool").value == "automatic"
+        assert "--pool" not in train.code[0].value
+    train.selectbox(key="train_backbone_pool").set_value("avg")
+    rerun(train)
+    train.selectbox(key="train_backbone_pool").set_value("automatic")
+    rerun(train)
+    assert not train.error
+    assert "--pool" not in train.code[0].value
+
+
+def test_train_expert_settings_hold_every_field_of_the_config(train):
+    keys = {item.key for kind in ("text_input", "number_input", "selectbox", "toggle") for item in train.get(kind)}
+    for section in ("optim", "train", "augment", "evaluation"):
+        assert {f"train_{section}_{name}" for name in asdict(getattr(RunConfig(), section))} <= keys
+
+
+def test_settings_form_takes_everything_from_the_fields():
+    settings = {item.name: item for item in list_settings(type(RunConfig().optim), section="optim")}
+    assert settings["lr"].is_optional
+    assert settings["lr"].type is float
+    assert settings["optimizer"].choices == ("adamw", "sgd")
+    assert settings["beta1"].help == "First beta of AdamW."
+    assert settings["beta1"].path == "optim.beta1"
+    assert [item.name for item in list_settings(type(RunConfig().method), section="method")] == ["name"]  # no tables
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1e-3, "0.001"), (2e-5, "2e-05"), ((0.5, 0.25), "0.5, 0.25"), (224, "224"), ("q,v", "q,v")]
+)
+def test_settings_form_writes_values_as_people_type_them(value, text):
+    assert write_value(value) == text
