@@ -144,7 +144,7 @@ def _build_chart(
     if not rows and "domain" not in y.get("scale", {}):
         y = {**y, "scale": {"domain": [0, 1]}}  # without a value there is no extent
     x_scale: dict[str, Any] = {"domain": [0, epochs], "nice": False} if epochs else {"domainMin": 0, "nice": True}
-    x_axis: dict[str, Any] = {"grid": False, "format": "~g"}
+    x_axis: dict[str, Any] = {"grid": False, "format": "~f"}
     if not epochs or epochs > 3:
         x_axis["tickMinStep"] = 1
     columns = _count_columns(list(styles))

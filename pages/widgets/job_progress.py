@@ -35,10 +35,14 @@ def _draw_running(job: Any, state: Any, *, key: str) -> None:
     eta = f", about {write_duration(state.eta_s)} left" if state.eta_s else ""
     is_stopping = job.is_stop_requested
     text = "stopping" if is_stopping else f"{(state.what or 'starting').capitalize()}{count}{eta}"
-    left, right = st.columns([5, 1], vertical_alignment="bottom")
-    left.progress(share, text=f"**{job.title}**: {text}")
-    if right.button("Stop", key=key, icon=":material/stop:", disabled=is_stopping, width="stretch"):
-        try:
-            get_lab().jobs.request_stop(job.job_id)
-        except MedPeftError as error:
-            st.info(str(error))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.progress(share, text=f"**{job.title}**: {text}")
+        if st.button("Stop", key=key, icon=":material/stop:", disabled=is_stopping):
+            _stop(job)
+
+
+def _stop(job: Any) -> None:
+    try:
+        get_lab().jobs.request_stop(job.job_id)
+    except MedPeftError as error:
+        st.info(str(error))

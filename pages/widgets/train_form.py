@@ -167,7 +167,7 @@ def _choose_method(table: dict[str, Any], kind: str) -> str:
     )
     if name in METHODS:
         spec = METHODS[name]
-        st.caption(f"{spec.idea} Default learning rate {spec.default_lr:g}. {spec.reference}.")
+        st.caption(f"{spec.idea} Default learning rate {spec.default_lr:g}. Source: {spec.reference}.")
     unfit = [spec for spec in METHODS if kind not in spec.fits]
     if unfit:
         st.caption(f"Not for {_name_kind(kind)}: {'; '.join(_tell_fit(spec) for spec in unfit)}.")
