@@ -10,7 +10,7 @@ from pages.widgets.compare_selection import select_runs
 from pages.widgets.compare_view import draw_comparison
 from pages.widgets.frame import ensure_frame
 from pages.widgets.lab import get_lab
-from pages.widgets.run_status import escape_markdown
+from pages.widgets.wording import escape_markdown
 
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 

@@ -7,7 +7,7 @@ from pages.widgets.explain_cases import choose_case, read_predictions
 from pages.widgets.explain_run import choose_run
 from pages.widgets.explain_view import draw_case
 from pages.widgets.frame import ensure_frame
-from pages.widgets.run_status import escape_markdown
+from pages.widgets.wording import escape_markdown
 
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 

@@ -74,7 +74,8 @@ class Forecaster:
             {"config": complete, "is_prepared", "num_params", "num_trainable_params", "adapter_bytes", "memory_bytes",
             "memory_parts": bytes by part, "device", "device_memory_bytes", "steps_per_epoch", "num_steps",
             "num_images": of the whole splits, "num_train_images" and "num_train_patients": in the label fraction,
-            "positives": by label, "warnings": sentences}. What only the data tell is None until they are prepared.
+            "positives": by label, "warnings" and "notes": sentences}. What only the data tell is None until they are
+            prepared.
 
         Raises:
             MedPeftError: a field, the data, the backbone, the method or the device does not allow this run.
@@ -141,7 +142,7 @@ class Forecaster:
                 "num_train_patients",
                 "positives",
             )
-            return {"is_prepared": False, **dict.fromkeys(names), "warnings": ()}
+            return {"is_prepared": False, **dict.fromkeys(names), "warnings": (), "notes": []}
         if facts.num_train_images < MIN_TRAIN_IMAGES:
             raise DataError(
                 f"The training set has {facts.num_train_images} image at a fraction of {config.data.fraction:g}, but "
@@ -157,6 +158,7 @@ class Forecaster:
             "num_train_patients": facts.num_train_patients,
             "positives": facts.positives,
             "warnings": facts.warnings,
+            "notes": list(facts.notes),
         }
 
     def _complete(self, config: RunConfig, prepared: PreparedData | None) -> tuple[RunConfig, ModelFacts]:

@@ -26,6 +26,7 @@ class SplitFacts:
         num_images: of each whole split.
         num_train_images, num_train_patients: in the fraction; None patients where the data have none.
         positives: in the fraction, label to {"num_positive", "num_negative", "num_unknown"}.
+        notes: how synthetic data were made and split, where nothing can be wrong with them.
         warnings: what people should know of these data before they train on them.
     """
 
@@ -33,6 +34,7 @@ class SplitFacts:
     num_train_images: int
     num_train_patients: int | None
     positives: dict[str, dict[str, int]]
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -106,13 +108,15 @@ def describe_splits(prepared: PreparedData, data: DataConfig) -> SplitFacts:
     splits = split_data(prepared, data)
     train = splits["train"]
     counts = count_positives(train.manifest, np.arange(len(train)))
-    table = prepared.manifest.table
+    table, notes = prepared.manifest.table, prepared.manifest.notes
+    is_synthetic = prepared.manifest.is_synthetic  # drawn by the lab: nothing in its notes is a reason to hesitate
     return SplitFacts(
         num_images={name: int((table["split"] == name).sum()) for name in splits},
         num_train_images=len(train),
         num_train_patients=len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
         positives={str(label): _describe_label(row, len(train)) for label, row in counts.iterrows()},
-        warnings=(*prepared.manifest.notes, *fraction_warnings(counts)),
+        notes=notes if is_synthetic else (),
+        warnings=(*(() if is_synthetic else notes), *fraction_warnings(counts)),
     )
 
 

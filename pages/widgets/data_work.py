@@ -11,7 +11,7 @@ from medpeft_core.errors import MedPeftError
 from medpeft_core.resolve import resolve_data
 from pages.widgets.job_progress import draw_job
 from pages.widgets.lab import get_lab
-from pages.widgets.wording import write_ago
+from pages.widgets.wording import escape_markdown, write_ago
 
 POLL_EVERY_S = 0.5
 
@@ -25,7 +25,7 @@ def draw_work(data: dict[str, Any]) -> dict[str, Any] | None:
     try:
         request = _complete(data)
     except MedPeftError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape_markdown(str(error)), icon=":material/error:")
         return None
     is_missing_root = DATASETS[data["dataset"]].needs_root and not data["root"]
     job = _find_job(request)
@@ -72,7 +72,7 @@ def _start(request: dict[str, Any]) -> None:
     try:
         get_lab().jobs.start("prepare", title, data=request)
     except MedPeftError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     st.rerun()
 

@@ -10,7 +10,7 @@ from medpeft_core.runs.listing import list_summaries
 from pages.widgets.job_progress import draw_job
 from pages.widgets.lab import get_lab
 from pages.widgets.run_status import draw_status_chip
-from pages.widgets.wording import SYNTHETIC, write_auroc, write_duration
+from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_duration
 
 JOB_TITLE = "Demo: two short runs"
 POLL_EVERY_S = 1.0
@@ -85,7 +85,7 @@ def _start() -> None:
     try:
         get_lab().jobs.start("launch", JOB_TITLE, configs=configs)
     except MedPeftError as error:
-        st.error(str(error), title="The demo could not start", icon=":material/error:")
+        st.error(escape_markdown(str(error)), title="The demo could not start", icon=":material/error:")
         return
     st.rerun()
 

@@ -12,7 +12,7 @@ from medpeft_core.errors import DataError, MedPeftError
 from pages.widgets.explain_blend import save_overlay, show_image, show_overlay
 from pages.widgets.explain_cases import Case
 from pages.widgets.lab import get_lab
-from pages.widgets.run_status import escape_markdown
+from pages.widgets.wording import escape_markdown
 
 POLL_EVERY_S = 0.3
 PATIENCE_S = 0.4  # a loaded model answers within this, and then nothing flickers

@@ -6,7 +6,7 @@ import streamlit as st
 
 from medpeft_core.errors import MedPeftError
 from pages.widgets.lab import get_lab
-from pages.widgets.wording import write_duration
+from pages.widgets.wording import escape_markdown, write_duration
 
 
 def draw_job(job: Any, *, key: str) -> None:
@@ -45,4 +45,4 @@ def _stop(job: Any) -> None:
     try:
         get_lab().jobs.request_stop(job.job_id)
     except MedPeftError as error:
-        st.info(str(error))
+        st.info(escape_markdown(str(error)))

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import streamlit as st
-from medpeft_core.worker.compute import ComputeClient
-from medpeft_core.worker.jobs import JobStore
-from medpeft_core.worker.supervisor import Supervisor, stop_older_supervisors
 
 from medpeft_core.paths import get_home
 from medpeft_core.runs.store import RunStore
+from medpeft_core.worker.compute import ComputeClient
+from medpeft_core.worker.jobs import JobStore
+from medpeft_core.worker.supervisor import Supervisor, stop_older_supervisors
 
 
 class Lab:

@@ -12,7 +12,7 @@ from pages.widgets.lab import get_lab
 from pages.widgets.launching import start_runs
 from pages.widgets.monitor_remedies import Remedy
 from pages.widgets.run_picker import PARAMETER
-from pages.widgets.run_status import escape_markdown
+from pages.widgets.wording import escape_markdown
 
 
 def draw_stop(run: Run, state: RunState) -> None:

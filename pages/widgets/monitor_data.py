@@ -7,8 +7,7 @@ import streamlit as st
 
 from medpeft_core.runs.run import Run
 from pages.widgets.monitor_cards import Card, draw_cards
-from pages.widgets.run_status import escape_markdown
-from pages.widgets.wording import write_share
+from pages.widgets.wording import escape_markdown, write_share
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 

@@ -5,7 +5,7 @@ import streamlit as st
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FAILED, RunState
 from pages.widgets.monitor_remedies import Diagnosis
-from pages.widgets.run_status import escape_markdown
+from pages.widgets.wording import escape_markdown
 
 
 def draw_failure(state: RunState, diagnosis: Diagnosis) -> None:

@@ -20,8 +20,8 @@ from pages.widgets.monitor_remedies import diagnose
 from pages.widgets.monitor_results import draw_results
 from pages.widgets.monitor_settings import draw_settings
 from pages.widgets.monitor_work import describe_wait
-from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line, escape_markdown
-from pages.widgets.wording import SYNTHETIC, write_ago, write_auroc, write_count, write_share
+from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line
+from pages.widgets.wording import SYNTHETIC, escape_markdown, write_ago, write_auroc, write_count, write_share
 
 POLL_EVERY_S = 1.0
 TABS = ("Curves", "Settings", "Log", "Data")

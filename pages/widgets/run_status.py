@@ -14,13 +14,7 @@ from pages.widgets.wording import STATUS_COLOURS, STATUS_ICONS, write_ago, write
 ACTIVE = (QUEUED, RUNNING, PAUSED)
 SILENT_AFTER_S = 15.0
 STOPPING = "Stopping after this batch, with a checkpoint"
-_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
 _COUNT = re.compile(r", (\d+) of (\d+)\b")
-
-
-def escape_markdown(text: str) -> str:
-    """Text that markdown shows as it is, for messages with paths and names from files."""
-    return _MARKS.sub(r"\\\1", text).replace("\n", "  \n")
 
 
 @dataclass(frozen=True, kw_only=True)

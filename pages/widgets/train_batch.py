@@ -7,8 +7,8 @@ import streamlit as st
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from pages.widgets.train_answers import ask
-from pages.widgets.train_messages import draw_problem, write_plain
-from pages.widgets.wording import SYNTHETIC
+from pages.widgets.train_messages import draw_problem
+from pages.widgets.wording import SYNTHETIC, escape_markdown
 
 POLL_EVERY_S = 0.3
 TILE_WIDTH = 84  # pixels; four in a row of the card
@@ -49,7 +49,7 @@ def _draw_batch(values: dict[str, Any], was_pending: bool) -> None:
                 st.skeleton(TILE_WIDTH + 40)
         else:
             for item in answer.value["images"]:
-                labels = write_plain(", ".join(item["labels"]) or "no finding")
+                labels = escape_markdown(", ".join(item["labels"]) or "no finding")
                 st.image(item["path"], caption=labels, width="stretch", alt=f"Training image labelled {labels}.")
     if answer.value is None:
         return

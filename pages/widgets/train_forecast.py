@@ -9,7 +9,7 @@ from medpeft_core.config import RunConfig
 from pages.widgets.lab import get_lab
 from pages.widgets.train_answers import Forecast, ask_forecast
 from pages.widgets.train_messages import draw_problem, draw_warnings
-from pages.widgets.wording import write_bytes, write_count, write_duration, write_share
+from pages.widgets.wording import escape_markdown, write_bytes, write_count, write_duration, write_share
 
 POLL_EVERY_S = 0.3
 METRIC_HEIGHT = 126  # pixels, also of what stands in for a metric that is still to come
@@ -124,6 +124,8 @@ def _draw_images(check: dict[str, Any] | None) -> None:
 def _draw_data(check: dict[str, Any]) -> None:
     """Warnings, and what is left of each label."""
     draw_warnings(check["warnings"])
+    if check["notes"]:
+        st.caption("  \n".join(escape_markdown(sentence) for sentence in check["notes"]))
     if not check["positives"]:
         return
     counts = check["positives"]

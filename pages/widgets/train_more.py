@@ -6,9 +6,9 @@ from medpeft_core.methods import METHODS
 from pages.widgets.settings_form import bind
 from pages.widgets.train_form import RANKS
 from pages.widgets.train_grid import MAX_RUNS, get_choices
-from pages.widgets.train_messages import draw_problem, write_plain
+from pages.widgets.train_messages import draw_problem
 from pages.widgets.train_plan import Plan
-from pages.widgets.wording import write_duration
+from pages.widgets.wording import escape_markdown, write_duration
 
 SEEDS_WIDTH = 160  # pixels
 
@@ -60,4 +60,4 @@ def _draw_count(plan: Plan) -> None:
         total = f", about {write_duration(count * seconds)} if each takes as long as the form's own" if seconds else ""
         st.caption(f"**{count} runs** of {', '.join(titles)}{total}.")
     for sentence in plan.grid.left_out:
-        st.caption(f":material/block: Left out: {write_plain(sentence)}")
+        st.caption(f":material/block: Left out: {escape_markdown(sentence)}")

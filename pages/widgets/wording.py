@@ -1,5 +1,6 @@
 """How numbers, times and states are written on every page."""
 
+import re
 import time
 
 DISCLAIMER = "Research and teaching only, not for clinical use."
@@ -25,6 +26,13 @@ STATUS_COLOURS = {
     "interrupted": "orange",
     "cancelled": "gray",
 }
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
+
+
+def escape_markdown(text: str) -> str:
+    """Text that markdown shows as it is, for messages with paths and names from files."""
+    return _MARKS.sub(r"\\\1", text).replace("\n", "  \n")
 
 
 def write_count(value: float | None) -> str:

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from medpeft_core.worker.jobs import JobStore
+from pages.widgets.wording import escape_markdown
 
 SMALL = {"num_patients": 40, "size": 64}
 JOB_TIMEOUT_S = 120
@@ -70,10 +71,10 @@ def test_data_page_tells_what_is_wrong_with_a_folder(data_page, home):
     assert wait_for_job(home).state().status == "failed"
     data_page.run()
     assert not data_page.exception
-    assert "Data_Entry_2017" in read_words(data_page)
+    assert escape_markdown("Data_Entry_2017") in read_words(data_page)
 
 
 def test_data_page_tells_of_an_impossible_setting(data_page):
     data_page.number_input(key="data_option_phantom_num_patients").set_value(1).run()
     assert not data_page.exception
-    assert "data.num_patients is 1" in read_words(data_page)
+    assert escape_markdown("data.num_patients is 1") in read_words(data_page)

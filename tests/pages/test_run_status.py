@@ -3,7 +3,8 @@
 import pytest
 
 from medpeft_core.runs.states import RunState
-from pages.widgets.run_status import compute_share, describe_status, escape_markdown
+from pages.widgets.run_status import compute_share, describe_status
+from pages.widgets.wording import escape_markdown
 
 NOW = 1_000_000.0
 

@@ -12,7 +12,7 @@ from medpeft_core.methods import METHODS
 from medpeft_core.resolve import resolve_config
 from pages.widgets.train_draft import build_config, draft_from_config
 from pages.widgets.train_grid import MAX_RUNS, expand_grid
-from pages.widgets.train_messages import write_plain
+from pages.widgets.wording import escape_markdown
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_train_copy_from_the_list(app, compute, home, make_run):
 def test_train_copy_of_an_unknown_run_says_so(app, compute, run_id):
     app.run()
     open_train(app, copy=run_id)
-    assert write_plain(run_id) in app.error[0].value
+    assert escape_markdown(run_id) in app.error[0].value
     assert app.code[0].value  # the form is there all the same
 
 

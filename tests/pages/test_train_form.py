@@ -10,7 +10,7 @@ from medpeft_core.config import RunConfig
 from medpeft_core.methods import METHODS
 from pages.widgets.settings_form import list_settings, write_value
 from pages.widgets.train_draft import FILE
-from pages.widgets.train_messages import write_plain
+from pages.widgets.wording import escape_markdown
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_train_accepts_another_timm_name(train):
 def test_train_shows_a_mistake_and_cannot_start(train, widget, key, value, sentence):
     getattr(train, widget)(key=key).set_value(value)
     rerun(train)
-    assert write_plain(sentence) in train.error[0].value
+    assert escape_markdown(sentence) in train.error[0].value
     assert start_button(train).disabled
     assert not train.code
 

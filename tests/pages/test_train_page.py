@@ -11,7 +11,7 @@ from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import DataError, MethodError
 from medpeft_core.runs.store import RunStore
 from pages.widgets.lab import get_lab
-from pages.widgets.train_messages import write_plain
+from pages.widgets.wording import escape_markdown
 
 REAL_TIMEOUT_S = 180
 TINY_DATA = {"dataset": "phantom", "options": {"num_patients": 60, "size": 64}, "cache_size": 64}
@@ -79,7 +79,7 @@ def test_train_page_shows_why_a_run_is_impossible(train, compute):
     compute.answers["check"] = DataError("The file a_b*c* is not an image.")
     train.select_slider(key="train_fraction").set_value(0.5)
     rerun(train)
-    assert train.error[0].value == write_plain("The file a_b*c* is not an image.")
+    assert train.error[0].value == escape_markdown("The file a_b*c* is not an image.")
     assert start_button(train).disabled
 
 

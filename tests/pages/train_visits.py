@@ -99,6 +99,7 @@ def read_check(**changes):
         "num_train_patients": 52,
         "positives": {"Nodule": COUNTS},
         "warnings": [],
+        "notes": [],
         **changes,
     }
 
