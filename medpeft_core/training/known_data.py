@@ -10,6 +10,7 @@ import numpy as np
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.fractions import count_positives, fraction_warnings
 from medpeft_core.datasets.prepare import PreparedData, find_prepared
+from medpeft_core.datasets.splits import UNCHECKED_NOTE
 from medpeft_core.errors import DataError
 from medpeft_core.resolve import resolve_data
 from medpeft_core.training.data import split_data
@@ -109,14 +110,15 @@ def describe_splits(prepared: PreparedData, data: DataConfig) -> SplitFacts:
     train = splits["train"]
     counts = count_positives(train.manifest, np.arange(len(train)))
     table, notes = prepared.manifest.table, prepared.manifest.notes
-    is_synthetic = prepared.manifest.is_synthetic  # drawn by the lab: nothing in its notes is a reason to hesitate
+    # The lab draws synthetic sets itself: how it did so is no reason to hesitate.
+    is_harmless = {note: prepared.manifest.is_synthetic and note != UNCHECKED_NOTE for note in notes}
     return SplitFacts(
         num_images={name: int((table["split"] == name).sum()) for name in splits},
         num_train_images=len(train),
         num_train_patients=len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
         positives={str(label): _describe_label(row, len(train)) for label, row in counts.iterrows()},
-        notes=notes if is_synthetic else (),
-        warnings=(*(() if is_synthetic else notes), *fraction_warnings(counts)),
+        notes=tuple(note for note in notes if is_harmless[note]),
+        warnings=(*(note for note in notes if not is_harmless[note]), *fraction_warnings(counts)),
     )
 
 

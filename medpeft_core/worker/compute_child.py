@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import medpeft_core
-from medpeft_core.paths import HOME_VARIABLE, ensure_dir
+from medpeft_core.paths import ensure_dir
+from medpeft_core.worker.processes import build_environment
 
 LOG_FILE = "compute.log"
 DEATH_WAIT_S = 5.0
@@ -31,15 +30,6 @@ class ComputeChild:
     """
 
     def __init__(self, home: Path, program: str) -> None:
-        package_parent = str(Path(medpeft_core.__file__).resolve().parent.parent)
-        search_path = os.pathsep.join(part for part in (package_parent, os.environ.get("PYTHONPATH")) if part)
-        environment = {
-            **os.environ,
-            "PYTHONPATH": search_path,
-            "PYTHONSAFEPATH": "1",  # or a random.py in the folder where the user stands would be imported
-            "PYTHONUNBUFFERED": "1",
-            HOME_VARIABLE: str(home),
-        }
         self.log_path = ensure_dir(home) / LOG_FILE
         self.log_path.write_bytes(b"")
         with self.log_path.open("ab") as log:
@@ -48,7 +38,7 @@ class ComputeChild:
                 stdin=subprocess.PIPE,  # its end tells the process that this one is gone
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment,
+                env=build_environment(home),
             )
         self.is_ready = False
         self.is_greeted = False

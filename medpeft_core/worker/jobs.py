@@ -18,15 +18,15 @@ from typing import Any
 
 import filelock
 
-import medpeft_core
 from medpeft_core.config import DataConfig, RunConfig, build_part
 from medpeft_core.errors import ConfigError, RunError
-from medpeft_core.paths import HOME_VARIABLE, ensure_dir, write_json
+from medpeft_core.paths import ensure_dir, write_json
 from medpeft_core.resolve import resolve_config, resolve_data
 from medpeft_core.runs.disk import is_disk_full
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.states import INTERRUPTED
 from medpeft_core.worker.job_state import Job, JobKind, JobRequest, JobState, is_job_id
+from medpeft_core.worker.processes import build_environment
 
 __all__ = ["Job", "JobKind", "JobRequest", "JobState", "JobStore"]
 
@@ -208,22 +208,13 @@ class JobStore:
 
 def start_process(job: Job) -> Process:
     """Start the process of a job; it outlives this one. Its output goes to the job's log.txt."""
-    package_parent = str(Path(medpeft_core.__file__).resolve().parent.parent)
-    search_path = os.pathsep.join(part for part in (package_parent, os.environ.get("PYTHONPATH")) if part)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": search_path,
-        "PYTHONSAFEPATH": "1",  # or a random.py in the folder where the user stands would be imported
-        "PYTHONUNBUFFERED": "1",
-        HOME_VARIABLE: str(job.home),
-    }
     with job.log_path.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "medpeft_core.worker.job_process", str(job.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=build_environment(job.home),
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import medpeft_core
 from medpeft_core.errors import RunError
-from medpeft_core.paths import HOME_VARIABLE
 from medpeft_core.runs.events import read_events
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED_STATES, INTERRUPTED, QUEUED, RunState
 from medpeft_core.runs.store import DEATH_MESSAGE, RunStore
 from medpeft_core.worker.devices import lock_name
-from medpeft_core.worker.processes import kill_tree
+from medpeft_core.worker.processes import build_environment, kill_tree
 
 STOP_POLL_S = 0.1
 GRACE_S = 30.0  # how long a worker may take to hear a stop request
@@ -31,22 +29,13 @@ Worker = subprocess.Popen[bytes]
 
 def start_worker(run: Run) -> Worker:
     """Start the process that trains a run; it outlives this one. Its output goes to the run's log.txt."""
-    package_parent = str(Path(medpeft_core.__file__).resolve().parent.parent)
-    search_path = os.pathsep.join(part for part in (package_parent, os.environ.get("PYTHONPATH")) if part)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": search_path,
-        "PYTHONSAFEPATH": "1",  # or a random.py in the folder where the user stands would be imported
-        "PYTHONUNBUFFERED": "1",
-        HOME_VARIABLE: str(run.home),
-    }
     with run.log_path.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "medpeft_core.worker", str(run.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=build_environment(run.home),
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )

@@ -1,16 +1,33 @@
 """Processes by pid and creation time: who they are, whether they live, and how a whole tree of them is ended."""
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
+import medpeft_core
+from medpeft_core.paths import HOME_VARIABLE
 from medpeft_core.runs.liveness import find_process, is_alive, process_identity
 
-__all__ = ["is_alive", "kill_tree", "lower_priority", "process_identity"]
+__all__ = ["build_environment", "is_alive", "kill_tree", "lower_priority", "process_identity"]
 
 NICENESS = 5  # below what a person is working with, above nothing
 _KILL_WAIT_S = 5.0
+
+
+def build_environment(home: Path) -> dict[str, str]:
+    """The environment of a child that runs a module of the lab, wherever the user stands and for this home."""
+    package_parent = str(Path(medpeft_core.__file__).resolve().parent.parent)
+    search_path = os.pathsep.join(part for part in (package_parent, os.environ.get("PYTHONPATH")) if part)
+    return {
+        **os.environ,
+        "PYTHONPATH": search_path,
+        "PYTHONSAFEPATH": "1",  # or a random.py in the folder where the user stands would be imported
+        "PYTHONUNBUFFERED": "1",
+        HOME_VARIABLE: str(home),
+    }
 
 
 def kill_tree(pid: int, started: float, *, term_wait_s: float) -> None:

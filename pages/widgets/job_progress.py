@@ -25,7 +25,9 @@ def draw_job(job: Any, *, key: str) -> None:
         st.info(f"{job.title}: stopped. Nothing half-done was left.", icon=":material/stop_circle:")
     else:
         st.error(
-            state.error or "The reason is not known.", title=f"{job.title}: {state.status}", icon=":material/error:"
+            escape_markdown(state.error or "The reason is not known."),
+            title=f"{job.title}: {state.status}",
+            icon=":material/error:",
         )
 
 

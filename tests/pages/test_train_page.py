@@ -122,7 +122,7 @@ def test_train_start_shows_its_error_at_the_button(train, compute):
     compute.answers.update(check=read_check(), speed=SPEED, launch=MethodError("LoRA found nothing to adapt."))
     start_button(train).click()
     rerun(train)
-    assert train.error[0].value == "LoRA found nothing to adapt."
+    assert train.error[0].value == escape_markdown("LoRA found nothing to adapt.")
     assert train.error[0].proto.title == "Nothing was started"
     assert not start_button(train).disabled
     train.select_slider(key="train_fraction").set_value(0.5)
