@@ -150,7 +150,8 @@ def find_targets(manifest: Manifest, image: str, labels: tuple[str, ...]) -> dic
 def drop_oldest(parent: Path) -> None:
     """Keep the files used last, over all runs; an answer that lost one of its pictures is computed again."""
     for path in sorted(parent.glob("*/*"), key=lambda path: _stamp(path)[1], reverse=True)[MAX_KEPT_FILES:]:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows: the page reads it at this moment
+            path.unlink(missing_ok=True)
     for folder in parent.iterdir():
         with contextlib.suppress(OSError):  # it still holds something
             folder.rmdir()

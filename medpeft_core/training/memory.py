@@ -90,11 +90,11 @@ class MemoryNeed:
             return []
         fitting = self._find_fitting(free_bytes)
         problem = (
-            f"This run needs about {_in_gb(self.total(*asked))} of memory, but {train.device} has {_in_gb(free_bytes)} "
-            "free."
+            f"This run needs about {_in_gib(self.total(*asked))} of memory, but {train.device} has "
+            f"{_in_gib(free_bytes)} free."
         )
         if self.total(*fitting) > free_bytes:
-            least = _in_gb(self.total(*fitting))
+            least = _in_gib(self.total(*fitting))
             return [f"{problem} Even single images take {least}. Choose a smaller backbone or backbone.image_size."]
         changes = []
         if fitting[0] < asked[0]:
@@ -104,7 +104,7 @@ class MemoryNeed:
             )
         if fitting[1] < asked[1]:
             changes.append(f"evaluation.batch_size {fitting[1]}")
-        return [f"{problem} Use {' and '.join(changes)}: that takes about {_in_gb(self.total(*fitting))}."]
+        return [f"{problem} Use {' and '.join(changes)}: that takes about {_in_gib(self.total(*fitting))}."]
 
     def _find_fitting(self, free_bytes: int) -> tuple[int, int]:
         """Batch sizes of training and evaluation, halved until all fits or there is nothing left to halve."""
@@ -220,5 +220,5 @@ def find_free_memory(device: str) -> int | None:
     return int(psutil.virtual_memory().available) if device == "cpu" else find_device_memory(device)
 
 
-def _in_gb(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB"
+def _in_gib(num_bytes: int) -> str:
+    return f"{num_bytes / 1024**3:.1f} GiB"

@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from medpeft_core.errors import RunError
 from medpeft_core.figures import build_auroc_forest, build_curve_overlay, build_param_scatter
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.run import Run
@@ -46,8 +47,12 @@ def draw_scatter(runs: Sequence[ComparedRun]) -> None:
 
 
 def _draw_overlay(runs: Sequence[ComparedRun], statuses: list[str | None]) -> None:
-    if [item.run.status for item in runs] != statuses:
-        st.rerun()  # a run began or ended: its line in the table and its figures are other ones now
+    try:
+        is_changed = [item.run.status for item in runs] != statuses
+    except RunError:  # deleted or damaged a moment ago
+        is_changed = True
+    if is_changed:
+        st.rerun()  # a run began, ended or went: its line in the table and its figures are other ones now
     histories = {item.name: read_curve_events(item.run) for item in runs}
     spec = build_curve_overlay(histories, steps_per_epoch=_find_steps_per_epoch(runs))
     st.vega_lite_chart(spec, key="compare_curves", alt="Val AUROC over the epochs. " + _describe_curves(histories))

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.widgets.wording import SYNTHETIC, write_bytes
+from pages.widgets.wording import SYNTHETIC, escape_markdown, write_bytes
 
 SPLITS = ("train", "val", "test")
 
@@ -48,7 +48,7 @@ def _draw_advice(advice: list[str]) -> None:
     if not advice:
         st.success("Nothing stands in the way of training.", icon=":material/check_circle:")
     for sentence in advice:
-        st.warning(sentence, icon=":material/lightbulb:")
+        st.warning(escape_markdown(sentence), icon=":material/lightbulb:")
 
 
 def _draw_counts(report: dict[str, Any]) -> None:
@@ -95,7 +95,10 @@ def _draw_people(report: dict[str, Any]) -> None:
         st.caption(f"**Age:** {age['min']:g} to {age['max']:g} years, median {age['median']:g}")
     for title, values in (("Sex", report["sex"]), ("View", report["view"])):
         if values:
-            st.caption(f"**{title}:** " + ", ".join(f"{name} {count:,}" for name, count in values.items()))
+            st.caption(
+                f"**{title}:** "
+                + ", ".join(f"{escape_markdown(str(name))} {count:,}" for name, count in values.items())
+            )
 
 
 def _draw_problems(report: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def _draw_actions(runs: list[dict[str, Any]]) -> None:
                 "pages/explain.py",
                 label="See where the CNN looked",
                 icon=":material/visibility:",
-                query_params={"run": runs[0]["run_id"]},
+                query_params={"run": runs[0]["run_id"], "show": "found"},
             )
 
 

@@ -60,7 +60,9 @@ def _draw(future: Future[dict[str, Any]], case: Case, run_id: str, is_pending: b
     except MedPeftError as error:
         st.error(escape_markdown(str(error)), title="This image cannot be explained", icon=":material/error:")
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button("Try again", key="explain_retry", icon=":material/refresh:", on_click=_forget)
+            if st.button("Try again", key="explain_retry", icon=":material/refresh:"):
+                st.session_state.pop("explain_answer", None)
+                st.rerun()  # the whole page: this part alone would be drawn with the same answer again
             if isinstance(error, DataError):
                 st.page_link("pages/data.py", label="Prepare the data", icon=":material/radiology:")
         return
@@ -136,7 +138,3 @@ def _write_position(case: Case) -> str:
 def _name_download(run_id: str, case: Case) -> str:
     parts = (run_id, Path(case.image).stem, case.label)
     return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in parts) + ".png"
-
-
-def _forget() -> None:
-    st.session_state.pop("explain_answer", None)

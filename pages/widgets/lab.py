@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from medpeft_core.paths import get_home
+from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.compute import ComputeClient
 from medpeft_core.worker.jobs import JobStore
@@ -31,6 +32,17 @@ class Lab:
     def is_alive(self) -> bool:
         """Whether the background thread still works."""
         return self.supervisor.is_alive
+
+    def load_run(self, run_id: str) -> Run:
+        """A run as it stands; one whose worker died is settled here only where no supervisor of ours does it.
+
+        The supervisor knows why it killed a worker; a page that was faster would call the death unexplained.
+
+        Raises:
+            RunError: there is no such run, or its state is damaged.
+        """
+        run = self.store.load(run_id)
+        return run if self.supervisor.role == "leader" else self.store.settle(run)
 
     def close(self) -> None:
         """End the background thread and the compute process; workers train on."""

@@ -1,5 +1,7 @@
 """The newest runs as a table on Home, kept up to date while something is at work."""
 
+from typing import Any
+
 import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
@@ -21,11 +23,18 @@ def draw_latest_runs() -> None:
             icon=":material/hourglass_empty:",
         )
         return
-    is_active = any(item["status"] in WORKING for item in summaries)
-    st.fragment(_draw_table, run_every=POLL_EVERY_S if is_active else None)()
+    is_active = _has_work(summaries)
+    st.fragment(_draw_table, run_every=POLL_EVERY_S if is_active else None)(was_active=is_active)
     if len(summaries) > NUM_SHOWN:
         st.page_link("pages/compare.py", label=f"All {len(summaries)} runs", icon=":material/table_rows:")
 
 
-def _draw_table() -> None:
-    draw_runs_table(list_summaries(get_lab().store)[:NUM_SHOWN], key="home_runs", columns=COLUMNS)
+def _has_work(summaries: list[dict[str, Any]]) -> bool:
+    return any(item["status"] in WORKING for item in summaries)
+
+
+def _draw_table(*, was_active: bool) -> None:
+    summaries = list_summaries(get_lab().store)
+    if _has_work(summaries) != was_active:
+        st.rerun()  # begin or end the polling
+    draw_runs_table(summaries[:NUM_SHOWN], key="home_runs", columns=COLUMNS)

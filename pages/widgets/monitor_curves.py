@@ -20,7 +20,8 @@ def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunStat
         st.info(text, icon=":material/show_chart:")
         return
     plan = {"epochs": state.epochs, "num_steps": state.num_steps}
-    options = tuple(plan.values())
+    # the history's end: another visitor may have read the log further since this one was taken
+    options = (*plan.values(), len(history), history[-1].get("time"))
     left, right = st.columns(2)
     with left, _title_row("Val AUROC"):
         show_labels = st.toggle(

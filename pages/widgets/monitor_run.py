@@ -29,11 +29,11 @@ TABS = ("Curves", "Settings", "Log", "Data")
 
 def draw_run(run_id: str) -> None:
     """Everything about one run; while a worker is at it, or it waits for one, this keeps itself up to date."""
-    store = get_lab().store
     try:
-        run = store.settle(store.load(run_id))
+        run = get_lab().load_run(run_id)
         state, config = run.state(), run.config()
-        run.provenance()
+        for read in (run.provenance, run.meta, run.metrics):  # what is drawn below must be whole
+            read()
     except MedPeftError as error:
         _draw_damaged(run_id, error)
         return
@@ -57,9 +57,8 @@ def _draw_ending(run: Run, state: RunState, config: RunConfig) -> None:
 
 
 def _draw_live(run_id: str, *, drawn_status: str) -> None:
-    store = get_lab().store
     try:
-        run = store.settle(store.load(run_id))
+        run = get_lab().load_run(run_id)
         state, config, origin = run.state(), run.config(), run.provenance()
     except RunError:
         st.rerun()  # it was deleted or damaged a moment ago: the whole page says so

@@ -7,7 +7,8 @@ import streamlit as st
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.worker.devices import list_devices
 from pages.widgets.lab import get_lab
-from pages.widgets.wording import DISCLAIMER, STATUS_COLOURS, STATUS_ICONS, write_bytes, write_duration
+from pages.widgets.run_picker import write_run_name
+from pages.widgets.wording import DISCLAIMER, STATUS_COLOURS, STATUS_ICONS, escape_markdown, write_bytes, write_duration
 
 POLL_EVERY_S = 2.0
 SHOWN_RUNNING = 3
@@ -39,10 +40,17 @@ def _draw_work() -> None:
         share = min((item.get("step") or 0) / item["num_steps"], 1.0) if item.get("num_steps") else 0.0
         st.progress(share, text=f":material/play_circle: {item['phase'] or 'starting'}{_write_eta(item.get('eta_s'))}")
         st.page_link(
-            "pages/monitor.py", label=item["run_id"], icon=":material/monitoring:", query_params={"run": item["run_id"]}
+            "pages/monitor.py",
+            label=escape_markdown(write_run_name(item)),
+            icon=":material/monitoring:",
+            query_params={"run": item["run_id"]},
         )
     if num_queued:
         st.badge(f"{num_queued} in the queue", icon=STATUS_ICONS["queued"], color=STATUS_COLOURS["queued"])
+    if lab.supervisor.problem:
+        st.warning(
+            f"Queued runs cannot be started: {escape_markdown(lab.supervisor.problem)}", icon=":material/warning:"
+        )
     if lab.supervisor.role == "viewer" and (num_queued or running):
         st.caption("Another server of this lab starts the queued runs.")
 

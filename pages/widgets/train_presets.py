@@ -12,7 +12,7 @@ from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_preset
 from pages.widgets.train_form import choose_dataset
 from pages.widgets.train_messages import draw_problem
-from pages.widgets.train_start import START_BUTTON_KEY, forget_start
+from pages.widgets.train_start import OPENING_KEY, START_BUTTON_KEY, forget_start
 
 PROBLEM_KEY = "train_copy_problem"
 
@@ -22,7 +22,9 @@ def open_page() -> None:
 
     The address is `?copy=RUN` or `?dataset=NAME`; it is cleared, or it would undo every change of the form.
     """
-    if START_BUTTON_KEY not in st.session_state:  # a widget's state goes when its page is left
+    is_new = START_BUTTON_KEY not in st.session_state  # a widget's state goes when its page is left
+    if is_new and OPENING_KEY not in st.session_state:  # an answer that comes while the page is drawn restarts it
+        st.session_state[OPENING_KEY] = True
         get_lab().compute.warm_up()
         forget_answers()
         forget_start()

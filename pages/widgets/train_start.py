@@ -18,6 +18,7 @@ from pages.widgets.train_plan import Plan
 from pages.widgets.wording import write_count, write_duration
 
 START_BUTTON_KEY = "train_start"
+OPENING_KEY = "train_is_opening"  # from coming to the page until it was drawn to its end once
 WANTED_KEY = "train_wanted"  # what was clicked and has no answer yet
 PROBLEM_KEY = "train_start_problem"
 JOB_KEY = "train_job"
@@ -33,6 +34,7 @@ def draw_start(plan: Plan) -> None:
             with st.container(width="stretch"):
                 st.text(_summarise(plan))
             _draw_button(plan)
+        st.session_state.pop(OPENING_KEY, None)
         if wanted := st.session_state.get(WANTED_KEY):
             _start(wanted)
 

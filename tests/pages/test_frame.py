@@ -96,6 +96,13 @@ def test_sidebar_shows_what_runs_and_what_waits(app, home, make_run):
     assert "Another server of this lab starts the queued runs." in text
 
 
+def test_sidebar_says_what_keeps_queued_runs_from_starting(app, monkeypatch):
+    """On a full disk runs stayed queued for ever, and no page said why."""
+    monkeypatch.setattr("medpeft_core.worker.supervisor.Supervisor.problem", "The disk is full: a_b_c.")
+    app.run()
+    assert "The disk is full" in app.sidebar.warning[0].value
+
+
 def test_app_imports_nothing_heavy(app, home, make_run):
     """Torch in the server's process would make each click 300 ms slower and the first visit six seconds longer."""
     make_run(home, epochs_done=2)

@@ -253,6 +253,16 @@ def test_damaged_run_says_so_and_can_be_deleted(monitor, home, make_run):
     assert not run.folder.exists()
 
 
+@pytest.mark.parametrize("name", ["meta.json", "metrics.json"])
+def test_run_with_a_damaged_file_says_so_and_can_be_deleted(monitor, home, make_run, name):
+    """The page ended in an error of its own, without a way to delete the run."""
+    run = make_run(home)
+    (run.folder / name).write_text("{ damaged")
+    app = monitor(run.run_id)
+    assert "This run cannot be read" in read_texts(app)
+    assert app.button(key="monitor_delete_damaged")
+
+
 def test_deleting_asks_first_and_then_shows_another_run(monitor, home, make_run):
     other, run = make_run(home, epochs_done=1), make_run(home, epochs_done=1)
     app = click(monitor(), "Delete")

@@ -4,7 +4,17 @@ import time
 
 import pytest
 from PIL import Image
-from train_visits import SPEED, find, open_train, read_check, read_metrics, rerun, start_button, use_stand_in
+from train_visits import (
+    SPEED,
+    find,
+    open_train,
+    read_check,
+    read_metrics,
+    rerun,
+    start_button,
+    submit_soon,
+    use_stand_in,
+)
 
 from medpeft_core.config import DataConfig, RunConfig
 from medpeft_core.datasets.prepare import prepare_dataset
@@ -46,6 +56,15 @@ def test_train_page_asks_once_for_each_config(train, compute):
     rerun(train)
     assert [kind for kind, _ in compute.asked][-2:] == ["check", "speed"]
     assert compute.asked[-1][1]["config"]["data"]["fraction"] == 0.1
+
+
+def test_train_page_opens_once_when_answers_come_while_it_is_drawn(app, compute, monkeypatch):
+    """A warm compute process answered before the page was drawn; each answer began the visit anew, for seconds."""
+    monkeypatch.setattr(compute, "submit", submit_soon)
+    compute.answers.update(check=read_check(), speed=SPEED)
+    open_train(app.run())
+    assert [kind for kind, _ in compute.asked] == ["ping", "check", "speed"]
+    assert not start_button(app).disabled
 
 
 def test_train_figures_are_those_of_the_compute_process(train, compute):

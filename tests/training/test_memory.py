@@ -205,10 +205,10 @@ def test_memory_warning_names_batches_that_fit() -> None:
 
 def test_memory_warning_when_nothing_fits() -> None:
     (text,) = make_need().warn(1500)
-    assert "Even single images take 0.0 GB. Choose a smaller backbone or backbone.image_size." in text
+    assert "Even single images take 0.0 GiB. Choose a smaller backbone or backbone.image_size." in text
     needs = replace(NEEDS, weights=5 * 10**9)
     config = resolve_config(make_config())
     (text,) = MemoryNeed(needs=needs, config=config, fixed={}).warn(2 * 10**9)
     assert text.startswith(
-        "This run needs about 5.0 GB of memory, but cpu has 2.0 GB free. Even single images take 5.0"
+        "This run needs about 4.7 GiB of memory, but cpu has 1.9 GiB free. Even single images take 4.7"
     )
