@@ -22,3 +22,4 @@ bench:
 	$(PYTHON) -m benchmarks.train_speed
 	$(PYTHON) -m benchmarks.data_wait
 	$(PYTHON) -m benchmarks.precision
+	$(PYTHON) -m benchmarks.app_latency

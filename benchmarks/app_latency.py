@@ -72,8 +72,8 @@ def measure_all(page: Page, other: Page, url: str, plain_url: str, rounds: int, 
         changes.append(measure(link.click, lambda t=title: page.get_by_role("heading", name=t, exact=True).wait_for()))
         page.wait_for_timeout(500)
     show(f"{state}: page change", changes)
-    page.goto(f"{url}/compare")
-    page.get_by_test_id("stDataFrame").first.wait_for()
+    page.goto(f"{url}/monitor")
+    page.get_by_label(AUROC_CHART).wait_for()
     other.goto(plain_url)
     other.get_by_text("on", exact=True).wait_for()
     clicks, plain_clicks = [], []
@@ -89,14 +89,12 @@ def measure_all(page: Page, other: Page, url: str, plain_url: str, rounds: int, 
 
 
 def light_click(page: Page, number: int) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Choose or unchoose a method in the filter of Compare, and what to wait for."""
-    label = "Full fine-tuning"
-    pill = page.get_by_test_id("stMain").get_by_role("button", name=label)
-    state = "true" if number % 2 == 0 else "false"
-    script = "([label, state]) => [...document.querySelectorAll('button')].some(b => b.innerText.includes(label) && "
-    script += "String(b.getAttribute('aria-pressed') ?? b.getAttribute('aria-checked')) === state) && "
-    script += "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
-    return pill.click, lambda: page.wait_for_function(script, arg=[label, state])
+    """Switch the labels' curves off or on, and what to wait for: that the chart has them no more, or again."""
+    has_labels = "false" if number % 2 == 0 else "true"
+    script = f"""() => {has_labels} === [...document.querySelectorAll('[data-testid=stVegaLiteChart] text')]
+        .some(item => item.textContent === 'Effusion')"""
+    toggle = page.get_by_test_id("stMain").get_by_text("Each label")
+    return toggle.click, lambda: page.wait_for_function(script)
 
 
 def measure(act: Callable[[], object], wait: Callable[[], object]) -> float:
