@@ -12,18 +12,19 @@ from pages.widgets.lab import get_lab
 from pages.widgets.launching import start_runs
 from pages.widgets.monitor_remedies import Remedy
 from pages.widgets.run_picker import PARAMETER
+from pages.widgets.run_status import is_stopping
 from pages.widgets.wording import escape_markdown
 
 
 def draw_stop(run: Run, state: RunState) -> None:
     """The button beside the line of a run at work; it needs no confirmation, since the run can be resumed."""
     is_queued = state.status == QUEUED
-    is_stopping = get_lab().store.index.is_stop_requested(run.run_id)
-    label = "Cancel" if is_queued else "Stopping" if is_stopping else "Stop"
+    is_asked = is_stopping(get_lab().store, run)
+    label = "Cancel" if is_queued else "Stopping" if is_asked else "Stop"
     st.button(
         label,
         icon=":material/close:" if is_queued else ":material/stop:",
-        disabled=is_stopping,
+        disabled=is_asked,
         key="monitor_stop",
         width="stretch",
         on_click=request_stop,

@@ -1,9 +1,11 @@
 """What is at work in the lab besides the shown run: running and queued runs, and jobs that prepare data or runs."""
 
+import contextlib
 from typing import Any
 
 import streamlit as st
 
+from medpeft_core.errors import RunError
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import QUEUED, RunState
@@ -12,7 +14,7 @@ from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import request_stop
 from pages.widgets.run_picker import PARAMETER, write_run_name
 from pages.widgets.run_status import ACTIVE, draw_status_chip
-from pages.widgets.wording import write_duration
+from pages.widgets.wording import escape_markdown, write_duration
 
 POLL_ACTIVE_S, POLL_IDLE_S = 2.0, 5.0
 MAX_SHOWN = 4
@@ -37,13 +39,16 @@ def describe_wait(run: Run, state: RunState) -> str:
     device = state.device or "the device"
     if state.pid is not None:
         return f"A command line waits for {device} with it and starts it."
-    places = [item.run_id for item in lab.store.index.queued() if item.device == state.device]
+    try:
+        places = [item.run_id for item in lab.store.index.queued() if item.device == state.device]
+        holder = lab.store.index.device_holder(device)
+    except RunError as error:
+        return escape_markdown(str(error))
     place = (
         f"Position {places.index(run.run_id) + 1} of {len(places)} in the queue for {device}."
         if (run.run_id in places)
         else "It is about to start."
     )
-    holder = lab.store.index.device_holder(device)
     waits = f" The run `{holder.run_id}` is at work there now." if holder and holder.run_id != run.run_id else ""
     return place + waits + _describe_starter()
 
@@ -59,7 +64,9 @@ def _find_active() -> list[dict[str, Any]]:
     """Running runs, then the queue in its order."""
     lab = get_lab()
     active = [item for item in list_summaries(lab.store) if item["status"] in ACTIVE]
-    places = {item.run_id: place for place, item in enumerate(lab.store.index.queued(), start=1)}
+    places: dict[str, int] = {}
+    with contextlib.suppress(RunError):  # the sidebar says why the index cannot be used
+        places = {item.run_id: place for place, item in enumerate(lab.store.index.queued(), start=1)}
     return sorted(active, key=lambda item: places.get(item["run_id"], 0))
 
 

@@ -1,11 +1,13 @@
 """How a run is doing, honestly: the status chip, and a line with phase, epoch, step, time left, last sign of life."""
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
 
 import streamlit as st
 
+from medpeft_core.errors import RunError
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import PAUSED, QUEUED, RUNNING, RunState
 from medpeft_core.runs.store import RunStore
@@ -44,14 +46,22 @@ def draw_status_chip(status: str | None) -> None:
 
 def draw_status_line(store: RunStore, run: Run, state: RunState) -> None:
     """The line about a run that a worker is at, with its bar."""
-    last_beat = store.index.last_beat(run.run_id) or state.updated_at
-    is_stopping = store.index.is_stop_requested(run.run_id)
-    line = describe_status(state, last_beat=last_beat, is_stopping=is_stopping, now=time.time())
+    last_beat = state.updated_at
+    with contextlib.suppress(RunError):  # the sidebar says why the index cannot be used; the run goes on
+        last_beat = store.index.last_beat(run.run_id) or last_beat
+    line = describe_status(state, last_beat=last_beat, is_stopping=is_stopping(store, run), now=time.time())
     colour = "orange" if line.warning else "gray"
     text = " · ".join([f"**{line.parts[0]}**", *line.parts[1:], f":{colour}[{line.heard}]"])
     st.progress(line.share, text=text)
     if line.warning:
         st.caption(f":orange[:material/warning: {line.warning}]")
+
+
+def is_stopping(store: RunStore, run: Run) -> bool:
+    """Whether somebody asked the run to stop; false when the index cannot be used, which the sidebar tells."""
+    with contextlib.suppress(RunError):
+        return store.index.is_stop_requested(run.run_id)
+    return False
 
 
 def describe_status(state: RunState, *, last_beat: float, is_stopping: bool, now: float) -> StatusLine:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from medpeft_core.runs.states import STATUSES
 from pages.widgets.frame import FRAME_KEY, build_pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,6 +67,19 @@ def test_frame_page_opens_on_an_empty_lab(app, name):
     app.switch_page(f"pages/{name}.py").run()
     assert not app.exception, app.exception[0].message
     assert app.title
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_frame_pages_open_on_a_run_in_each_state(app, home, make_run, status):
+    """One run in that state beside a finished one, addressed in the way that pages link to each other."""
+    make_run(home, epochs_done=2)
+    run = make_run(home, status=status, epochs_done=0 if status == "queued" else 2, error="It broke.")
+    app.run()
+    for path in PAGE_FILES:
+        app.query_params["runs" if path.stem == "compare" else "run"] = run.run_id
+        app.switch_page(f"pages/{path.stem}.py").run()
+        assert not app.exception, (path.stem, app.exception[0].message)
+        assert app.title, path.stem
 
 
 def test_frame_pages_open_with_200_runs(app, home, make_runs):

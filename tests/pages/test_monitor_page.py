@@ -327,3 +327,19 @@ def test_data_tab_counts_positives_and_repeats_warnings(monitor, home, make_run)
     assert table.loc["Effusion", "Positive"] == run.provenance()["positives"]["Effusion"]["num_positive"]
     assert r":orange[:material/warning:] Only 3 positives of \*Nodule\*\." in read_texts(app)
     assert read_metrics(app)["Training patients"] == ("150", "10 % of the split")
+
+
+def test_monitor_page_shows_a_run_whose_index_cannot_be_used(app, home, make_run, monkeypatch):
+    """On a full disk the index failed at each tick, and the page was an exception instead of the run."""
+    run = make_run(home, status="running", epochs_done=1)
+
+    def fail(*_):
+        raise RunError("The lab's index cannot be used: the disk is full.")
+
+    for name in ("last_beat", "is_stop_requested", "queued"):
+        monkeypatch.setattr(f"medpeft_core.runs.index.LabIndex.{name}", fail)
+    app.run()
+    app.query_params["run"] = run.run_id
+    app.switch_page("pages/monitor.py").run()
+    assert not app.exception
+    assert any("epoch 2" in item.proto.text for item in app.main.get("progress"))
