@@ -33,9 +33,9 @@ def find_chromium() -> str | None:
     return next((path for path in found if path), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One headless browser for all tests."""
+    """One headless browser for the tests of a file."""
     path = find_chromium()
     if path is None:
         message = "No Chromium was found. On Debian: apt-get install chromium"
