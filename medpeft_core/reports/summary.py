@@ -26,7 +26,7 @@ def summarise_result(run: Run) -> dict[str, Any]:
     state, config, metrics = run.state(), run.config(), run.metrics() or {}
     training = metrics.get("training", {})
     provenance = run.provenance()
-    live = summarise_history(run.history())
+    live = {} if training else summarise_history(run.history())  # a finished run has it all in metrics.json
     test = metrics.get("test", {}).get("per_class", {})
     per_class = {
         label: {key: figures[key] for key in ("auroc", "low", "high", "num_positive", "num_negative")}
@@ -48,8 +48,8 @@ def summarise_result(run: Run) -> dict[str, Any]:
         "seed": config.train.seed,
         "device": config.train.device,
         "precision": config.train.precision,
-        "epochs_done": training.get("epochs_done", live["epochs_done"]),
-        "val_auroc": metrics.get("val_auroc", live["best_val_auroc"]),
+        "epochs_done": training.get("epochs_done", live.get("epochs_done")),
+        "val_auroc": metrics.get("val_auroc", live.get("best_val_auroc")),
         "test_auroc": metrics.get("test_auroc"),
         "test_auroc_low": metrics.get("test_auroc_low"),
         "test_auroc_high": metrics.get("test_auroc_high"),

@@ -4,10 +4,10 @@ import json
 import math
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-_PROGRESS_TYPES = frozenset({"step", "eval", "epoch"})
 _APPEND_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
@@ -33,11 +33,18 @@ def append_event(path: Path, event: dict[str, Any]) -> None:
         os.close(handle)
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_events(
+    path: Path, offset: int = 0, *, types: Collection[str] | None = None
+) -> tuple[list[dict[str, Any]], int]:
     """The whole events after `offset`, and the offset to go on from.
 
     A line without its end is left for the next call; a damaged line is skipped. A log that is shorter than `offset` was
     replaced and is read from its beginning.
+
+    Args:
+        path: the log; one that is missing is empty.
+        offset: bytes to pass over.
+        types: only these; lines of other types are not even parsed, so a long log is read several times faster.
     """
     try:
         with path.open("rb") as file:
@@ -48,22 +55,13 @@ def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]
     except FileNotFoundError:
         return [], 0
     whole = data[: data.rfind(b"\n") + 1]
-    events = [event for line in whole.split(b"\n") if (event := _parse(line)) is not None]
-    return events, offset + len(whole)
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """All events in order, without the progress that a resumed run did not continue from.
-
-    A run that is killed and resumed at step S does the later steps again: what it told of them before is removed. One
-    that was killed after telling of an epoch, but before its checkpoint, tells of it twice: the second time counts.
-    """
-    history: list[dict[str, Any]] = []
-    for event in read_events(path)[0]:
-        if event["type"] == "status" and event.get("status") == "resumed":
-            history = [earlier for earlier in history if not _is_undone(earlier, event.get("step"))]
-        history.append(event)
-    return _keep_last_of_each(history)
+    lines = whole.split(b"\n")
+    if types is None:
+        return [event for line in lines if (event := _parse(line)) is not None], offset + len(whole)
+    marks = [json.dumps(name).encode() for name in types]
+    likely = (line for line in lines if any(mark in line for mark in marks))
+    found = [event for line in likely if (event := _parse(line)) is not None and event["type"] in types]
+    return found, offset + len(whole)
 
 
 def make_finite(value: Any) -> Any:
@@ -75,20 +73,6 @@ def make_finite(value: Any) -> Any:
     if hasattr(value, "tolist"):  # a NumPy scalar or array
         return make_finite(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _is_undone(event: dict[str, Any], resumed_step: Any) -> bool:
-    step = event.get("step")
-    if event["type"] not in _PROGRESS_TYPES or not isinstance(step, int | float):
-        return False
-    return isinstance(resumed_step, int | float) and step > resumed_step
-
-
-def _keep_last_of_each(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = [(event["type"], event.get("step"), event.get("split")) for event in history]
-    last = {key: at for at, key in enumerate(keys)}
-    is_once = ("eval", "epoch")
-    return [event for at, event in enumerate(history) if event["type"] not in is_once or last[keys[at]] == at]
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

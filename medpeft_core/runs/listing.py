@@ -115,7 +115,10 @@ def _make_line(run: Run, kept: dict[str, Any], *, has_same_events: bool) -> dict
         followed, curve = {"position": kept["position"], "evals": kept["evals"]}, kept["summary"]["curve"]
     else:
         tail = HistoryTail(
-            run.events_path, position=LogPosition(*kept.get("position", START)), history=kept.get("evals", ())
+            run.events_path,
+            position=LogPosition(*kept.get("position", START)),
+            history=kept.get("evals", ()),
+            types=("eval",),
         )
         evals = [{key: event.get(key) for key in _EVAL_KEYS} for event in tail.read() if event["type"] == "eval"]
         followed = {"position": tail.position, "evals": evals}

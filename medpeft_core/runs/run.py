@@ -2,16 +2,17 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import ConfigError, RunError
 from medpeft_core.paths import read_json, write_json
-from medpeft_core.runs.events import append_event, make_finite, read_events, read_history
+from medpeft_core.runs.events import append_event, make_finite, read_events
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.states import RunState, Status
+from medpeft_core.runs.tail import HistoryTail
 
 DEFAULT_META: dict[str, Any] = {"tags": [], "notes": "", "owner": ""}
 
@@ -132,9 +133,13 @@ class Run:
         """Every event, also those of steps that were done again after a crash."""
         return read_events(self.events_path)[0]
 
-    def history(self) -> list[dict[str, Any]]:
-        """The events that the run in its present form is made of; curves are drawn from these."""
-        return read_history(self.events_path)
+    def history(self, types: Collection[str] | None = None) -> list[dict[str, Any]]:
+        """The events that the run in its present form is made of; curves are drawn from these.
+
+        Args:
+            types: only these, and "status"; None for all.
+        """
+        return HistoryTail(self.events_path, types=types).read()
 
     def metrics(self) -> dict[str, Any] | None:
         """What evaluation found, or None before it.

@@ -1,8 +1,8 @@
-"""Following the event log of a running run: each look reads only what was written since the last one. Light."""
+"""The history of a run: its events without what a resumed run did again; each look reads only what is new. Light."""
 
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,16 +29,28 @@ START = LogPosition()
 
 
 class HistoryTail:
-    """What `events.read_history` gives, for a reader that asks again and again; may be shared by threads.
+    """All events that a run in its present form is made of; may be asked again and again, and shared by threads.
+
+    A run that is killed and resumed at step S does the later steps again: what it told of them before is removed. One
+    that was killed after telling of an epoch, but before its checkpoint, tells of it twice: the second time counts.
 
     Args:
         path: the log; it need not exist yet.
         position: where an earlier tail of this log stood, to go on from there.
         history: what it had kept; leave out events that are not wanted, of evaluations keep `type`, `step`, `split`.
+        types: only these, and "status", which says what was done again; None for all.
     """
 
-    def __init__(self, path: Path, *, position: LogPosition = START, history: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        position: LogPosition = START,
+        history: Iterable[dict[str, Any]] = (),
+        types: Collection[str] | None = None,
+    ) -> None:
         self._path = path
+        self._types = None if types is None else frozenset({*types, "status"})
         self._position = position
         self._lock = threading.Lock()
         self._begin(history)
@@ -53,7 +65,7 @@ class HistoryTail:
         with self._lock:
             is_same = _compute_mark(self._path, self._position.offset) == self._position.mark
             start = self._position.offset if is_same else 0
-            events, offset = read_events(self._path, start)
+            events, offset = read_events(self._path, start, types=self._types)
             if start == 0 or offset < start:  # the first look, or another log than before
                 self._begin(())
             for event in events:

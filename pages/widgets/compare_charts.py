@@ -69,7 +69,7 @@ def read_curve_events(run: Run) -> list[dict[str, Any]]:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _read_curve_events(_run: Run, run_id: str, changed_ns: int, num_bytes: int) -> list[dict[str, Any]]:
-    return [event for event in _run.history() if event["type"] in CURVE_EVENTS]
+    return [event for event in _run.history(CURVE_EVENTS) if event["type"] in CURVE_EVENTS]
 
 
 def _find_steps_per_epoch(runs: Sequence[ComparedRun]) -> dict[str, float]:

@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from medpeft_core.runs.events import append_event, read_events, read_history
+from medpeft_core.runs.events import append_event, read_events
+from medpeft_core.runs.tail import HistoryTail
 
 
 def test_append_event_writes_one_json_line_with_type_and_time(tmp_path):
@@ -86,7 +87,7 @@ def test_append_event_from_threads_loses_and_mixes_nothing(tmp_path):
     assert sorted((e["author"], e["number"]) for e in events) == [(a, n) for a in range(4) for n in range(50)]
 
 
-def test_read_history_drops_progress_that_a_resumed_run_did_again(tmp_path):
+def test_history_drops_progress_that_a_resumed_run_did_again(tmp_path):
     path = tmp_path / "events.jsonl"
     before = [("step", 5), ("epoch", 10), ("step", 12), ("eval", 15), ("epoch", 20)]
     for kind, step in before:
@@ -94,7 +95,7 @@ def test_read_history_drops_progress_that_a_resumed_run_did_again(tmp_path):
     append_event(path, {"type": "log", "step": 19, "life": 1})
     append_event(path, {"type": "status", "status": "resumed", "step": 12})
     append_event(path, {"type": "epoch", "step": 20, "life": 2})
-    kept = [(e["type"], e.get("step"), e.get("life")) for e in read_history(path)]
+    kept = [(e["type"], e.get("step"), e.get("life")) for e in HistoryTail(path).read()]
     assert kept == [
         ("step", 5, 1),
         ("epoch", 10, 1),
@@ -113,6 +114,6 @@ def test_history_keeps_an_epoch_once(tmp_path):
         append_event(path, {"type": "eval", "split": "val", "step": 10, "val_auroc": auroc})
         append_event(path, {"type": "epoch", "step": 10, "epoch": 1})
         append_event(path, {"type": "status", "status": "resumed", "step": 10})
-    history = read_history(path)
+    history = HistoryTail(path).read()
     assert [event.get("val_auroc") for event in history if event["type"] == "eval"] == [0.8]
     assert sum(event["type"] == "epoch" for event in history) == 1

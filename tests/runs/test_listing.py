@@ -104,9 +104,9 @@ def test_curve_follows_a_running_run_and_reads_only_what_is_new(store, monkeypat
     starts = []
 
     class SeenTail(HistoryTail):
-        def __init__(self, path, *, position, history):
+        def __init__(self, path, *, position, **options):
             starts.append(position.offset)
-            super().__init__(path, position=position, history=history)
+            super().__init__(path, position=position, **options)
 
     monkeypatch.setattr(listing, "HistoryTail", SeenTail)
     assert line_of(store, run)["curve"] == [0.6, 0.65]

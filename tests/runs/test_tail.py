@@ -1,4 +1,4 @@
-"""HistoryTail: bite by bite the same as read_history, whatever happens to the log."""
+"""HistoryTail: bite by bite what the plain rules give, whatever happens to the log."""
 
 import json
 import random
@@ -7,8 +7,26 @@ import threading
 import pytest
 
 from medpeft_core.runs import tail as tail_module
-from medpeft_core.runs.events import append_event, read_history
+from medpeft_core.runs.events import append_event, read_events
 from medpeft_core.runs.tail import HistoryTail
+
+PROGRESS = ("step", "eval", "epoch")
+
+
+def read_history(path):
+    """The rules as plainly as they can be written, for a log that is read at once."""
+    history = []
+    for event in read_events(path)[0]:
+        if event["type"] == "status" and event.get("status") == "resumed" and isinstance(event.get("step"), int):
+            is_undone = [item["type"] in PROGRESS and item["step"] > event["step"] for item in history]
+            history = [item for item, gone in zip(history, is_undone, strict=True) if not gone]
+        history.append(event)
+    keys = [(event["type"], event.get("step"), event.get("split")) for event in history]
+    return [
+        event
+        for at, event in enumerate(history)
+        if event["type"] not in ("eval", "epoch") or keys[at] not in keys[at + 1 :]
+    ]
 
 
 def draw_log(rng, num_events):
@@ -40,7 +58,7 @@ def draw_log(rng, num_events):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_tail_equals_read_history_in_bites_of_any_size(tmp_path, seed):
+def test_tail_follows_the_plain_rules_in_bites_of_any_size(tmp_path, seed):
     rng = random.Random(seed)
     path = tmp_path / "events.jsonl"
     content = draw_log(rng, 120)
@@ -113,7 +131,9 @@ def test_tail_reads_only_what_is_new(tmp_path, monkeypatch):
     offsets = []
     read_events = tail_module.read_events
     monkeypatch.setattr(
-        tail_module, "read_events", lambda path, offset: offsets.append(offset) or read_events(path, offset)
+        tail_module,
+        "read_events",
+        lambda path, offset, **kept: offsets.append(offset) or read_events(path, offset, **kept),
     )
     sizes = []
     for step in range(2000, 2010):
@@ -141,3 +161,14 @@ def test_tail_may_be_shared_by_threads(tmp_path):
         thread.join()
     assert [event["step"] for event in tail.read()] == list(range(200))
     assert max(lengths) <= 200
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_tail_of_some_types_gives_the_same_events_of_these(tmp_path, seed):
+    """The listing wants evaluations only, and need not parse the thousands of steps between them."""
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(draw_log(random.Random(seed), 150))
+    wanted = ("eval", "status")
+    expected = [event for event in read_history(path) if event["type"] in wanted]
+    assert HistoryTail(path, types=("eval",)).read() == expected
+    assert expected
