@@ -6,6 +6,7 @@ Who leads, and when to look, is `supervisor`'s matter. Light.
 
 import contextlib
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -226,10 +227,13 @@ class Dispatcher:
             yield
         except Exception as error:  # one bad run must end neither the loop nor the queue
             run = self._run(run_id)
-            text = describe_failure(error, folder=run.folder, device="the machine", batch_size=None).text
+            failure = describe_failure(error, folder=run.folder, device="the machine", batch_size=None)
+            text = failure.text
             if self._problems.get(run_id) != text:
                 self._problems[run_id] = text
                 self._tell("problem", run_id, f"Run {run_id}: {text}")
+                if failure.traceback is not None:  # once: a bug stays loud
+                    print(failure.traceback, file=sys.stderr, flush=True)
             if is_starting:
                 self._retry_at[run_id] = time.monotonic() + RETRY_S
                 self._give_up(run, error, text)

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from medpeft_core.runs.disk import is_disk_full
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.states import INTERRUPTED
 from medpeft_core.worker.job_state import Job, JobKind, JobRequest, JobState, is_job_id
-from medpeft_core.worker.processes import build_environment
+from medpeft_core.worker.processes import start_detached
 
 __all__ = ["Job", "JobKind", "JobRequest", "JobState", "JobStore"]
 
@@ -208,16 +207,7 @@ class JobStore:
 
 def start_process(job: Job) -> Process:
     """Start the process of a job; it outlives this one. Its output goes to the job's log.txt."""
-    with job.log_path.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "medpeft_core.worker.job_process", str(job.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=build_environment(job.home),
-            start_new_session=os.name == "posix",
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+    return start_detached("medpeft_core.worker.job_process", job.folder, home=job.home, log_path=job.log_path)
 
 
 def _resolve(

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED_STATES, INTERRUPTED, QUEUED, RunState
 from medpeft_core.runs.store import DEATH_MESSAGE, RunStore
 from medpeft_core.worker.devices import lock_name
-from medpeft_core.worker.processes import build_environment, kill_tree
+from medpeft_core.worker.processes import kill_tree, start_detached
 
 STOP_POLL_S = 0.1
 GRACE_S = 30.0  # how long a worker may take to hear a stop request
@@ -29,16 +28,7 @@ Worker = subprocess.Popen[bytes]
 
 def start_worker(run: Run) -> Worker:
     """Start the process that trains a run; it outlives this one. Its output goes to the run's log.txt."""
-    with run.log_path.open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "medpeft_core.worker", str(run.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=build_environment(run.home),
-            start_new_session=os.name == "posix",
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
+    return start_detached("medpeft_core.worker", run.folder, home=run.home, log_path=run.log_path)
 
 
 def wait_for_device(

@@ -1,6 +1,7 @@
 """Processes by pid and creation time: who they are, whether they live, and how a whole tree of them is ended."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import medpeft_core
 from medpeft_core.paths import HOME_VARIABLE
 from medpeft_core.runs.liveness import find_process, is_alive, process_identity
 
-__all__ = ["build_environment", "is_alive", "kill_tree", "lower_priority", "process_identity"]
+__all__ = ["build_environment", "is_alive", "kill_tree", "lower_priority", "process_identity", "start_detached"]
 
 NICENESS = 5  # below what a person is working with, above nothing
 _KILL_WAIT_S = 5.0
@@ -28,6 +29,27 @@ def build_environment(home: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         HOME_VARIABLE: str(home),
     }
+
+
+def start_detached(module: str, folder: Path, *, home: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    """Start `python -m module folder` as a process group of its own, which outlives this process.
+
+    Args:
+        module: of the lab.
+        folder: its one argument.
+        home: the lab's folder.
+        log_path: its output is appended to this file.
+    """
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=build_environment(home),
+            start_new_session=os.name == "posix",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
 
 
 def kill_tree(pid: int, started: float, *, term_wait_s: float) -> None:

@@ -1,6 +1,7 @@
 """The thread that takes queued runs: one leads for each home, all others watch and take over when it is gone. Light."""
 
 import threading
+import traceback
 from typing import Literal
 
 from filelock import FileLock, Timeout
@@ -113,7 +114,10 @@ class Supervisor:
                 self._dispatcher.look()
             self._problem = None
         except Exception as error:  # a full disk or a bug at one look must not end the queue
-            self._problem = str(error) if isinstance(error, MedPeftError) else f"{type(error).__name__}: {error}"
+            problem = str(error) if isinstance(error, MedPeftError) else f"{type(error).__name__}: {error}"
+            if problem != self._problem and not isinstance(error, MedPeftError):
+                traceback.print_exception(error)  # once, not twice a second: a bug stays loud
+            self._problem = problem
             self._has_role.set()
 
     def _lead(self) -> bool:
