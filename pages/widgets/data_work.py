@@ -9,11 +9,9 @@ from medpeft_core.config import DataConfig, build_part
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
 from medpeft_core.resolve import resolve_data
-from pages.widgets.job_progress import draw_job
+from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.wording import escape_markdown, write_ago
-
-POLL_EVERY_S = 0.5
 
 
 def draw_work(data: dict[str, Any]) -> dict[str, Any] | None:
@@ -29,9 +27,8 @@ def draw_work(data: dict[str, Any]) -> dict[str, Any] | None:
         return None
     is_missing_root = DATASETS[data["dataset"]].needs_root and not data["root"]
     job = _find_job(request)
-    is_running = job is not None and not job.is_finished
-    if is_running:
-        st.fragment(_draw_progress, run_every=POLL_EVERY_S)(job.job_id)
+    if job is not None and not job.is_finished:
+        follow_job(job, key="data_job")
         return None
     report = job.report() if job is not None else None
     label = "Check again" if report else "Check and prepare"
@@ -50,7 +47,7 @@ def draw_work(data: dict[str, Any]) -> dict[str, Any] | None:
             st.caption(f"Checked {write_ago(job.state().updated_at)}.")
             st.page_link("pages/train.py", label="Train on it", icon=":material/model_training:")
     if job is not None and job.state().status != "finished":
-        draw_job(job, key="data_job")
+        draw_ending(job)
     return report
 
 
@@ -75,10 +72,3 @@ def _start(request: dict[str, Any]) -> None:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     st.rerun()
-
-
-def _draw_progress(job_id: str) -> None:
-    job = get_lab().jobs.settle(get_lab().jobs.load(job_id))
-    if job.is_finished:
-        st.rerun()
-    draw_job(job, key="data_job")

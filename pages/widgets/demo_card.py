@@ -7,7 +7,7 @@ import streamlit as st
 from medpeft_core.demo import WEAK_LORA_NOTE, build_demo_configs, find_demo_runs
 from medpeft_core.errors import MedPeftError
 from medpeft_core.runs.listing import list_summaries
-from pages.widgets.job_progress import draw_job
+from pages.widgets.job_progress import follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.run_status import draw_status_chip
 from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_duration
@@ -19,22 +19,8 @@ WORKING = ("queued", "running", "paused")
 
 def draw_demo() -> None:
     """The card; it keeps itself up to date while the demo is at work."""
-    is_active = _is_active()
-    st.fragment(_draw_card, run_every=POLL_EVERY_S if is_active else None)(was_active=is_active)
-
-
-def _is_active() -> bool:
-    lab = get_lab()
-    runs = find_demo_runs(list_summaries(lab.store))
-    return _find_job() is not None or any(item["status"] in WORKING for item in runs)
-
-
-def _find_job() -> Any | None:
-    jobs = get_lab().jobs.list_jobs()
-    return next((job for job in jobs if job.title == JOB_TITLE and not job.is_finished), None)
-
-
-def _draw_card(*, was_active: bool) -> None:
+    job = _find_job()
+    is_working = _is_working()
     with st.container(border=True):
         st.subheader(":material/science: The demo")
         st.markdown(
@@ -42,19 +28,30 @@ def _draw_card(*, was_active: bool) -> None:
             "a vision transformer tries the same with LoRA on fewer patients. It takes about three minutes on a "
             "laptop, after the radiographs were drawn once (about a minute)."
         )
-        job, runs = _find_job(), find_demo_runs(list_summaries(get_lab().store))
         if job is not None:
-            draw_job(job, key="home_demo_job")
+            follow_job(job, key="home_demo_job")
         else:
             _draw_last_failure()
-        for item in runs:
-            _draw_run(item)
-        is_working = job is not None or any(item["status"] in WORKING for item in runs)
-        if not is_working:
-            _draw_actions(runs)
+        st.fragment(_draw_runs, run_every=POLL_EVERY_S if is_working else None)(was_working=is_working)
+        if job is None and not is_working:
+            _draw_actions(find_demo_runs(list_summaries(get_lab().store)))
         st.caption(f":material/info: {WEAK_LORA_NOTE}  \n:material/palette: {SYNTHETIC}")
-    if is_working != was_active:
-        st.rerun()  # start or end the polling
+
+
+def _is_working() -> bool:
+    return any(item["status"] in WORKING for item in find_demo_runs(list_summaries(get_lab().store)))
+
+
+def _find_job() -> Any | None:
+    jobs = get_lab().jobs.list_jobs()
+    return next((job for job in jobs if job.title == JOB_TITLE and not job.is_finished), None)
+
+
+def _draw_runs(*, was_working: bool) -> None:
+    if _is_working() != was_working:
+        st.rerun()  # the rest of the card says so too, and polling begins or ends
+    for item in find_demo_runs(list_summaries(get_lab().store)):
+        _draw_run(item)
 
 
 def _draw_actions(runs: list[dict[str, Any]]) -> None:

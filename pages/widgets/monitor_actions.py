@@ -12,27 +12,34 @@ from pages.widgets.lab import get_lab
 from pages.widgets.launching import start_runs
 from pages.widgets.monitor_remedies import Remedy
 from pages.widgets.run_picker import PARAMETER
-from pages.widgets.run_status import is_stopping
 from pages.widgets.wording import escape_markdown
 
 
-def draw_stop(run: Run, state: RunState) -> None:
-    """The button beside the line of a run at work; it needs no confirmation, since the run can be resumed."""
+def draw_stop(run: Run, state: RunState, *, is_asked: bool) -> None:
+    """The button beside the line of a run at work; it needs no confirmation, since the run can be resumed.
+
+    It has no callback and must not stand in a fragment: a server that was started a moment ago knows neither, and the
+    click of a tab that has just found it would be lost.
+
+    Args:
+        run: queued or at work.
+        state: of that run.
+        is_asked: somebody has asked it to stop already.
+    """
     is_queued = state.status == QUEUED
-    is_asked = is_stopping(get_lab().store, run)
     label = "Cancel" if is_queued else "Stopping" if is_asked else "Stop"
-    st.button(
+    if st.button(
         label,
         icon=":material/close:" if is_queued else ":material/stop:",
         disabled=is_asked,
         key="monitor_stop",
         width="stretch",
-        on_click=request_stop,
-        args=(run.run_id,),
         help="Takes it out of the queue; it can be put back later."
         if is_queued
         else "Stops after the present batch, with a checkpoint; it can be resumed.",
-    )
+    ):
+        request_stop(run.run_id)
+        st.rerun()
 
 
 def draw_actions(run: Run, state: RunState, remedies: Sequence[Remedy]) -> None:

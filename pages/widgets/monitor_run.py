@@ -20,7 +20,7 @@ from pages.widgets.monitor_remedies import diagnose
 from pages.widgets.monitor_results import draw_results
 from pages.widgets.monitor_settings import draw_settings
 from pages.widgets.monitor_work import describe_wait
-from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line
+from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line, is_stopping
 from pages.widgets.wording import SYNTHETIC, escape_markdown, write_ago, write_auroc, write_count, write_share
 
 POLL_EVERY_S = 1.0
@@ -39,9 +39,14 @@ def draw_run(run_id: str) -> None:
         return
     is_active = state.status in ACTIVE
     _draw_heading(run, state)
-    if not is_active:
+    is_asked = is_stopping(get_lab().store, run)
+    if is_active:
+        _draw_progress(run, state, is_asked=is_asked)
+    else:
         _draw_ending(run, state, config)
-    st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)(run_id, drawn_status=state.status)
+    st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)(
+        run_id, drawn_status=state.status, was_asked=is_asked
+    )
 
 
 def _draw_ending(run: Run, state: RunState, config: RunConfig) -> None:
@@ -56,18 +61,16 @@ def _draw_ending(run: Run, state: RunState, config: RunConfig) -> None:
         draw_traceback(run)
 
 
-def _draw_live(run_id: str, *, drawn_status: str) -> None:
+def _draw_live(run_id: str, *, drawn_status: str, was_asked: bool) -> None:
     try:
         run = get_lab().load_run(run_id)
         state, config, origin = run.state(), run.config(), run.provenance()
     except RunError:
         st.rerun()  # it was deleted or damaged a moment ago: the whole page says so
-    if state.status != drawn_status:
+    if state.status != drawn_status or is_stopping(get_lab().store, run) != was_asked:
         st.rerun()  # the rest of the page says so too, and polling begins or ends
     live = open_history(run)
     history = live.read()
-    if not state.is_finished:
-        _draw_progress(run, state)
     metrics = run.metrics() if state.status == FINISHED else None
     if metrics is not None:
         draw_results(run, metrics, key="monitor_results")
@@ -106,18 +109,28 @@ def _write_ending(state: RunState) -> str:
     return f"epoch {state.epoch} of {state.epochs}, {steps}ended {write_ago(state.updated_at)}"
 
 
-def _draw_progress(run: Run, state: RunState) -> None:
+def _draw_progress(run: Run, state: RunState, *, is_asked: bool) -> None:
+    """The live line, and beside it the stop button, which is no part of what is live (see `draw_stop`)."""
     with st.container(border=True):
         left, right = st.columns([5, 1], vertical_alignment="center")
         with left:
-            if state.status == RUNNING:
-                draw_status_line(get_lab().store, run, state)
-            elif state.status == QUEUED:
-                st.markdown(f":material/schedule: {describe_wait(run, state)}")
-            else:
-                st.markdown("Paused.")
+            st.fragment(_draw_line, run_every=POLL_EVERY_S)(run.run_id)
         with right:
-            draw_stop(run, state)
+            draw_stop(run, state, is_asked=is_asked)
+
+
+def _draw_line(run_id: str) -> None:
+    try:
+        run = get_lab().load_run(run_id)
+        state = run.state()
+    except RunError:
+        return  # the page says so at the next tick of its other live part
+    if state.status == RUNNING:
+        draw_status_line(get_lab().store, run, state)
+    elif state.status == QUEUED:
+        st.markdown(f":material/schedule: {describe_wait(run, state)}")
+    else:
+        st.markdown(f"{state.status.capitalize()}.")
 
 
 def _draw_figures(history: list[dict[str, Any]], origin: dict[str, Any], config: RunConfig) -> None:

@@ -9,7 +9,7 @@ from medpeft_core.errors import RunError
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import QUEUED, RunState
-from pages.widgets.job_progress import draw_job
+from pages.widgets.job_progress import follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import request_stop
 from pages.widgets.run_picker import PARAMETER, write_run_name
@@ -26,11 +26,16 @@ def draw_work(shown_run_id: str | None) -> None:
     Args:
         shown_run_id: the run that the rest of the page is about; when it begins to work, the page is drawn anew.
     """
-    is_active = bool(_find_active()) or bool(_find_jobs())
-    was_shown_active = any(item["run_id"] == shown_run_id for item in _find_active())
-    st.fragment(_draw_list, run_every=POLL_ACTIVE_S if is_active else POLL_IDLE_S)(
-        shown_run_id, was_active=is_active, was_shown_active=was_shown_active
-    )
+    active, jobs = _find_active(), _find_jobs()
+    has_others = bool(jobs) or any(item["run_id"] != shown_run_id for item in active)
+    with st.container(border=has_others):
+        if has_others:
+            st.markdown("**At work in this lab**")
+        for job in jobs:
+            follow_job(job, key=f"monitor_job_{job.job_id}")
+        st.fragment(_draw_list, run_every=POLL_ACTIVE_S if active or jobs else POLL_IDLE_S)(
+            shown_run_id, drawn=_outline(shown_run_id, active, jobs)
+        )
 
 
 def describe_wait(run: Run, state: RunState) -> str:
@@ -74,24 +79,23 @@ def _find_jobs() -> list[Any]:
     return [job for job in get_lab().jobs.list_jobs() if not job.is_finished]
 
 
-def _draw_list(shown_run_id: str | None, *, was_active: bool, was_shown_active: bool) -> None:
-    active, jobs = _find_active(), _find_jobs()
-    is_shown_active = any(item["run_id"] == shown_run_id for item in active)
-    if (bool(active) or bool(jobs)) != was_active or (is_shown_active and not was_shown_active):
+def _outline(shown_run_id: str | None, active: list[dict[str, Any]], jobs: list[Any]) -> tuple[Any, ...]:
+    """What the rest of the page was drawn by: when it changes, the page is drawn anew."""
+    others = [item for item in active if item["run_id"] != shown_run_id]
+    return bool(others), len(others) < len(active), [job.job_id for job in jobs]
+
+
+def _draw_list(shown_run_id: str | None, *, drawn: tuple[Any, ...]) -> None:
+    active = _find_active()
+    if _outline(shown_run_id, active, _find_jobs()) != drawn:
         st.rerun()
     others = [item for item in active if item["run_id"] != shown_run_id]
-    if not others and not jobs:
-        return
-    with st.container(border=True):
-        st.markdown("**At work in this lab**")
-        for job in jobs:
-            draw_job(job, key=f"monitor_job_{job.job_id}")
-        for item in others[:MAX_SHOWN]:
-            _draw_run(item)
-        if rest := others[MAX_SHOWN:]:
-            with st.expander(f"{len(rest)} more", key="monitor_more_work"):
-                for item in rest:
-                    _draw_run(item)
+    for item in others[:MAX_SHOWN]:
+        _draw_run(item)
+    if rest := others[MAX_SHOWN:]:
+        with st.expander(f"{len(rest)} more", key="monitor_more_work"):
+            for item in rest:
+                _draw_run(item)
 
 
 def _draw_run(item: dict[str, Any]) -> None:

@@ -25,7 +25,6 @@ ALL_COLUMNS = (
     "status", "run_id", "progress", "test_auroc", "interval", "curve", "val_auroc", "method", "rank", "trainable",
     "backbone", "dataset", "fraction", "seed", "started", "took_min", "tags",
 )  # fmt: skip
-SHORT_COLUMNS = ("status", "run_id", "progress", "curve", "val_auroc", "test_auroc", "interval", "started", "took_min")
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 
 

@@ -9,12 +9,10 @@ import streamlit as st
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
-from pages.widgets.job_progress import draw_job
+from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_messages import draw_problem
-
-POLL_EVERY_S = 0.5
 
 
 def draw_unprepared(config: RunConfig) -> None:
@@ -26,7 +24,7 @@ def draw_unprepared(config: RunConfig) -> None:
     data = asdict(replace(config.data, fraction=1.0, fraction_seed=0))  # as the Data page does: whole
     job = next((job for job, asked in _list_prepare_jobs() if asked == data), None)
     if job is not None and not job.is_finished:
-        st.fragment(_draw_progress, run_every=POLL_EVERY_S)(job.job_id)
+        follow_job(job, key="train_data_job", on_end=forget_answers)  # they said that the data were not there
         return
     spec = DATASETS[config.data.dataset]
     state, work = ("drawn", "draws") if spec.is_synthetic else ("decoded", "decodes")
@@ -36,7 +34,7 @@ def draw_unprepared(config: RunConfig) -> None:
         icon=":material/inventory_2:",
     )
     if job is not None and job.state().status != "finished":
-        draw_job(job, key="train_data_job")
+        draw_ending(job)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Prepare the data now", icon=":material/fact_check:", key="train_prepare"):
             _start(spec.title, data)
@@ -66,11 +64,3 @@ def _start(title: str, data: dict[str, Any]) -> None:
         draw_problem(str(error), title="The data cannot be prepared")
         return
     st.rerun()
-
-
-def _draw_progress(job_id: str) -> None:
-    job = get_lab().jobs.settle(get_lab().jobs.load(job_id))
-    if job.is_finished:
-        forget_answers()  # they said that the data were not there
-        st.rerun()
-    draw_job(job, key="train_data_job")

@@ -10,9 +10,10 @@ from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError
 from medpeft_core.methods import METHODS
 from medpeft_core.resolve import resolve_config
-from pages.widgets.job_progress import draw_job
+from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.launching import start_runs
+from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_messages import draw_problem
 from pages.widgets.train_plan import Plan
 from pages.widgets.wording import write_count, write_duration
@@ -22,7 +23,6 @@ OPENING_KEY = "train_is_opening"  # from coming to the page until it was drawn t
 WANTED_KEY = "train_wanted"  # what was clicked and has no answer yet
 PROBLEM_KEY = "train_start_problem"
 JOB_KEY = "train_job"
-POLL_EVERY_S = 0.5
 
 
 def draw_start(plan: Plan) -> None:
@@ -98,7 +98,7 @@ def _follow_job() -> None:
     if job_id is None:
         return
     try:
-        job = get_lab().jobs.settle(get_lab().jobs.load(job_id))
+        job = get_lab().jobs.load(job_id)
     except MedPeftError:  # somebody has deleted it
         del st.session_state[JOB_KEY]
         return
@@ -106,14 +106,10 @@ def _follow_job() -> None:
     if job.is_finished and run_ids:
         del st.session_state[JOB_KEY]
         st.switch_page("pages/monitor.py", query_params={"run": run_ids[0]})
-    st.fragment(_draw_job, run_every=None if job.is_finished else POLL_EVERY_S)(job_id, job.is_finished)
-
-
-def _draw_job(job_id: str, was_finished: bool) -> None:
-    job = get_lab().jobs.load(job_id)
-    if job.is_finished and not was_finished:
-        st.rerun()
-    draw_job(job, key="train_start_job")
+    if job.is_finished:
+        draw_ending(job)
+    else:
+        follow_job(job, key="train_start_job", on_end=forget_answers)  # they said that the data were not there
 
 
 def _summarise(plan: Plan) -> str:

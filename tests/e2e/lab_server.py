@@ -93,9 +93,8 @@ def wait_until_idle(page: Page) -> None:
 
 
 def wait_until_connected(page: Page) -> None:
-    """Wait until an open tab has found its server again and drawn its page anew."""
-    connected = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
-    page.wait_for_selector(f'{connected}[data-test-script-state="notRunning"]')
+    """Wait until an open tab has found its server again; what it shows is still what the dead server drew."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-connection-state="CONNECTED"]')
 
 
 def wait_for(is_true: Callable[[], bool], *, timeout_s: float, what: str) -> None:

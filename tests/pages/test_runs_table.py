@@ -7,7 +7,7 @@ import pytest
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.states import STATUSES
 from medpeft_core.runs.store import RunStore
-from pages.widgets.runs_table import ALL_COLUMNS, DAMAGED_MARK, SHORT_COLUMNS, STATUS_MARKS, build_runs_frame, hash_ids
+from pages.widgets.runs_table import ALL_COLUMNS, DAMAGED_MARK, STATUS_MARKS, build_runs_frame, hash_ids
 
 
 def build(home):
@@ -66,10 +66,6 @@ def test_status_marks_cover_every_status_and_differ_without_colour():
     assert set(STATUS_MARKS) == set(STATUSES)
     assert len({mark[0] for mark in STATUS_MARKS.values()}) == len(STATUSES)
     assert all(name in mark and "," not in mark for name, mark in STATUS_MARKS.items())  # a comma would make two chips
-
-
-def test_short_columns_are_columns():
-    assert set(SHORT_COLUMNS) <= set(ALL_COLUMNS)
 
 
 def test_hash_ids_changes_with_the_order():
