@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from pages.widgets.frame import ASSETS, FRAME_KEY, build_pages, configure_window
+from pages.widgets.frame import ASSETS, FRAME_KEY, HOME, build_pages, configure_window
 from pages.widgets.sidebar import draw_sidebar
+from pages.widgets.tour import draw_tour
 
 configure_window()
 page = st.navigation(build_pages())
 st.session_state[FRAME_KEY] = True
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.png"), size="large")
 draw_sidebar()
+draw_tour(page.url_path or HOME)
 page.run()

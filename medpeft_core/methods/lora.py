@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 class LoraKnobs:
     """Settings of LoRA."""
 
-    rank: int = setting(8, "Width of the low-rank addition; more can learn more, and overfits sooner.")
+    rank: int = setting(
+        8,
+        "In how many directions each adapted layer may change. A higher rank can learn more, trains more parameters, "
+        "and overfits sooner when labels are few.",
+    )
     alpha: float = setting(32.0, "The addition is scaled by alpha / rank; Lian et al. 2024 keep 32 for every rank.")
     dropout: float = setting(0.1, "Dropout on the input of the addition.")
     targets: str = setting(

@@ -6,6 +6,7 @@ import streamlit as st
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 FRAME_KEY = "_has_frame"
+HOME = "home"
 
 
 def build_pages() -> dict[str, list]:

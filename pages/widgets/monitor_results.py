@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from medpeft_core.runs.run import Run
+from pages.widgets.glossary import explain
 from pages.widgets.monitor_cards import Card, draw_cards
 from pages.widgets.wording import DISCLAIMER, SYNTHETIC, write_auroc, write_bytes, write_duration
 
@@ -89,7 +90,7 @@ def _draw_headline(run: Run, metrics: dict[str, Any], training: dict[str, Any]) 
                 value=write_auroc(metrics["test_auroc"]),
                 note=_write_interval(low, high) or None,
                 help="Mean of the labels, on images that were used for nothing else, with the weights that were best "
-                "on val; below it the interval.",
+                f"on val.\n\n**AUROC.** {explain('auroc')}\n\n**Interval**, below it. {explain('interval')}",
             ),
             Card(label="Val AUROC", value=write_auroc(metrics["val_auroc"]), note=best),
             Card(

@@ -8,6 +8,7 @@ from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, RunState
+from pages.widgets.glossary import explain
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import confirm_deletion, draw_actions, draw_stop
 from pages.widgets.monitor_cards import Card, draw_cards
@@ -145,7 +146,7 @@ def _draw_figures(history: list[dict[str, Any]], origin: dict[str, Any], config:
                 value=write_auroc(best.get("val_auroc")),
                 note=f"epoch {best['epoch']}, last {last}" if best else "no evaluation yet",
                 help="Mean of the labels, on the images that the weights are chosen by. The test result comes at the "
-                "end.",
+                f"end.\n\n**AUROC.** {explain('auroc')}",
             ),
             Card(
                 label="Training loss",

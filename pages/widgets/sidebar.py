@@ -6,8 +6,10 @@ import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.worker.devices import list_devices
+from pages.widgets.glossary import draw_glossary
 from pages.widgets.lab import get_lab
 from pages.widgets.run_picker import write_run_name
+from pages.widgets.tour import draw_tour_button
 from pages.widgets.wording import DISCLAIMER, STATUS_COLOURS, STATUS_ICONS, escape_markdown, write_bytes, write_duration
 
 POLL_EVERY_S = 2.0
@@ -19,6 +21,9 @@ def draw_sidebar() -> None:
     with st.sidebar:
         _draw_work()
         _draw_devices()
+        with st.container(horizontal=True, gap="small"):
+            draw_glossary()
+            draw_tour_button()
         st.caption(f":material/health_and_safety: **{DISCLAIMER}**")
 
 

@@ -307,7 +307,7 @@ def test_settings_show_what_was_chosen_and_the_command(monitor, home, make_run):
     assert list(chosen.loc["method.rank", ["Value", "Default"]]) == ["4", "8"]
     assert chosen.loc["optim.weight_decay", "Value"] == "0.1"
     assert "optim.lr" not in chosen.index
-    assert "Width of the low-rank addition" in chosen.loc["method.rank", "What it is"]
+    assert "In how many directions each adapted layer may change" in chosen.loc["method.rank", "What it is"]
     assert any(item.value.startswith("python -m medpeft_core train --dataset phantom") for item in app.code)
 
 

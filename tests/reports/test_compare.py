@@ -6,6 +6,7 @@ import pytest
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import RunError
+from medpeft_core.methods.lora import LoraKnobs
 from medpeft_core.reports.compare import (
     TABLE_TYPES,
     build_comparison_table,
@@ -42,7 +43,7 @@ def test_diff_configs_lists_only_what_differs_in_the_order_of_the_config(store):
     found = diff_configs([first, second])
     assert [item["setting"] for item in found] == ["data.fraction", "method.rank", "optim.weight_decay", "train.seed"]
     assert found[1]["values"] == {first.run_id: 8, second.run_id: 4}
-    assert found[1]["help"] == "Width of the low-rank addition; more can learn more, and overfits sooner."
+    assert found[1]["help"] == LoraKnobs.__dataclass_fields__["rank"].metadata["help"]
     assert found[2]["help"] == "Weight decay on tensors with more than one dimension."
     assert all(item["help"].endswith(".") for item in found)
 

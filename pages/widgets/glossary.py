@@ -1,0 +1,68 @@
+"""What the field's words mean, two plain sentences each: the help beside a figure, and the list in the sidebar."""
+
+import dataclasses
+
+import streamlit as st
+
+from medpeft_core.methods import METHODS
+from medpeft_core.metrics.spec import METRICS
+
+
+def _read_help(method: str, knob: str) -> str:
+    """The explanation that the method gives of its knob, so that it is written once."""
+    found = next(item for item in dataclasses.fields(METHODS[method].knobs) if item.name == knob)
+    return str(found.metadata["help"])
+
+
+WORDS: dict[str, tuple[str, str]] = {
+    "auroc": ("AUROC", METRICS["auroc"].explanation),
+    "average_precision": ("Average precision", METRICS["auprc"].explanation),
+    "interval": (
+        "Interval",
+        "The range in which the figure would probably lie if other patients had been tested, at 95 % confidence. "
+        "A wide one means that the test set is too small to say more.",
+    ),
+    "threshold": (
+        "Threshold",
+        "From this probability on, the model's answer counts as a yes. "
+        "It is chosen on the validation images, never on the test images, so that the test stays honest.",
+    ),
+    "prevalence": (
+        "Prevalence, or base rate",
+        "How common a finding is: the share of images that have it. "
+        "A model that knows nothing should give about this probability to every image.",
+    ),
+    "splits": (
+        "Train, val, test",
+        "A model learns from the training images, is chosen by the validation images, and is judged once by the test "
+        "images. All images of one patient are in one of the three, else it would be asked what it has seen.",
+    ),
+    "peft": (
+        "Fine-tuning, PEFT",
+        "Fine-tuning goes on training a model that has learned from other images. Parameter-efficient fine-tuning "
+        "(PEFT) changes a small part of its weights, which is cheaper and can be better when labels are few.",
+    ),
+    "lora": (
+        "LoRA",
+        "The model's weights stay as they are, and beside some layers a small product of two thin matrices is learned. "
+        "It can be added to the weights afterwards, so the model runs no slower.",
+    ),
+    "rank": ("LoRA rank", _read_help("lora", "rank")),
+    "grad_cam": (
+        "Grad-CAM",
+        "A heat map of the places that raised the model's score for one label, the brighter the more. "
+        "It shows what had influence; it does not prove that the model saw the finding.",
+    ),
+}
+
+
+def explain(word: str) -> str:
+    """The two sentences about a word, for the help of a widget."""
+    return WORDS[word][1]
+
+
+def draw_glossary() -> None:
+    """A button that opens the list."""
+    with st.popover("What the words mean", icon=":material/menu_book:", type="tertiary", key="glossary"):
+        for title, text in WORDS.values():
+            st.markdown(f"**{title}.** {text}")
