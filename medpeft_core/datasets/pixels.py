@@ -76,11 +76,12 @@ def build_pixel_cache(
             return cache
         temporary = folder.parent / f".{folder.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # of a builder that was killed: under the lock nobody works there
+        began = time.monotonic()
         try:
             rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores())
             num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
             with _disk_errors(folder, paths, cache_size, written=num_bytes, done=len(paths)):
-                _finish(temporary, rows, cache_size, progress)
+                _finish(temporary, rows, cache_size, progress, decode_s=time.monotonic() - began)
                 shutil.rmtree(folder, ignore_errors=True)
                 temporary.rename(folder)
         finally:
@@ -186,8 +187,12 @@ def _describe(loaded: _Loaded) -> dict:
     }  # fmt: skip
 
 
-def _finish(temporary: Path, rows: list[dict], cache_size: int, progress: Progress) -> None:
-    """Give all images one number of channels, and write table and header."""
+def _finish(temporary: Path, rows: list[dict], cache_size: int, progress: Progress, *, decode_s: float) -> None:
+    """Give all images one number of channels, and write table and header.
+
+    Args:
+        decode_s: seconds that decoding took, for people who want to know what a cache costs to make again.
+    """
     table = pd.DataFrame(rows)
     is_readable = table["channels"] > 0
     channels = 3 if (table["channels"] == 3).any() else 1
@@ -204,7 +209,7 @@ def _finish(temporary: Path, rows: list[dict], cache_size: int, progress: Progre
         "channels": channels,
         "num_images": len(table),
     }
-    write_json(temporary / HEADER_FILE, {**header, "num_bytes": int(sizes.sum())})
+    write_json(temporary / HEADER_FILE, {**header, "num_bytes": int(sizes.sum()), "decode_s": round(decode_s, 3)})
 
 
 def _rewrite(temporary: Path, table: pd.DataFrame, channels: int, blank: tuple[int, int], progress: Progress) -> None:
