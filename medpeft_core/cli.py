@@ -172,11 +172,28 @@ def resume(run: RunName, as_json: Json = False) -> int:
 
 
 @app.command()
-def delete(run: RunName, as_json: Json = False) -> None:
-    """Delete a run's folder."""
+def delete(
+    run: RunName,
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="Free its space at once; it cannot be brought back.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Move a run to the trash, which keeps it for a week."""
     from medpeft_core.commands.runs import delete_run
 
-    delete_run(run, as_json=as_json)
+    delete_run(run, for_good=for_good, as_json=as_json)
+
+
+@app.command()
+def restore(
+    run: Annotated[str, typer.Argument(help="The whole name of a deleted run.")],
+    as_json: Json = False,
+) -> None:
+    """Bring a deleted run back from the trash."""
+    from medpeft_core.commands.runs import restore_run
+
+    restore_run(run, as_json=as_json)
 
 
 @app.command()

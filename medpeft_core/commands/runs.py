@@ -79,18 +79,45 @@ def stop_run(run_id: str, *, as_json: bool) -> None:
         print_json({"run_id": run.run_id, "status": state.status})
 
 
-def delete_run(run_id: str, *, as_json: bool) -> None:
-    """Remove a run's folder for good; base weights stay, other runs may use them.
+def delete_run(run_id: str, *, for_good: bool, as_json: bool) -> None:
+    """Move a run to the trash, or remove it for good; base weights stay, other runs may use them.
 
     Raises:
         RunError: there is no such run, or it is running.
     """
     store = RunStore.open_default()
     run = store.load(run_id)
-    store.delete(run.run_id)
-    tell(f"Deleted {run.run_id}.")
+    deleted = store.delete(run.run_id)
+    if for_good:
+        store.purge_deleted([run.run_id])
+        tell(f"Deleted {run.run_id} for good.")
+    else:
+        until = datetime.fromtimestamp(deleted.kept_until).strftime("%Y-%m-%d %H:%M")
+        tell(
+            f"Moved {run.run_id} to the trash, where it keeps its space until {until}. "
+            f"To bring it back: python -m medpeft_core restore {run.run_id}"
+        )
     if as_json:
-        print_json({"run_id": run.run_id, "deleted": True})
+        print_json(
+            {
+                "run_id": run.run_id,
+                "deleted": True,
+                "trash_dir": None if for_good else str(deleted.folder),
+                "kept_until": None if for_good else deleted.kept_until,
+            }
+        )
+
+
+def restore_run(run_id: str, *, as_json: bool) -> None:
+    """Bring a deleted run back from the trash.
+
+    Raises:
+        RunError: it is not there, or a run of that name exists.
+    """
+    run = RunStore.open_default().restore(run_id)
+    tell(f"Brought {run.run_id} back.")
+    if as_json:
+        print_json({"run_id": run.run_id, "restored": True})
 
 
 def compare_runs(run_ids: list[str], *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import random
 import secrets
 import shutil
 import time
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ from medpeft_core.runs.liveness import is_alive
 from medpeft_core.runs.run import DEFAULT_META, Run, find_runs
 from medpeft_core.runs.run_ids import check_run_id, is_run_id, make_run_id
 from medpeft_core.runs.states import CANCELLED, FINISHED, INTERRUPTED, PAUSED, QUEUED, RUNNING, RunState, Status
+from medpeft_core.runs.trash import DeletedRun, Trash
 
 DEATH_MESSAGE = (
     "The process that trained this run ended without a word (out of memory or killed). "
@@ -28,7 +30,7 @@ DEATH_MESSAGE = (
 WAITER_DEATH_MESSAGE = "The process that waited for a free device for this run ended. Resume the run to queue it again."
 LAST_WORDS_S = 5.0  # a worker writes how it ended, then frees its device
 _LAST_WORDS_POLL_S = 0.02
-_NEW_PREFIX, _TRASH_PREFIX = ".new-", ".trash-"
+_NEW_PREFIX = ".new-"
 _ID_ATTEMPTS = 100
 
 
@@ -39,6 +41,7 @@ class RunStore:
         self.home = home
         self.runs_dir = home / "runs"
         self.index = LabIndex(home)
+        self.trash = Trash(home / "trash")
 
     @classmethod
     def open_default(cls) -> Self:
@@ -171,8 +174,8 @@ class RunStore:
             raise
         return run
 
-    def delete(self, run_id: str) -> None:
-        """Remove a run's folder and all that the index knows of it.
+    def delete(self, run_id: str) -> DeletedRun:
+        """Move a run to the trash, from where `restore` brings it back for a week; base weights stay.
 
         Args:
             run_id: the whole name; parts are not enough here.
@@ -184,17 +187,34 @@ class RunStore:
         run = self.load(run_id)
         if self._is_busy(run):
             raise RunError(f"Run {run.run_id} is being trained and cannot be deleted. Stop it first.")
-        trash = self.runs_dir / f"{_TRASH_PREFIX}{secrets.token_hex(8)}"
-        try:
-            run.folder.rename(trash)
-        except PermissionError as error:
-            raise RunError(
-                f"Run {run.run_id} cannot be deleted: {error}. Close the programs that use its files."
-            ) from error
-        for folder in self.runs_dir.glob(f"{_TRASH_PREFIX}*"):  # also what an earlier deletion could not finish
-            shutil.rmtree(folder, ignore_errors=True)
+        deleted = self.trash.take(run)
         with contextlib.suppress(RunError):  # rows about a run that is gone do no harm
             self.index.forget_run(run.run_id)
+        self.trash.purge_expired()
+        return deleted
+
+    def restore(self, run_id: str) -> Run:
+        """Bring a deleted run back as it was; one that waited in the queue goes to its end.
+
+        Raises:
+            RunError: it is not in the trash, or a run of that name is there again.
+        """
+        check_run_id(run_id)
+        run = Run(self.runs_dir / run_id)
+        self.trash.give_back(self.trash.find(run_id), run.folder)
+        with contextlib.suppress(RunError):  # a damaged run comes back damaged
+            state = run.state()
+            if state.status == QUEUED and state.pid is None:
+                self.index.enqueue(run_id, state.device or run.config().train.device)
+        return run
+
+    def list_deleted(self) -> list[DeletedRun]:
+        """The runs that `restore` can bring back, the last deleted first; `measure()` of each tells its bytes."""
+        return self.trash.list_runs()
+
+    def purge_deleted(self, run_ids: Collection[str] | None = None) -> list[str]:
+        """Remove deleted runs for good, all or those named, and give the ids of those that were."""
+        return self.trash.purge(run_ids)
 
     def _check_requeue(self, run: Run) -> None:
         """Refuse a run that must not be queued; one whose worker is at its last words is waited for.

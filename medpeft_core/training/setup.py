@@ -95,5 +95,6 @@ def create_runs(store: RunStore, plans: Sequence[RunPlan], *, progress: Progress
         for run in runs:
             with contextlib.suppress(RunError, OSError):  # why it failed is said by the first error
                 store.delete(run.run_id)
+                store.purge_deleted([run.run_id])  # nobody has seen it: nothing to bring back
         raise
     return runs

@@ -8,6 +8,7 @@ import streamlit as st
 from medpeft_core.errors import MedPeftError
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED, QUEUED, RunState
+from medpeft_core.runs.trash import KEEP_DAYS
 from pages.widgets.lab import get_lab
 from pages.widgets.launching import start_runs
 from pages.widgets.monitor_remedies import Remedy
@@ -65,7 +66,7 @@ def draw_actions(run: Run, state: RunState, remedies: Sequence[Remedy]) -> None:
 @st.dialog("Delete this run?", icon=":material/delete:")
 def confirm_deletion(run_id: str) -> None:
     """Ask, and delete when told to."""
-    st.markdown("Its weights, predictions, figures and log are removed from this computer. There is no way back.")
+    st.markdown(f"It goes to the trash, with all its files. *Compare* brings it back for {KEEP_DAYS} days.")
     st.code(run_id, language=None)
     with st.container(horizontal=True):
         is_sure = st.button(

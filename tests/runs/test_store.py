@@ -186,7 +186,6 @@ def test_store_delete_removes_folder_and_rows(store):
     run = create(store)
     store.index.enqueue(run.run_id, "cpu")
     store.index.save_listing(run.run_id, "1", {})
-    (store.runs_dir / ".trash-of-an-earlier-crash").mkdir()
     store.delete(run.run_id)
     assert list(store.runs_dir.iterdir()) == []
     assert store.index.queued() == []
