@@ -10,6 +10,7 @@ configure_window()
 page = st.navigation(build_pages())
 st.session_state[FRAME_KEY] = True
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "icon.png"), size="large")
+st.html(ASSETS / "style.css")
 draw_sidebar()
 draw_tour(page.url_path or HOME)
 page.run()

@@ -66,7 +66,7 @@ def draw_settings(config: RunConfig, *, key: str) -> None:
     chosen = [row for row in rows if row.is_changed or row.name in ALWAYS_SHOWN]
     _draw_table(chosen, key=f"{key}_chosen", alt="Settings that differ from their defaults", has_default=True)
     st.markdown("**The same run from the command line**")
-    st.code(build_command(config), language="bash", wrap_lines=True)
+    st.code(build_command(config), language=None, wrap_lines=True)
     st.markdown("**Every setting**")
     for section in section_names():
         with st.expander(SECTION_TITLES.get(section, section)):

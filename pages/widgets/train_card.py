@@ -22,5 +22,5 @@ def draw_card(plan: Plan) -> None:
         if check is not None and not check["is_prepared"]:
             draw_unprepared(plan.resolved)
         st.caption("The same on the command line")
-        st.code(build_command(plan.config), language="bash", wrap_lines=True)
+        st.code(build_command(plan.config), language=None, wrap_lines=True)
         draw_first_batch(plan.config, is_prepared=check is not None and check["is_prepared"])
