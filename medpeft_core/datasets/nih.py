@@ -66,7 +66,7 @@ def read_nih(root: Path, options: NihOptions, *, split_seed: int, progress: Prog
     else:
         entries["split"] = split_by_patient(_patients(entries), seed=split_seed)
         notes.append(f"Split by patient, 70/10/20, seed {split_seed}; not the split of any publication.")
-    table = _keep_files(entries, _scan_images(root), root, notes)
+    table = _drop_odd_ages(_keep_files(entries, _scan_images(root), root, notes), notes)
     if (root / BOX_FILE).is_file():
         files = {name: root / image for name, image in zip(table["name"], table["image"], strict=True)}
         table["boxes"] = table["name"].map(read_boxes(root / BOX_FILE, LABELS, files)).astype(object)
@@ -145,6 +145,17 @@ def _keep_files(entries: pd.DataFrame, files: dict[str, str], root: Path, notes:
     if num_missing:
         notes.append(f"{num_missing} of {len(entries)} images are not on disk; they were left out.")
     return entries.assign(image=images)[images.notna()].copy()
+
+
+def _drop_odd_ages(entries: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    odd = entries["odd_age"].dropna()
+    if len(odd):
+        images = "1 image states" if len(odd) == 1 else f"{len(odd)} images state"
+        notes.append(
+            f"{images} an impossible age (up to {odd.max():g} years), a typing error in the table; it counts as not "
+            "known."
+        )
+    return entries.drop(columns="odd_age")
 
 
 def _patients(entries: pd.DataFrame) -> np.ndarray:

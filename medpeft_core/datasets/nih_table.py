@@ -26,8 +26,8 @@ def read_entries(path: Path, labels: tuple[str, ...]) -> pd.DataFrame:
     """The rows of Data_Entry_2017.csv.
 
     Returns:
-        Columns `name`, `patient_id` (text; missing where empty), `age` (years; missing above 120), `sex`, `view`, and
-        one float column for each of `labels` with 0 or 1.
+        Columns `name`, `patient_id` (text; missing where empty), `age` (years; missing above 120), `odd_age` (years
+        where they are above 120, else missing), `sex`, `view`, and one float column for each of `labels` with 0 or 1.
 
     Raises:
         DataError: a column is missing, a finding is unknown, or the file is no table.
@@ -37,7 +37,8 @@ def read_entries(path: Path, labels: tuple[str, ...]) -> pd.DataFrame:
     table = pd.DataFrame(
         {"name": raw["Image Index"], "patient_id": raw["Patient ID"].where(raw["Patient ID"] != "", None)}
     )
-    table["age"] = _parse_ages(raw["Patient Age"])
+    years = _parse_ages(raw["Patient Age"])
+    table["age"], table["odd_age"] = years.where(years <= OLDEST_YEARS), years.where(years > OLDEST_YEARS)
     sex, view = raw["Patient Gender"].str.upper().str[:1], raw["View Position"].str.upper()
     table["sex"] = sex.where(sex.isin(["F", "M"]), None)
     table["view"] = view.where(view != "", None)
@@ -109,10 +110,9 @@ def _numbered_rows(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
 
 
 def _parse_ages(texts: pd.Series) -> pd.Series:
-    """Years from "58", "058Y", "009M" or "012D"; missing where that is no possible age."""
+    """Years from "58", "058Y", "009M" or "012D"; missing where that is no age."""
     parts = texts.str.upper().str.extract(r"^(\d+(?:\.\d+)?)([YMD]?)$")
-    years = pd.to_numeric(parts[0]).astype(float) * parts[1].replace("", "Y").map(_YEARS_PER_UNIT).astype(float)
-    return years.where(years <= OLDEST_YEARS)
+    return pd.to_numeric(parts[0]).astype(float) * parts[1].replace("", "Y").map(_YEARS_PER_UNIT).astype(float)
 
 
 def _parse_findings(path: Path, texts: pd.Series, labels: tuple[str, ...]) -> pd.DataFrame:

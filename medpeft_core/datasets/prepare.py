@@ -1,5 +1,6 @@
 """From the data section of a config to data that can be trained on: manifest, pixel cache, and a report on both."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -9,19 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from medpeft_core.config import DataConfig, build_part
+from medpeft_core.datasets.cache_notes import note_use
 from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, find_pixel_cache, pixel_cache_key
-from medpeft_core.datasets.privacy import load_home_key, pseudonymise
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report import DataReport
 from medpeft_core.datasets.report_build import build_report
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
-from medpeft_core.datasets.splits import UNCHECKED_NOTE, apply_overlap_policy
+from medpeft_core.datasets.splits import apply_overlap_policy
+from medpeft_core.datasets.view_build import (
+    hide_patients,
+    inspect_manifest,
+    keep_view,
+    name_unreadable,
+    store_view,
+    with_pseudonyms,
+)
+from medpeft_core.datasets.views import DataView, load_view, view_key
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir
+
+__all__ = [
+    "PreparedData", "find_prepared", "find_view", "hide_patients", "inspect_dataset", "prepare_dataset",
+    "prepare_datasets",
+]  # fmt: skip
 
 _SHOWN_IMAGES = 5
 
@@ -63,6 +77,8 @@ def prepare_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
     spec, original = _read(data, progress)
     manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
     cache = _build_cache(manifest, data.cache_size, progress)
+    with contextlib.suppress(OSError):  # a page that must look again is no reason not to train
+        keep_view(data, spec, original, cache)
     return _complete(data, spec, manifest, cache)
 
 
@@ -93,25 +109,55 @@ def find_prepared(data: DataConfig) -> PreparedData | None:
     Raises:
         MedPeftError: as `prepare_dataset`, as far as the folder and the tables tell, also where nothing is decoded.
     """
+    found = _read_present(data)
+    if found is None:
+        return None
+    spec, original = found
+    manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
+    cache = _find_cache(manifest, data.cache_size)
+    return None if cache is None else _complete(data, spec, manifest, cache)
+
+
+def find_view(data: DataConfig) -> DataView | None:
+    """What is known of a prepared data set, as `inspect_dataset` would tell it; None when it must be prepared first.
+
+    Quick where it was kept when it was prepared. Else the folder is read and looked at once more, which takes seconds
+    for a hundred thousand images, and the answer is kept; nothing is drawn or decoded.
+
+    Args:
+        data: resolved.
+
+    Raises:
+        MedPeftError: the folder is not this data set.
+    """
+    view = load_view(view_key(data))
+    if view is not None or not _pixels_dir().is_dir():
+        return view
+    found = _read_present(data)
+    cache = _find_cache(found[1], data.cache_size) if found is not None else None
+    if found is None or cache is None:
+        return None
+    keep_view(data, *found, cache)
+    return load_view(view_key(data))
+
+
+def _read_present(data: DataConfig) -> tuple[DatasetSpec, Manifest] | None:
+    """The manifest as `_read` gives it; None when the images would have to be drawn first."""
     spec, root, options = _find_reader(data)
     if not spec.is_present(root, options, split_seed=data.split_seed):
         return None
-    original = spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
-    manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
-    paths = manifest.paths()
-    folder = _cache_folder(manifest, paths, data.cache_size)
-    cache = find_pixel_cache(paths, cache_size=data.cache_size, folder=folder)
-    return None if cache is None else _complete(data, spec, manifest, cache)
+    return spec, spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
 
 
 def _complete(data: DataConfig, spec: DatasetSpec, manifest: Manifest, cache: PixelCache) -> PreparedData:
     """Everything that follows from a whole manifest and its cache, row by row the same images."""
-    unreadable = _name_unreadable(manifest, cache)
+    note_use(cache.folder, dataset=data.dataset, root=data.root)
+    unreadable = name_unreadable(manifest, cache)
     manifest, cache_rows = _apply_unreadable_policy(manifest, cache, data.unreadable)
     _check_splits(manifest)
     fingerprint = manifest.fingerprint()
     pixels_sha256 = hashlib.sha256("".join(cache.digests[cache_rows]).encode()).hexdigest()
-    manifest = _with_pseudonyms(manifest)
+    manifest = with_pseudonyms(manifest)
     report = build_report(spec, manifest, cache, cache_rows=cache_rows, unreadable=unreadable)
     return PreparedData(
         spec=spec,
@@ -128,31 +174,18 @@ def inspect_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
     """The report on a data set as it lies on disk: overlap and unreadable images are told, not refused.
 
     It names patients as the data set does, so that its owner can find them; it is meant for the screen. What is stored
-    goes through `hide_patients`.
+    goes through `hide_patients`. It is kept for `find_view`, with the manifest.
 
     Raises:
         DataError: the folder is not this data set, or the pixel cache cannot be written.
+        OSError: the disk is full, so that the report cannot be kept.
     """
     spec, manifest = _read(data, progress)
-    if not manifest.has_patients:
-        manifest = replace(manifest, notes=(*manifest.notes, UNCHECKED_NOTE))
     cache = _build_cache(manifest, data.cache_size, progress)
-    unreadable = _name_unreadable(manifest, cache)
-    return build_report(spec, manifest, cache, cache_rows=np.arange(len(manifest)), unreadable=unreadable)
-
-
-def hide_patients(report: DataReport) -> DataReport:
-    """A report as it may be stored: patients in several splits are named by their pseudonyms in this home."""
-    examples = report.overlap["examples"]
-    if not examples:
-        return report
-    names = pseudonymise(pd.Series(list(examples), dtype=object), load_home_key())
-    note = (
-        "The patients in several splits are named by pseudonyms here; "
-        f"`python -m medpeft_core prepare {report.dataset}` prints their own names."
-    )
-    overlap = {**report.overlap, "examples": dict(zip(names, examples.values(), strict=True))}
-    return replace(report, overlap=overlap, notes=[*report.notes, note])
+    progress("counting", 0, 0)
+    report = inspect_manifest(spec, manifest, cache)
+    store_view(data, manifest, report, cache)
+    return report
 
 
 def _read(data: DataConfig, progress: Progress) -> tuple[DatasetSpec, Manifest]:
@@ -197,9 +230,18 @@ def _build_cache(manifest: Manifest, cache_size: int, progress: Progress) -> Pix
     return build_pixel_cache(paths, cache_size=cache_size, folder=folder, progress=progress)
 
 
+def _find_cache(manifest: Manifest, cache_size: int) -> PixelCache | None:
+    paths = manifest.paths()
+    return find_pixel_cache(paths, cache_size=cache_size, folder=_cache_folder(manifest, paths, cache_size))
+
+
 def _cache_folder(manifest: Manifest, paths: list[Path], cache_size: int) -> Path:
     key = pixel_cache_key(paths, manifest.table["image"].tolist(), cache_size=cache_size)
-    return cache_dir() / "pixels" / key
+    return _pixels_dir() / key
+
+
+def _pixels_dir() -> Path:
+    return cache_dir() / "pixels"
 
 
 def _apply_unreadable_policy(manifest: Manifest, cache: PixelCache, policy: str) -> tuple[Manifest, np.ndarray]:
@@ -219,14 +261,8 @@ def _apply_unreadable_policy(manifest: Manifest, cache: PixelCache, policy: str)
     return kept.with_table(kept.table, note=f"{count} and were left out: {listed}."), cache_rows
 
 
-def _name_unreadable(manifest: Manifest, cache: PixelCache) -> dict[str, str]:
-    """Image name -> reason, where row i of the manifest is row i of the cache."""
-    names = manifest.table["image"]
-    return {names.iloc[row]: reason for row, reason in sorted(cache.errors.items())}
-
-
 def _list_unreadable(manifest: Manifest, cache: PixelCache) -> str:
-    unreadable = _name_unreadable(manifest, cache)
+    unreadable = name_unreadable(manifest, cache)
     shown = [f"{name} ({reason})" for name, reason in list(unreadable.items())[:_SHOWN_IMAGES]]
     return ", ".join(shown) + (", ..." if len(cache.errors) > _SHOWN_IMAGES else "")
 
@@ -241,11 +277,3 @@ def _check_splits(manifest: Manifest) -> None:
             "one each of train, val and test. Add images, or try another data.split_seed where the data set has no "
             "split of its own."
         )
-
-
-def _with_pseudonyms(manifest: Manifest) -> Manifest:
-    if not manifest.table["patient_id"].notna().any():
-        return manifest
-    table = manifest.table.copy()
-    table["patient_id"] = pseudonymise(table["patient_id"], load_home_key())
-    return manifest.with_table(table)

@@ -25,7 +25,9 @@ class DataReport:
         pixels: `channels`, `cache_size`, `cache_bytes`, `num_source_sizes`, `most_common_source_size` (height, width),
             `num_changed_in_decoding`, `changes` (sentences).
         notes: how the data were read and split.
-        advice: what to do, most important first.
+        advice: problems and warnings as sentences, most important first.
+        findings: everything that is worth a sentence, the worst first: `severity` ("problem", "warning", "note",
+            "fine"), `text`, `advice`; see `report_findings.Finding`.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class DataReport:
     pixels: dict[str, Any]
     notes: list[str]
     advice: list[str]
+    findings: list[dict[str, str]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and texts, ready for JSON."""

@@ -1,21 +1,21 @@
 """Counting what a data report tells: splits, labels, patients, damaged and doubled images, and what to do."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from medpeft_core.datasets.fractions import count_positives, fraction_warnings
+from medpeft_core.datasets.fractions import count_positives
 from medpeft_core.datasets.images import MISSING_REASON
 from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.datasets.pixel_cache import PixelCache
 from medpeft_core.datasets.report import DataReport
+from medpeft_core.datasets.report_findings import list_advice, list_findings
 from medpeft_core.datasets.spec import DatasetSpec
 from medpeft_core.datasets.splits import find_patient_overlap
 
 SHOWN = 20
-MIN_GROUP = 50  # images of a view, below which its share of a label says little
-CONFOUNDED_FROM = 0.1  # difference of a label's prevalence between two views that is worth a warning
 
 
 def build_report(
@@ -40,15 +40,17 @@ def build_report(
         "overlap": {"num_patients": len(overlap), "examples": {k: list(overlap[k]) for k in list(overlap)[:SHOWN]}},
         "unreadable": _describe_unreadable(unreadable),
         "duplicates": duplicates,
+        "pixels": _describe_pixels(cache, cache_rows),
     }
+    findings = list_findings(manifest, counts, {**facts, "has_unreadable": has_unreadable})
     return DataReport(
         dataset=manifest.dataset, title=spec.title, task=manifest.task, is_synthetic=manifest.is_synthetic,
         num_images=len(manifest), num_patients=_count_patients(manifest, np.arange(len(manifest))),
         splits={name: _describe_split(manifest, rows) for name, rows in rows_of.items()},
         labels={label: {name: _plain(counts[name], label) for name in SPLITS} for label in manifest.labels},
         age=_describe_age(table), sex=_count_values(table, "sex"), view=_count_values(table, "view"),
-        pixels=_describe_pixels(cache, cache_rows), notes=list(manifest.notes),
-        advice=_advise(manifest, counts, facts, has_unreadable=has_unreadable), **facts,
+        notes=list(manifest.notes), advice=list_advice(findings),
+        findings=[dataclasses.asdict(item) for item in findings], **facts,
     )  # fmt: skip
 
 
@@ -115,52 +117,3 @@ def _find_duplicates(table: pd.DataFrame, digests: np.ndarray) -> dict[str, Any]
         "num_images": len(found),
         "examples": [group[["image", "split"]].to_dict("records") for group in shown],
     }
-
-
-def _advise(
-    manifest: Manifest, counts: dict[str, pd.DataFrame], facts: dict[str, Any], *, has_unreadable: bool
-) -> list[str]:
-    empty = [name for name in SPLITS if (manifest.table["split"] == name).sum() == 0]
-    advice = [f"There are no {name} images; training needs some in every split." for name in empty]
-    if facts["overlap"]["num_patients"]:
-        advice.append(
-            "Patients are in more than one split, which makes results too good. Split anew with --set "
-            "data.patient_overlap=resplit, or keep the split, knowing this, with --set data.patient_overlap=keep."
-        )
-    if has_unreadable:
-        advice.append("Repair or remove the unreadable images, or train without them: --set data.unreadable=drop.")
-    if facts["duplicates"]["num_groups_across"]:
-        advice.append(
-            "Identical images lie in different splits: the model is tested on what it learned. Remove one of each."
-        )
-    if facts["duplicates"]["num_groups_within"]:
-        advice.append(
-            "Identical images lie in one split and count twice there; remove one of each unless that is intended."
-        )
-    advice += fraction_warnings(counts["train"]) if "train" not in empty else []
-    for name in ("val", "test"):
-        advice += [
-            f"{label} has only one class in {name}, so its AUROC cannot be computed there."
-            for label, row in counts[name].iterrows()
-            if name not in empty and min(row["num_positive"], row["num_negative"]) == 0
-        ]
-    return advice + _advise_on_views(manifest)
-
-
-def _advise_on_views(manifest: Manifest) -> list[str]:
-    """Warn when a label is much more frequent in one common view than in the other: a shortcut to learn."""
-    if "view" not in manifest.table:
-        return []
-    counts = manifest.table["view"].value_counts()
-    common = [str(view) for view in counts.index[counts >= MIN_GROUP][:2]]
-    if len(common) < 2:
-        return []
-    by_view = manifest.table.groupby("view")[list(manifest.labels)].mean().loc[common]
-    label = (by_view.iloc[0] - by_view.iloc[1]).abs().fillna(0).idxmax()
-    first, second = by_view[label]
-    if not abs(first - second) >= CONFOUNDED_FROM:
-        return []
-    return [
-        f"View and label are related: {label} is positive in {first:.0%} of {common[0]} and {second:.0%} of "
-        f"{common[1]} images. A model can learn the view instead of the finding; compare results within each view."
-    ]

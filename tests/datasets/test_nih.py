@@ -82,6 +82,20 @@ def test_nih_reads_ages_of_all_versions(make_nih, text, years):
     assert np.isnan(age) if years is None else age == pytest.approx(years, rel=0.01)
 
 
+def test_nih_tells_how_many_ages_are_impossible(make_nih):
+    """The page showed that ages were missing, but not that the table states 411 years."""
+    root = make_nih()
+    assert not any("age" in note for note in read(root).notes)
+    edit_table(root, ",1,31,", ",1,411,")
+    manifest = read(root)
+    assert (
+        "3 images state an impossible age (up to 411 years), a typing error in the table; it counts as not known."
+        in (manifest.notes)
+    )
+    assert manifest.table["age"].isna().sum() == 3
+    assert "odd_age" not in manifest.table
+
+
 def test_nih_refuses_unknown_findings_with_their_line(make_nih):
     root = make_nih()
     edit_table(root, "00000002_001.png,Mass|Hernia", "00000002_001.png,Mass|Measles")
