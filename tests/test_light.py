@@ -82,6 +82,19 @@ def test_light_modules_import_nothing_heavy() -> None:
     assert done.stdout == ""
 
 
+def test_light_pages_do_not_import_scipy() -> None:
+    """The first visitor of a fresh server waited a second longer for parts of SciPy that no page uses."""
+    pages = [f"pages.widgets.{path.stem}" for path in sorted((PACKAGE_DIR.parent / "pages" / "widgets").glob("*.py"))]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {pages!r}:\n"
+        "    importlib.import_module(name)\n"
+        "assert 'scipy' not in sys.modules\n"
+    )
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_light_check_sees_a_heavy_import() -> None:
     done = run_python(import_code(["medpeft_core.errors", "medpeft_core.backbones.qkv"]))
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,6 @@ from medpeft_core.config import setting
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.phantom_job import SetJob
 from medpeft_core.datasets.phantom_patients import FINDINGS, PatientPlan, PicturePlan, plan_patient, plan_table
-from medpeft_core.datasets.phantom_render import Rendered, render_pair, render_picture
 from medpeft_core.datasets.phantom_store import is_complete, open_set
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
@@ -27,8 +26,7 @@ from medpeft_core.datasets.splits import split_by_patient
 from medpeft_core.errors import require
 
 __all__ = [
-    "FINDINGS", "PatientPlan", "PhantomOptions", "PicturePlan", "Rendered", "plan_patient", "plan_table",
-    "read_phantom", "render_pair", "render_picture",
+    "FINDINGS", "PatientPlan", "PhantomOptions", "PicturePlan", "plan_patient", "plan_table", "read_phantom",
 ]  # fmt: skip
 
 SYNTHETIC_NOTE = "All images are synthetic: drawn by a program of the lab, without any image of a real patient."

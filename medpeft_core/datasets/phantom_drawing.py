@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from medpeft_core.datasets.phantom_job import SetJob
-from medpeft_core.datasets.phantom_worker import draw_patient
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.errors import DataError
 
@@ -48,6 +47,9 @@ def draw_all(job: SetJob, folder: Path, progress: Progress, *, processes: int) -
     if processes > 1 and sys.executable:
         parts = _drawn_by_others(folder, processes)
     else:
+        # with SciPy, which takes half a second: the app's server, which never draws, shall not wait for it
+        from medpeft_core.datasets.phantom_worker import draw_patient
+
         parts = (draw_patient(job, index, folder) for index in range(job.num_patients))
     rows: list[dict[str, Any]] = []
     done = 0

@@ -1,4 +1,4 @@
-"""Metrics of predictions, with intervals. Light: NumPy and SciPy only."""
+"""Metrics of predictions, with intervals. Light: NumPy only."""
 
 from medpeft_core.metrics.auprc import compute_average_precision
 from medpeft_core.metrics.auroc import compute_auroc, compute_macro_auroc

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from medpeft_core.errors import MetricError
 from medpeft_core.metrics.auprc import compute_average_precision
@@ -33,7 +32,7 @@ def probs_from_logits(logits: np.ndarray, task: str) -> np.ndarray:
     """
     _check_task(task)
     logits = np.asarray(logits, dtype=np.float64)
-    return expit(logits) if task == "multilabel" else softmax(logits, axis=1)
+    return _sigmoid(logits) if task == "multilabel" else _softmax(logits)
 
 
 def evaluate_predictions(
@@ -154,6 +153,17 @@ def _evaluate_top_class(
         **_ends("accuracy_low", "accuracy_high", interval),
         "macro_f1": _as_number(compute_macro_f1(probs, targets)),
     }
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Without overflow on either side; SciPy's own takes a third of a second to import."""
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1.0, small) / (1 + small)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    parts = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return parts / parts.sum(axis=1, keepdims=True)
 
 
 def _check_task(task: str) -> None:

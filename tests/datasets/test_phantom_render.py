@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medpeft_core.datasets.phantom import FINDINGS, plan_patient, plan_table, render_pair, render_picture
+from medpeft_core.datasets.phantom import FINDINGS, plan_patient, plan_table
+from medpeft_core.datasets.phantom_render import render_pair, render_picture
 from medpeft_core.datasets.phantom_scene import build_scene
 
 SIZE = 96
