@@ -22,6 +22,7 @@ LAYERS = (
     ("training",),
     ("explain", "reports", "pretraining"),
     ("worker",),
+    ("housekeeping",),
     ("cli", "commands", "__main__"),
 )
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}

@@ -106,7 +106,7 @@ def store_base(state: dict[str, torch.Tensor], folder: Path) -> str:
     content = safetensors.torch.save(state)
     digest = hashlib.sha256(content).hexdigest()
     path = ensure_dir(folder) / f"{digest}.safetensors"
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+    if not _is_kept(path, digest):
         write_atomically(path, lambda temporary: _write_bytes(temporary, content))
     return digest
 
@@ -220,3 +220,14 @@ def _check_keys(
 
 def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
+
+
+def _is_kept(path: Path, digest: str) -> bool:
+    """Whether a base is there undamaged; if so it counts as used now, and the clean-up of the home leaves it alone."""
+    try:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            return False
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
