@@ -26,6 +26,9 @@ def build_pages() -> dict[str, list]:
             st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
             st.Page("pages/explain.py", title="Explain", icon=":material/visibility:", url_path="explain"),
         ],
+        "Lab": [
+            st.Page("pages/settings.py", title="Settings", icon=":material/settings:", url_path="settings"),
+        ],
     }
 
 
