@@ -1,10 +1,10 @@
-"""Explain: what a finished run says about a test image, and where it looked."""
+"""Explain: what a finished run, or two of them, says about a test image, and where it looked."""
 
 import streamlit as st
 
 from medpeft_core.errors import MedPeftError
-from pages.widgets.explain_cases import choose_case, read_predictions
-from pages.widgets.explain_run import choose_run
+from pages.widgets.explain_cases import choose_case
+from pages.widgets.explain_run import choose_runs
 from pages.widgets.explain_view import draw_case
 from pages.widgets.frame import ensure_frame
 from pages.widgets.wording import escape_markdown
@@ -15,11 +15,10 @@ st.title("Explain")
 st.markdown("Page through the test images of a run: what the model says about each, what is true, and where it looked.")
 
 try:
-    run = choose_run()
-    if run is not None:
-        predictions = read_predictions(run)
-        case = choose_case(predictions)
+    chosen = choose_runs()
+    if chosen is not None:
+        case = choose_case(chosen)
         if case is not None:
-            draw_case(run, predictions, case)
+            draw_case(chosen, case)
 except MedPeftError as error:
     st.error(escape_markdown(str(error)), title="The results of this run cannot be read", icon=":material/error:")

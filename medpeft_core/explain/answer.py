@@ -1,9 +1,9 @@
 """What a page shows about one image of a run's data set: the image, the probabilities, and where the model looked."""
 
-import contextlib
-import hashlib
-import json
+import base64
+import io
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,17 @@ from medpeft_core.datasets.images import read_image
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import DataError, ExplainError
-from medpeft_core.explain.cam import compute_cam
+from medpeft_core.explain.cam import Cam, find_cam
 from medpeft_core.explain.load import LoadedImage, LoadedRun, load_image, load_run, predict_image
-from medpeft_core.explain.overlay import build_heat_layer
-from medpeft_core.paths import cache_dir, ensure_dir, read_json, write_atomically, write_json
+from medpeft_core.explain.marks import Mark, compute_localisation, find_marks
+from medpeft_core.explain.stored import answer_key, answers_dir, hash_values, read_answer, stamp_file, write_answer
+from medpeft_core.paths import ensure_dir, write_atomically
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.known_data import KnownData
 
-FORMAT_VERSION = 1  # to be raised whenever the same request would give another answer
 MAX_SIDE = 1024  # of the pictures for the browser, in pixels
 MAX_LOADED = 2
-MAX_KEPT_FILES = 600
 
 
 class Explainer:
@@ -51,9 +50,11 @@ class Explainer:
 
         Returns:
             {"run_id", "image", "label", "probs", "targets", "thresholds" and "prevalence" by label, "image_path": PNG
-            of the decoded file, "heat_path": PNG with transparency of the same size, or None when there is nothing to
-            show and "cam_error" says why, "layer": that the map is taken from, "warnings": sentences, "size": [height,
-            width] of the pictures, "source_size": of the file}.
+            of the decoded file, "cam_path": 8-bit grey PNG of the same size, 0 to 255 for a map of 0 to 1, or None when
+            there is nothing to show and "cam_error" says why, "layer": that the map is taken from, "grid": [rows,
+            columns] that it has there, "marks": places that the data set marks, as `describe_mark` gives them,
+            "localisation": of the map as `compute_localisation` gives it, or None, "warnings": sentences, "size":
+            [height, width] of the pictures, "source_size": of the file, "source_path": the file}.
 
         Raises:
             RunError: no such run, or it has no weights yet.
@@ -61,52 +62,53 @@ class Explainer:
             ExplainError: the run has no such label.
         """
         run = self._store.load(run_id)
-        config = run.config()
-        prepared = self._known.get(config.data)
+        prepared = self._known.get(run.config().data)
         path = find_image(prepared.manifest, image)
-        folder = cache_dir() / "explanations" / run.run_id
-        key = _hash((FORMAT_VERSION, run.run_id, image, label, _stamp(path), *_stamp_run(run)))
-        answer = _read_answer(folder, key)
+        answer = read_answer(run, image, label)
         if answer is None:
-            answer = self._compute(run, path, label, folder / key)
-            write_json(folder / f"{key}.json", answer)
-            drop_oldest(folder.parent)
-        facts = {"run_id": run.run_id, "image": image, "label": label}
+            answer = write_answer(run, image, label, self._compute(run, prepared, path, image, label))
+        # the data may have changed since the answer was kept
         targets = find_targets(prepared.manifest, image, tuple(answer["probs"]))
-        warnings = [*answer["warnings"], *_warn_of_change(run, prepared)]
-        return {**answer, **facts, "targets": targets, "warnings": warnings, **_place(answer, folder)}
+        return {**answer, "targets": targets, "warnings": [*answer["image_warnings"], *_warn_of_change(run, prepared)]}
 
-    def _compute(self, run: Run, path: Path, label: str, target: Path) -> dict[str, Any]:
+    def _compute(self, run: Run, prepared: PreparedData, path: Path, image: str, label: str) -> dict[str, Any]:
         """Everything that takes a model; the names of the pictures are relative to their folder."""
-        loaded = self._load(run)
+        loaded = self.load(run)
         if label not in loaded.labels:
             raise ExplainError(f"The run {run.run_id} has no label {label!r}. Choose: {', '.join(loaded.labels)}.")
-        image = load_image(loaded, path)
-        ensure_dir(target.parent)
+        seen = load_image(loaded, path)
+        stamp = list(stamp_file(path))
         picture = Image.fromarray(read_image(path).pixels)
         picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BILINEAR)
-        image_path = target.with_name(f"{target.name}.png")
-        write_atomically(image_path, lambda temporary: picture.save(temporary, format="PNG"))
-        heat_path, cam_error = target.with_name(f"{target.name}.heat.png"), None
-        try:
-            draw_heat(loaded, image, label, size=picture.size, out=heat_path)
-        except ExplainError as error:
-            cam_error = str(error)
-        return {
-            "probs": predict_image(loaded, image),
+        folder, key = ensure_dir(answers_dir(run)), answer_key(run, image, label)
+        image_path = folder / f"{hash_values((image, *stamp))}.png"
+        if not image_path.is_file():
+            write_atomically(image_path, lambda temporary: picture.save(temporary, format="PNG"))
+        marks = find_marks(prepared.manifest, image, seen.source_size)
+        answer = {
+            "run_id": run.run_id,
+            "image": image,
+            "label": label,
+            "probs": predict_image(loaded, seen),
+            "targets": find_targets(prepared.manifest, image, loaded.labels),
             "thresholds": loaded.thresholds,
             "prevalence": loaded.prevalence,
             "image_path": image_path.name,
-            "heat_path": heat_path.name if cam_error is None else None,
-            "cam_error": cam_error,
             "layer": loaded.built.backbone.cam_layer,
-            "warnings": list(image.warnings),
+            "marks": [describe_mark(mark, picture.size) for mark in marks],
+            "image_warnings": list(seen.warnings),
+            "warnings": [*seen.warnings, *_warn_of_change(run, prepared)],
             "size": [picture.height, picture.width],
-            "source_size": list(image.source_size),
+            "source_size": list(seen.source_size),
+            "source_path": str(path),
+            "source_stamp": stamp,
         }
+        return {**answer, **_draw_cam(loaded, seen, label, marks, size=picture.size, out=folder / f"{key}.cam.png")}
 
-    def _load(self, run: Run) -> LoadedRun:
-        key = (run.run_id, *_stamp_run(run))
+    def load(self, run: Run) -> LoadedRun:
+        """A run's model, from memory when it was used lately and has not changed; raises as `load_run`."""
+        parts = (*sorted(run.adapter_dir.glob("*.safetensors")), run.metrics_path)
+        key = (run.run_id, *(stamp_file(path) for path in parts))
         if key not in self._loaded:
             self._loaded[key] = load_run(run)
             while len(self._loaded) > MAX_LOADED:
@@ -115,15 +117,30 @@ class Explainer:
         return self._loaded[key]
 
 
-def draw_heat(loaded: LoadedRun, image: LoadedImage, label: str, *, size: tuple[int, int], out: Path) -> None:
-    """Write the map for a label as a PNG with transparency; `size` is its width and height.
+def encode_cam(cam: Cam, size: tuple[int, int]) -> bytes:
+    """A map as 8-bit grey PNG of the given width and height, 0 to 255 for 0 to 1."""
+    grey = Image.fromarray((cam.values * 255).round().astype(np.uint8))
+    stream = io.BytesIO()
+    grey.resize(size, Image.Resampling.BILINEAR).save(stream, format="PNG")
+    return stream.getvalue()
 
-    Raises:
-        ExplainError: there is nothing to show.
+
+def describe_mark(mark: Mark, size: tuple[int, int]) -> dict[str, Any]:
+    """A mark for a page whose picture has this width and height.
+
+    Returns:
+        {"label", "kind", "png": base64 of an 8-bit PNG, not 0 inside, None for boxes, "boxes": [left, top, width,
+        height] as shares of the image}.
     """
-    cam = Image.fromarray(compute_cam(loaded, image, label)).resize(size, Image.Resampling.BILINEAR)
-    layer = Image.fromarray(build_heat_layer(np.asarray(cam).clip(0, 1)))
-    write_atomically(out, lambda temporary: layer.save(temporary, format="PNG"))
+    height, width = mark.inside.shape
+    described: dict[str, Any] = {"label": mark.label, "kind": mark.kind, "png": None, "boxes": []}
+    if mark.kind == "box":
+        shares = [(x / width, y / height, w / width, h / height) for x, y, w, h in mark.boxes]
+        return {**described, "boxes": [list(box) for box in shares]}
+    stream = io.BytesIO()
+    shown = Image.fromarray(mark.inside.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
+    shown.save(stream, format="PNG")
+    return {**described, "png": base64.b64encode(stream.getvalue()).decode()}
 
 
 def find_image(manifest: Manifest, image: str) -> Path:
@@ -147,33 +164,19 @@ def find_targets(manifest: Manifest, image: str, labels: tuple[str, ...]) -> dic
     return {label: None if np.isnan(value) else int(value) for label, value in values.items()}
 
 
-def drop_oldest(parent: Path) -> None:
-    """Keep the files used last, over all runs; an answer that lost one of its pictures is computed again."""
-    for path in sorted(parent.glob("*/*"), key=lambda path: _stamp(path)[1], reverse=True)[MAX_KEPT_FILES:]:
-        with contextlib.suppress(PermissionError):  # Windows: the page reads it at this moment
-            path.unlink(missing_ok=True)
-    for folder in parent.iterdir():
-        with contextlib.suppress(OSError):  # it still holds something
-            folder.rmdir()
-
-
-def _read_answer(folder: Path, key: str) -> dict[str, Any] | None:
-    """An answer that was computed before, if its pictures are still there; its files count as used now."""
-    path = folder / f"{key}.json"
-    if not path.is_file():
-        return None
-    answer: dict[str, Any] = read_json(path)
-    files = [path, *(folder / answer[name] for name in ("image_path", "heat_path") if answer[name] is not None)]
-    if not all(file.is_file() for file in files):
-        return None
-    for file in files:
-        file.touch()
-    return answer
-
-
-def _place(answer: dict[str, Any], folder: Path) -> dict[str, str | None]:
-    names = {name: answer[name] for name in ("image_path", "heat_path")}
-    return {name: None if value is None else str(folder / value) for name, value in names.items()}
+def _draw_cam(
+    loaded: LoadedRun, image: LoadedImage, label: str, marks: Sequence[Mark], *, size: tuple[int, int], out: Path
+) -> dict[str, Any]:
+    """Write the map; what there is to say about it."""
+    try:
+        cam = find_cam(loaded, image, label)
+    except ExplainError as error:
+        return {"cam_path": None, "cam_error": str(error), "grid": None, "localisation": None}
+    content = encode_cam(cam, size)
+    write_atomically(out, lambda temporary: _write(temporary, content))
+    marked = next((mark for mark in marks if mark.label == label), None)
+    localisation = None if marked is None else compute_localisation(cam.values, marked.inside, cam.square)
+    return {"cam_path": out.name, "cam_error": None, "grid": list(cam.grid), "localisation": localisation}
 
 
 def _warn_of_change(run: Run, prepared: PreparedData) -> list[str]:
@@ -182,19 +185,5 @@ def _warn_of_change(run: Run, prepared: PreparedData) -> list[str]:
     return ["The data set has changed since this run was trained, so the image may have been in another split."]
 
 
-def _stamp_run(run: Run) -> tuple[Any, ...]:
-    """What changes when the run gets other weights or thresholds."""
-    return tuple(_stamp(path) for path in (*sorted(run.adapter_dir.glob("*.safetensors")), run.metrics_path))
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    """Name, time of change and size of a file; zeros when it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return path.name, 0, 0
-    return path.name, status.st_mtime_ns, status.st_size
-
-
-def _hash(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,61 +1,156 @@
-"""Class activation maps by the grad-cam package, in the pixels of the source file, refused when meaningless."""
+"""Class activation maps in the pixels of the source file, refused when meaningless.
+
+Grad-CAM is written out here: the grad-cam package, whose maps these equal (tests), takes seconds to import matplotlib's
+windows, OpenCV and scikit-learn, and walks back through the whole network where the part above the layer is enough.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+from torch.nn import functional
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.errors import ExplainError
 from medpeft_core.explain.load import LoadedImage, LoadedRun
 
-CAM_METHODS = {"gradcam": GradCAM}
-FLAT_BELOW = 1e-6
+Reshape = Callable[[torch.Tensor], torch.Tensor]
+FLAT_BELOW = 1e-6  # of the range of a map, as a share of the sizes that it was added up from: rounding reaches that
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cam:
+    """A class activation map.
+
+    Attributes:
+        values: (height, width) float32 in [0, 1] in the pixels of the source file, where 0 is the weakest and 1 the
+            strongest place of this image; 0 outside the square that the model saw.
+        grid: rows and columns that the map had at its layer: nothing finer can be seen.
+        square: top, left, height and width of what the model saw, in pixels of the source file.
+    """
+
+    values: np.ndarray
+    grid: tuple[int, int]
+    square: tuple[int, int, int, int]
 
 
 def compute_cam(loaded: LoadedRun, image: LoadedImage, label: str, *, method: str = "gradcam") -> np.ndarray:
+    """The values of `find_cam`; raises as it does."""
+    return find_cam(loaded, image, label, method=method).values
+
+
+def find_cam(loaded: LoadedRun, image: LoadedImage, label: str, *, method: str = "gradcam") -> Cam:
     """Where the model looked for one label.
 
     Args:
         label: one of the run's labels; the map explains the logit of this label.
         method: one of `CAM_METHODS`.
 
-    Returns:
-        (height, width) float32 in [0, 1] in the pixels of the source file; 0 outside the centre square that the model
-        saw.
-
     Raises:
         ExplainError: unknown label or method, or the map is flat or not finite.
-
-    Reference: Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391.
     """
     if label not in loaded.labels:
         raise ExplainError(f"The run {loaded.run_id} has no label {label!r}. Choose: {', '.join(loaded.labels)}.")
     if method not in CAM_METHODS:
         raise ExplainError(f"There is no map {method!r}. Choose: {', '.join(CAM_METHODS)}.")
     backbone = loaded.built.backbone
-    network = loaded.built.adapted.network
-    layer = network.get_submodule(backbone.cam_layer)
-    images = image.images.clone().requires_grad_(True)  # a frozen backbone has no gradients without this
-    with CAM_METHODS[method](
-        model=network, target_layers=[layer], reshape_transform=build_reshape(backbone)
-    ) as explainer:
-        maps = explainer(input_tensor=images, targets=[ClassifierOutputTarget(loaded.labels.index(label))])
-    cam = np.asarray(maps[0], dtype=np.float32)  # (S, S)
-    check_cam(cam, label)
-    return place_in_source(cam, source_size=image.source_size, cached_size=image.cached_size)
+    activations, gradients = find_gradients(
+        loaded.built.adapted.network,
+        image.images,
+        layer=backbone.cam_layer,
+        index=loaded.labels.index(label),
+        reshape=build_reshape(backbone),
+    )
+    coarse = CAM_METHODS[method](activations, gradients)  # (h, w)
+    sizes = (gradients.mean(dim=(1, 2), keepdim=True) * activations).abs().sum(dim=0)  # (h, w)
+    check_cam(coarse, label, scale=float(sizes.max()))
+    large = enlarge(coarse, image.images.shape[-1])  # (S, S)
+    sides = {"source_size": image.source_size, "cached_size": image.cached_size}
+    height, width = coarse.shape
+    return Cam(values=place_in_source(large, **sides), grid=(height, width), square=find_square(**sides))
 
 
-def build_reshape(backbone: Backbone) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """How the CAM layer's output becomes (B, C, H, W); None for CNNs, whose output has that shape."""
+def find_gradients(
+    network: nn.Module, images: torch.Tensor, *, layer: str, index: int, reshape: Reshape
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a layer gives for one image, and how one logit changes with it.
+
+    The layer's output is cut off from what made it. So a frozen backbone has gradients too, and nothing below is kept.
+
+    Args:
+        images: (1, 3, S, S), normalised.
+        layer: name of the module.
+        index: of the logit.
+        reshape: the layer's output to (B, C, h, w).
+
+    Returns:
+        Activations and gradients, (C, h, w) each.
+    """
+    found: list[torch.Tensor] = []
+
+    def cut(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        found.append(output.detach().requires_grad_(True))
+        return found[-1].clone()  # what follows may work in place
+
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    handle = network.get_submodule(layer).register_forward_hook(cut)
+    try:
+        for parameter in wanted:
+            parameter.requires_grad_(False)  # else all layers below would keep what they computed
+        with torch.enable_grad():
+            logits = network(images.detach())  # (1, K)
+            (gradients,) = torch.autograd.grad(logits[0, index], found[0])
+    finally:
+        handle.remove()
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+    return reshape(found[0].detach())[0].float(), reshape(gradients)[0].float()
+
+
+def compute_gradcam(activations: torch.Tensor, gradients: torch.Tensor) -> np.ndarray:
+    """The channels' sum, each weighed by the mean of its gradient, as far as it speaks for the label.
+
+    Args:
+        activations: (C, h, w) of a layer.
+        gradients: (C, h, w) of the label's logit.
+
+    Returns:
+        (h, w) float32, 0 or more; in units of the logit, so the range differs from image to image.
+
+    Reference: Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391, equations 1 and 2.
+    """
+    weights = gradients.mean(dim=(1, 2), keepdim=True)  # (C, 1, 1)
+    return np.asarray((weights * activations).sum(dim=0).clamp(min=0).numpy(), dtype=np.float32)  # (h, w)
+
+
+CAM_METHODS = {"gradcam": compute_gradcam}
+
+
+def enlarge(cam: np.ndarray, side: int) -> np.ndarray:
+    """A coarse map at the size of the model's input, from 0 at its weakest to 1 at its strongest place.
+
+    Args:
+        cam: (h, w), not the same everywhere.
+        side: S, of the square in pixels.
+
+    Returns:
+        (S, S) float32 in [0, 1].
+    """
+    scaled = torch.from_numpy(_stretch(cam))[None, None]
+    large = functional.interpolate(scaled, size=(side, side), mode="bilinear", align_corners=False)
+    return _stretch(large[0, 0].numpy())  # the strongest cell may lie between pixels
+
+
+def build_reshape(backbone: Backbone) -> Reshape:
+    """How the CAM layer's output becomes (B, C, H, W)."""
     if backbone.kind == "windowed_vit":
         return lambda features: features.permute(0, 3, 1, 2)  # (B, H, W, C) before
-    if backbone.kind != "vit":
-        return None
-    return lambda tokens: tokens_to_map(tokens, backbone.num_prefix_tokens)
+    if backbone.kind == "vit":
+        return lambda tokens: tokens_to_map(tokens, backbone.num_prefix_tokens)
+    return lambda features: features  # CNNs have this shape
 
 
 def tokens_to_map(tokens: torch.Tensor, num_prefix_tokens: int) -> torch.Tensor:
@@ -71,32 +166,46 @@ def tokens_to_map(tokens: torch.Tensor, num_prefix_tokens: int) -> torch.Tensor:
     return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
 
-def check_cam(cam: np.ndarray, label: str) -> None:
+def check_cam(cam: np.ndarray, label: str, *, scale: float = 1.0) -> None:
     """Refuse a map that would show nothing.
+
+    Args:
+        scale: the largest sum of sizes that a value of the map was added up from.
 
     Raises:
         ExplainError: it is not finite, or the same everywhere.
     """
     if not np.isfinite(cam).all():
         raise ExplainError(
-            f"The map for {label!r} is not finite: the model's weights or gradients overflow. Explain another run."
+            f"The map for {label!r} is not finite: the model's weights or gradients overflow. Explain another run; if "
+            "this one was trained in fp16, train it again in fp32 or with a smaller learning rate."
         )
-    if float(cam.max() - cam.min()) < FLAT_BELOW:
+    if float(cam.max() - cam.min()) <= FLAT_BELOW * scale:
         raise ExplainError(
-            f"The map for {label!r} is flat: no region of this image raises the model's score for it. "
-            "Choose another label or image; there is nothing to show."
+            f"The map for {label!r} is flat: no region of this image raises the model's score for it more than "
+            "another. Choose another label or image; there is nothing to show."
         )
 
 
 def place_in_source(cam: np.ndarray, *, source_size: tuple[int, int], cached_size: tuple[int, int]) -> np.ndarray:
     """A map of the centre square as a map of the whole source file."""
+    top, left, height, width = find_square(source_size=source_size, cached_size=cached_size)
+    resized = np.asarray(Image.fromarray(cam).resize((width, height), Image.Resampling.BILINEAR))
+    placed = np.zeros(source_size, dtype=np.float32)
+    target = placed[top : top + height, left : left + width]
+    target[:] = resized[: target.shape[0], : target.shape[1]]
+    return placed.clip(0, 1)
+
+
+def find_square(*, source_size: tuple[int, int], cached_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The centre square that the model sees as top, left, height and width in pixels of the source file."""
     scale = source_size[0] / cached_size[0], source_size[1] / cached_size[1]
     side = min(cached_size)
     top, left = ((length - side) // 2 for length in cached_size)
     height, width = max(round(side * scale[0]), 1), max(round(side * scale[1]), 1)
-    resized = np.asarray(Image.fromarray(cam).resize((width, height), Image.Resampling.BILINEAR))
-    placed = np.zeros(source_size, dtype=np.float32)
-    row, column = round(top * scale[0]), round(left * scale[1])
-    target = placed[row : row + height, column : column + width]
-    target[:] = resized[: target.shape[0], : target.shape[1]]
-    return placed.clip(0, 1)
+    return round(top * scale[0]), round(left * scale[1]), height, width
+
+
+def _stretch(cam: np.ndarray) -> np.ndarray:
+    low, high = float(cam.min()), float(cam.max())
+    return np.asarray((cam - low) / (high - low) if high > low else np.zeros_like(cam), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Draws a heat map over an image, or as a layer that a page lays over it."""
+"""Draws a heat map over an image for a file; what a page shows is blended in `pages/widgets/picture_blend.py`."""
 
 import matplotlib
 import numpy as np
@@ -25,17 +25,3 @@ def build_overlay(
     colours = matplotlib.colormaps[colour_map](cam)[..., :3] * 255
     share = (opacity * cam)[..., None]
     return np.asarray((1 - share) * grey + share * colours).round().astype(np.uint8)
-
-
-def build_heat_layer(cam: np.ndarray, *, colour_map: str = COLOUR_MAP) -> np.ndarray:
-    """The map alone, the more transparent the lower it is; whoever shows it chooses its opacity.
-
-    Args:
-        cam: (H, W) in [0, 1].
-        colour_map: a matplotlib colour map.
-
-    Returns:
-        (H, W, 4) uint8, red, green, blue and alpha; alpha is 255 where the map is 1.
-    """
-    colours = matplotlib.colormaps[colour_map](cam)[..., :3]  # (H, W, 3)
-    return np.asarray(np.concatenate((colours, cam[..., None]), axis=2) * 255).round().astype(np.uint8)

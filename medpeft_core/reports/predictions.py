@@ -1,4 +1,7 @@
-"""Stored predictions of a run as a table to look images up in: which to show, which label to explain. Light."""
+"""Stored predictions of a run as a table to look images up in: which to show, which label to explain. Light.
+
+Where two runs differ is told in `disagreements.py`.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +14,13 @@ from medpeft_core.metrics.evaluate import probs_from_logits
 from medpeft_core.runs.run import Run
 
 CASES = {
-    "all": "All",
-    "found": "Found",
-    "wrong": "Most wrong",
-    "missed": "Missed",
+    "all": "All test images",
+    "present": "With the finding",
+    "found": "Findings found",
+    "missed": "Findings missed",
+    "alarm": "False alarms",
+    "right": "Most certain and right",
+    "wrong": "Most certain and wrong",
 }
 PROB_FLOOR = 1e-9  # keeps log-odds finite
 
@@ -90,42 +96,62 @@ def choose_labels(predictions: Predictions) -> np.ndarray:
 
 
 def sort_cases(predictions: Predictions, case: str, label: str | None = None) -> np.ndarray:
-    """Rows of the images of one kind, those worth a look first.
-
-    Decisions are made at the thresholds chosen on val. Images whose label or threshold is unknown are in "all" only.
-
-    Args:
-        predictions: of one split.
-        case: "all" in the order of the file; "found": positive images called positive, most probable first; "missed":
-            positive images called negative, least probable first; "wrong": all wrong calls, those furthest from the
-            threshold, in log-odds, first.
-        label: the label that is judged; None: for each image the one of `choose_labels`.
-
-    Returns:
-        (M,) row numbers, M from 0 to N.
+    """Rows of the images of one kind, those worth a look first; see `sort_all_cases`.
 
     Raises:
         ValueError: a case or label that does not exist; a bug.
     """
     if case not in CASES:
         raise ValueError(f"There is no case {case!r}.")
+    return sort_all_cases(predictions, label)[case]
+
+
+def sort_all_cases(predictions: Predictions, label: str | None = None) -> dict[str, np.ndarray]:
+    """For each of `CASES` the rows of its images, those worth a look first.
+
+    Calls are made at the thresholds chosen on val. Images whose label or threshold is unknown are in "all" only; those
+    whose threshold alone is unknown in "present" too.
+
+    Args:
+        predictions: of one split.
+        label: the label that is judged; None: for each image the one of `choose_labels`.
+
+    Returns:
+        Row numbers, (M,) each with M from 0 to N. "all": in the order of the file. "present": images with the finding,
+        most probable first. "found": of these the ones that were called, most probable first. "missed": those that were
+        not, least probable first. "alarm": called without the finding, most probable first. "right" and "wrong": calls
+        of both kinds, those furthest from the threshold, in log-odds, first.
+
+    Raises:
+        ValueError: a label that does not exist; a bug.
+    """
     rows = np.arange(len(predictions.table))
-    if case == "all" or len(rows) == 0:
-        return rows
+    if len(rows) == 0:
+        return dict.fromkeys(CASES, rows)
     column = choose_labels(predictions) if label is None else np.full(len(rows), predictions.labels.index(label))
     probs, targets = predictions.probs()[rows, column], predictions.targets()[rows, column]  # (N,)
-    chosen = np.array([predictions.thresholds[name] for name in predictions.labels], dtype=np.float64)  # None: NaN
-    threshold = chosen[column]
-    is_known = ~np.isnan(targets) & ~np.isnan(threshold)
-    is_called = probs >= threshold
+    threshold = _thresholds(predictions)[column]
+    is_judged = ~np.isnan(targets) & ~np.isnan(threshold)
+    is_present, is_called = targets == 1, probs >= threshold
     distance = np.abs(_log_odds(probs) - _log_odds(threshold))
-    is_kept, worth = {
-        "found": ((targets == 1) & is_called, probs),
-        "missed": ((targets == 1) & ~is_called, -probs),
-        "wrong": (is_called != (targets == 1), distance),
-    }[case]
-    kept = rows[is_known & is_kept]
-    return kept[np.argsort(-worth[kept], kind="stable")]
+    kept = {
+        "present": (is_present, probs),
+        "found": (is_judged & is_present & is_called, probs),
+        "missed": (is_judged & is_present & ~is_called, -probs),
+        "alarm": (is_judged & ~is_present & is_called, probs),
+        "right": (is_judged & (is_called == is_present), distance),
+        "wrong": (is_judged & (is_called != is_present), distance),
+    }
+    return {"all": rows, **{case: _sort(rows[is_kept], worth) for case, (is_kept, worth) in kept.items()}}
+
+
+def _sort(rows: np.ndarray, worth: np.ndarray) -> np.ndarray:
+    return np.asarray(rows[np.argsort(-worth[rows], kind="stable")])
+
+
+def _thresholds(predictions: Predictions) -> np.ndarray:
+    """(K,) NaN where there is none."""
+    return np.array([predictions.thresholds[name] for name in predictions.labels], dtype=np.float64)
 
 
 def _log_odds(probs: np.ndarray) -> np.ndarray:

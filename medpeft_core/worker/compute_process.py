@@ -4,6 +4,8 @@ Requests come as JSON lines on stdin, answers go as JSON lines to stdout; whatev
 Light until `main` calls `load_answers`.
 """
 
+import functools
+import gc
 import json
 import os
 import queue
@@ -33,21 +35,45 @@ def main() -> None:
 
 
 def load_answers() -> Answers:
-    """Import everything heavy; the kinds of requests and what answers them.
+    """Import what explaining needs, and let the other kinds import what they need when they are first asked for.
 
-    `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `launch` checks
-    all configs, then creates and queues their runs; `ping` does nothing.
+    `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `explain_ahead`
+    is an `explain` that nobody waits for yet; `launch` checks all configs, then creates and queues their runs; `ping`
+    imports everything; `hello` does nothing.
     """
-    # heavy: seconds, a gigabyte
-    from medpeft_core.explain.answer import Explainer
+    gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
+    try:
+        from medpeft_core.explain.answer import Explainer  # heavy: seconds, most of a gigabyte
+        from medpeft_core.training.known_data import KnownData
+    finally:
+        gc.freeze()
+        gc.enable()
+    store, known = RunStore(get_home()), KnownData()
+    explainer = Explainer(store, known)
+
+    @functools.cache
+    def load_rest() -> Answers:
+        return _load_rest(store, known)
+
+    def defer(kind: str) -> Callable[..., dict[str, Any]]:
+        return lambda **arguments: load_rest()[kind](**arguments)
+
+    return {
+        "hello": dict,
+        "explain": explainer.explain,
+        "explain_ahead": explainer.explain,
+        **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch")},
+    }
+
+
+def _load_rest(store: RunStore, known: Any) -> Answers:
+    """What setting up runs needs; `known` is a `KnownData`."""
     from medpeft_core.methods import peft_adapted  # noqa: F401  (else the first LoRA would wait for peft)
     from medpeft_core.training.first_batch import draw_first_batch
     from medpeft_core.training.forecast import Forecaster
-    from medpeft_core.training.known_data import KnownData
     from medpeft_core.training.setup import set_up_runs
 
-    store, known = RunStore(get_home()), KnownData()
-    forecaster, explainer = Forecaster(store, known), Explainer(store, known)
+    forecaster = Forecaster(store, known)
 
     def launch(configs: list[dict[str, Any]]) -> dict[str, Any]:
         chosen = [RunConfig.from_dict(values) for values in configs]
@@ -64,7 +90,6 @@ def load_answers() -> Answers:
         "speed": lambda config: forecaster.forecast_speed(RunConfig.from_dict(config)),
         "first_batch": first_batch,
         "launch": launch,
-        "explain": explainer.explain,
     }
 
 

@@ -83,7 +83,21 @@ def run_guarded(run: Run, train: Train) -> int:
 def _train(run: Run, control: WorkerControl) -> str:
     from medpeft_core.training.session import train_run  # heavy, and only now: the run is shown as running meanwhile
 
-    return train_run(run, control)
+    outcome = train_run(run, control)
+    if outcome == FINISHED:
+        _draw_first_maps(run, control)
+    return outcome
+
+
+def _draw_first_maps(run: Run, control: WorkerControl) -> None:
+    """Draw the heat maps that Explain shows first; a finished run stays finished whatever comes of them."""
+    from medpeft_core.explain.first_maps import draw_first_maps  # heavy
+
+    control.set_progress(phase="drawing the first heat maps")
+    try:
+        draw_first_maps(run, should_stop=control.should_stop)
+    except (MedPeftError, OSError, RuntimeError) as error:  # torch's errors are RuntimeErrors
+        control.emit({"type": "log", "text": f"The first heat maps were not drawn: {error}"})
 
 
 def _take_device(store: RunStore, run: Run, pid: int, started: float) -> str:

@@ -1,129 +1,178 @@
-"""The image and the heat map over it, computed in the compute process while the page stays usable."""
+"""The image and the heat map over it, of one run or two, computed elsewhere while the page stays usable."""
 
+import base64
 import contextlib
-import uuid
+import time
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
+from medpeft_core.datasets.images import read_image
 from medpeft_core.errors import DataError, MedPeftError
-from pages.widgets.explain_blend import save_overlay, show_image, show_overlay
+from medpeft_core.runs.run import Run
+from pages.widgets.explain_answers import Answer, ask, forget, prepare_next
 from pages.widgets.explain_cases import Case
+from pages.widgets.explain_run import Chosen
+from pages.widgets.explain_words import write_cam_facts, write_localisation
 from pages.widgets.lab import get_lab
+from pages.widgets.picture_blend import colour_table, encode_png
+from pages.widgets.picture_viewer import Outline, Picture, choose_look, draw_download, draw_picture
 from pages.widgets.wording import escape_markdown
 
-POLL_EVERY_S = 0.3
+POLL_EVERY_S = 0.25
 PATIENCE_S = 0.4  # a loaded model answers within this, and then nothing flickers
-DEFAULT_OPACITY = 60  # percent, as on the command line
-SKELETON_HEIGHT = 252  # pixels, about that of a square image in its column
+SKELETON_HEIGHT = 420  # pixels, about that of a square image in its column
 CAPTION = "A heat map shows what raised the score, it proves nothing."
+PLACES, LETTERS = ("first", "second"), "AB"
 
 
-def draw_pictures(run_id: str, case: Case) -> None:
-    """Original and overlay side by side, with opacity and download; a placeholder until they are there."""
-    future = _ask(run_id, case)
-    with contextlib.suppress(TimeoutError, CancelledError, MedPeftError):
-        future.result(timeout=PATIENCE_S)
-    is_pending = not future.done()
-    st.fragment(_draw, run_every=POLL_EVERY_S if is_pending else None)(future, case, run_id, is_pending)
+def draw_pictures(chosen: Chosen, case: Case) -> None:
+    """The pictures with their choices; placeholders until they are there."""
+    runs = [chosen.run] if chosen.second is None else [chosen.run, chosen.second]
+    futures = [_ask(chosen, run, case, place) for run, place in zip(runs, PLACES, strict=False)]
+    until = time.monotonic() + PATIENCE_S
+    for future in futures:
+        with contextlib.suppress(TimeoutError, CancelledError, MedPeftError):
+            if future is not None:
+                future.result(timeout=max(until - time.monotonic(), 0.0))
+    is_pending = not all(future is None or future.done() for future in futures)
+    if not is_pending:
+        for run in runs:
+            prepare_next(run, case)
+    st.fragment(_draw, run_every=POLL_EVERY_S if is_pending else None)(futures, chosen, case, is_pending)
 
 
-def _ask(run_id: str, case: Case) -> Future[dict[str, Any]]:
-    """The answer to come; an image that was left before its turn came is not computed."""
-    wanted = {"run_id": run_id, "image": case.image, "label": case.label}
-    kept, future = st.session_state.get("explain_answer", (None, None))
-    if kept != wanted or future.cancelled() or _has_lost_files(future):
-        slot = st.session_state.setdefault("explain_slot", f"explain-{uuid.uuid4().hex}")
-        future = get_lab().compute.submit("explain", slot=slot, **wanted)
-        st.session_state["explain_answer"] = (wanted, future)
-    return future
+def _ask(chosen: Chosen, run: Run, case: Case, place: str) -> "Future[Answer] | None":
+    """None where the second run knows the image or the label not."""
+    pair = chosen.pair
+    if run is chosen.second and pair is not None and (case.label not in pair.labels or pair.partners[case.row] < 0):
+        return None
+    return ask(run, case.image, case.label, place=place)
 
 
-def _has_lost_files(future: Future[dict[str, Any]]) -> bool:
-    """Whether an answer names pictures that have been cleared away since."""
-    if not future.done() or future.exception() is not None:
-        return False
-    paths = (future.result()["image_path"], future.result()["heat_path"])
-    return any(path is not None and not Path(path).is_file() for path in paths)
-
-
-def _draw(future: Future[dict[str, Any]], case: Case, run_id: str, is_pending: bool) -> None:
-    if is_pending and future.done():
+def _draw(futures: Sequence["Future[Answer] | None"], chosen: Chosen, case: Case, is_pending: bool) -> None:
+    are_done = all(future is None or future.done() for future in futures)
+    if is_pending and are_done:
         st.rerun()  # draw the page once more, now without polling
-    if not future.done():
-        _draw_waiting(case)
+    if not are_done:
+        colour_table("inferno")  # its import is paid for while the map is on its way
+        _draw_waiting(case, chosen.names)
         return
-    try:
-        answer = future.result()
-    except MedPeftError as error:
-        st.error(escape_markdown(str(error)), title="This image cannot be explained", icon=":material/error:")
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button("Try again", key="explain_retry", icon=":material/refresh:"):
-                st.session_state.pop("explain_answer", None)
-                st.rerun()  # the whole page: this part alone would be drawn with the same answer again
-            if isinstance(error, DataError):
-                st.page_link("pages/data.py", label="Prepare the data", icon=":material/radiology:")
-        return
-    for warning in answer["warnings"]:
+    answers: list[Answer | None] = []
+    for future in futures:
+        try:
+            answers.append(None if future is None else future.result())
+        except CancelledError:
+            return  # another window of this visit asked for another image
+        except MedPeftError as error:
+            _draw_problem(error)
+            return
+    pictures = [None if answer is None else build_picture(answer, case) for answer in answers]
+    if any(answer is not None and pictures[number] is None for number, answer in enumerate(answers)):
+        forget()  # cleared away since
+        st.rerun()
+    _draw_answers(answers, pictures, chosen, case)
+
+
+def _draw_answers(
+    answers: Sequence[Answer | None], pictures: Sequence[Picture | None], chosen: Chosen, case: Case
+) -> None:
+    shown = [picture for picture in pictures if picture is not None]
+    warnings = dict.fromkeys(text for answer in answers if answer is not None for text in answer["warnings"])
+    for warning in warnings:
         st.warning(escape_markdown(warning), icon=":material/warning:")
-    _draw_answer(answer, case, run_id)
-
-
-def _draw_waiting(case: Case) -> None:
-    what = "Computing the map" if get_lab().compute.is_warm else "Loading the model (about 8 s, once)"
-    titles = (_write_position(case), f"**Heat map** for {_as_code(case.label)}")
-    for column, title in zip(st.columns(2), titles, strict=True):
+    st.markdown(f"**Image {case.position + 1}** of {case.num_cases} · **heat map** for {_as_code(case.label)}")
+    look, place = choose_look(
+        key="explain",
+        has_map=any(picture.cam is not None for picture in shown),
+        has_outlines=any(picture.outlines for picture in shown),
+    )
+    with place:
+        for number, (column, picture) in enumerate(zip(_make_columns(pictures), pictures, strict=True)):
+            with column:
+                if len(pictures) > 1:
+                    st.markdown(f"**{LETTERS[number]}** · {escape_markdown(chosen.names[number])}")
+                if picture is None:
+                    st.info(f"This run does not know this image or the label {_as_code(case.label)}: no map.")
+                else:
+                    draw_picture(picture, look, key=f"explain_{PLACES[number]}")
+    for number, (column, answer, picture) in enumerate(zip(_make_columns(pictures), answers, pictures, strict=True)):
+        if picture is None or answer is None:
+            continue
         with column:
-            st.markdown(title)
+            letter = f"**{LETTERS[number]}** · " if len(pictures) > 1 else ""
+            if answer["localisation"] is not None:
+                st.markdown(f"{letter}{write_localisation(answer['localisation'], case.label)}")
+            st.caption(f"{letter}{write_cam_facts(answer)} **{CAPTION}**")
+            draw_download(picture, look, key=f"explain_{PLACES[number]}")
+    if len(pictures) > 1:
+        st.caption(
+            "Each map has its own scale: the same colour in both does not mean the same strength. Compare where they "
+            "are, not how bright."
+        )
+
+
+def _make_columns(pictures: Sequence[Picture | None]) -> list[DeltaGenerator]:
+    return st.columns(len(pictures)) if len(pictures) > 1 else [st.container()]
+
+
+def build_picture(answer: Answer, case: Case) -> Picture | None:
+    """What the viewer needs; None when the files of the answer have been cleared away."""
+    try:
+        image = Path(answer["image_path"]).read_bytes()
+        cam = None if answer["cam_path"] is None else Path(answer["cam_path"]).read_bytes()
+    except OSError:
+        return None
+    source = Path(answer["source_path"])
+    is_reduced = answer["size"] != answer["source_size"]
+    return Picture(
+        image=image,
+        cam=cam,
+        reason=answer["cam_error"],
+        label=case.label,
+        alt=f"Test image {case.image}, as decoded.",
+        outlines=tuple(_list_outlines(answer["marks"], case.label)),
+        download_name=_name_download(answer["run_id"], case),
+        description=f"Grad-CAM of run {answer['run_id']} for {case.label} on {case.image} at {answer['layer']}.",
+        load_source=(lambda: encode_png(Image.fromarray(read_image(source).pixels))) if is_reduced else None,
+    )
+
+
+def _list_outlines(marks: list[dict[str, Any]], label: str) -> list[Outline]:
+    """The explained label's first, so that it keeps its number and colour."""
+    outlines = []
+    for mark in sorted(marks, key=lambda mark: mark["label"] != label):
+        shapes = [base64.b64decode(mark["png"])] if mark["png"] else [tuple(box) for box in mark["boxes"]]
+        name = f"{mark['label']} ({mark['kind']})"
+        outlines += [
+            Outline(name=name, kind=mark["kind"], geometry=shape, is_main=mark["label"] == label) for shape in shapes
+        ]
+    return outlines
+
+
+def _draw_problem(error: MedPeftError) -> None:
+    st.error(escape_markdown(str(error)), title="This image cannot be explained", icon=":material/error:")
+    st.caption("The probabilities are stored with the run, so they are shown all the same.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Try again", key="explain_retry", icon=":material/refresh:"):
+            forget()
+            st.rerun()  # the whole page: this part alone would be drawn with the same answer again
+        if isinstance(error, DataError):
+            st.page_link("pages/data.py", label="Prepare the data", icon=":material/radiology:")
+
+
+def _draw_waiting(case: Case, names: tuple[str, ...]) -> None:
+    what = "Computing the map" if get_lab().compute.is_warm else "Loading the model (a few seconds, once)"
+    st.markdown(f"**Image {case.position + 1}** of {case.num_cases} · **heat map** for {_as_code(case.label)}")
+    for column in st.columns(len(names)):
+        with column:
             st.skeleton(SKELETON_HEIGHT)
     st.caption(f":material/hourglass_top: {what} …")
-
-
-def _draw_answer(answer: dict[str, Any], case: Case, run_id: str) -> None:
-    image_path = Path(answer["image_path"])
-    heat_path = Path(answer["heat_path"]) if answer["heat_path"] else None
-    left, right = st.columns(2)
-    with left:
-        st.markdown(_write_position(case))
-        st.image(show_image(image_path), width="stretch", alt=f"Test image {case.image}, as decoded.")
-    with right:
-        st.markdown(f"**Heat map** for {_as_code(case.label)}")
-        place = st.empty()
-    if heat_path is None:
-        place.info(escape_markdown(answer["cam_error"]), title="There is no map to show", icon=":material/blur_off:")
-        return
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        percent = st.slider(
-            "Opacity of the map",
-            0,
-            100,
-            DEFAULT_OPACITY,
-            format="%d %%",
-            key="explain_opacity",
-            persist_state="session",
-        )
-        st.download_button(
-            "Overlay as PNG",
-            data=lambda: save_overlay(image_path, heat_path, percent / 100),
-            file_name=_name_download(run_id, case),
-            mime="image/png",
-            key="explain_download",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    place.image(
-        show_overlay(image_path, heat_path, percent / 100),
-        width="stretch",
-        alt=f"The same image with the heat map for {case.label} at {percent} % opacity.",
-    )
-    _draw_caption(answer)
-
-
-def _draw_caption(answer: dict[str, Any]) -> None:
-    layer, image = _as_code(answer["layer"]), _as_code(answer["image"])
-    st.caption(f"Grad-CAM at the layer {layer}, image {image}. **{CAPTION}**")
 
 
 def _as_code(text: str) -> str:
@@ -131,10 +180,6 @@ def _as_code(text: str) -> str:
     return f"`{text.replace('`', chr(39))}`"
 
 
-def _write_position(case: Case) -> str:
-    return f"**Image {case.position + 1}** of {case.num_cases}"
-
-
 def _name_download(run_id: str, case: Case) -> str:
     parts = (run_id, Path(case.image).stem, case.label)
-    return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in parts) + ".png"
+    return "-".join("".join(c if c.isalnum() or c in "-_" else "_" for c in part) for part in parts)

@@ -1,27 +1,48 @@
-"""Which run to explain: a finished one, with what must be known about it before its maps are read."""
+"""Which run to explain, alone or beside a second one, with what must be known before their maps are read."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from medpeft_core.errors import RunError
+from medpeft_core.reports.disagreements import Pair, pair_predictions
+from medpeft_core.reports.predictions import Predictions, load_predictions
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_results import NO_PATIENTS
-from pages.widgets.run_picker import PARAMETER, pick_run
-from pages.widgets.wording import DISCLAIMER, SYNTHETIC, write_auroc
+from pages.widgets.run_picker import PARAMETER, pick_run, write_option, write_run_name
+from pages.widgets.wording import DISCLAIMER, SYNTHETIC, escape_markdown, write_auroc
+
+SECOND_PARAMETER = "with"
 
 
-def choose_run() -> Run | None:
-    """Let the reader pick one of the finished runs.
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The run on the page and what it predicts; `second` and what goes with it are None while there is one run.
+
+    Attributes:
+        names: of the runs, for people.
+    """
+
+    run: Run
+    predictions: Predictions
+    names: tuple[str, ...]
+    second: Run | None = None
+    pair: Pair | None = None
+
+
+def choose_runs() -> Chosen | None:
+    """Let the reader pick one of the finished runs, and a second one to look at beside it.
 
     Returns:
-        The run; None when there is none yet or none was picked, which is said.
+        None when there is no finished run yet or none was picked, which is said.
 
     Raises:
-        RunError: the run's files are damaged.
+        RunError: the first run's files are damaged.
     """
     store = get_lab().store
     summaries = list_summaries(store)
@@ -30,21 +51,95 @@ def choose_run() -> Run | None:
         _draw_empty(has_runs=bool(summaries))
         return None
     _turn_away({item["run_id"]: item["status"] for item in summaries})
-    run_id = pick_run(finished, key="explain_run")
+    first, second = st.columns(2)
+    with first:
+        run_id = pick_run(finished, key="explain_run")
     if run_id is None:
         return None
+    with second:
+        second_id = _pick_second([item for item in finished if item["run_id"] != run_id])
     run = store.load(run_id)
-    _draw_notes(run.metrics() or {})
-    return run
+    by_id = {item["run_id"]: item for item in finished}
+    name = write_run_name(by_id[run_id])
+    predictions = read_predictions(run)
+    if second_id is None:
+        _draw_notes([run])
+        return Chosen(run=run, predictions=predictions, names=(name,))
+    other = store.load(second_id)
+    _draw_notes([run, other])
+    try:
+        pair = pair_predictions(run, predictions, other, read_predictions(other))
+    except RunError as error:
+        st.warning(escape_markdown(str(error)), title="These two cannot be compared", icon=":material/join_inner:")
+        return Chosen(run=run, predictions=predictions, names=(name,))
+    for note in pair.notes:
+        st.info(escape_markdown(note), icon=":material/info:")
+    names = (name, write_run_name(by_id[second_id]))
+    return Chosen(run=run, predictions=predictions, names=names, second=other, pair=pair)
 
 
-def _draw_notes(metrics: dict[str, Any]) -> None:
-    """How good the run is, and what must be known about its data."""
-    interval = (metrics.get("test_auroc"), metrics.get("test_auroc_low"), metrics.get("test_auroc_high"))
-    notes = [f"Test AUROC, mean over the labels: {write_auroc(*interval)}", f"**{DISCLAIMER}**"]
-    if metrics.get("is_synthetic"):
+def read_predictions(run: Run) -> Predictions:
+    """The test predictions of a run, kept in memory as long as the file stays as it is.
+
+    Raises:
+        RunError: there are none, or the file is damaged.
+    """
+    path = run.predictions_dir / "test.parquet"
+    changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+    return _read_predictions(run, run.run_id, changed_ns)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _read_predictions(_run: Run, run_id: str, changed_ns: int) -> Predictions:
+    return load_predictions(_run, "test")
+
+
+def _pick_second(others: list[dict[str, Any]]) -> str | None:
+    """A second run, from the address; an id there that names no other finished run is dropped."""
+    by_id = {item["run_id"]: item for item in others}
+    wanted = st.query_params.get(SECOND_PARAMETER)
+    if wanted is not None and wanted not in by_id:
+        del st.query_params[SECOND_PARAMETER]
+        wanted = None
+    st.session_state["explain_with"] = wanted  # the address decides, also after a link or a step back
+    return st.selectbox(
+        "Second run",
+        list(by_id),
+        index=None,
+        format_func=lambda run_id: write_option(by_id[run_id]),
+        key="explain_with",
+        on_change=_follow_second,
+        placeholder="Compare with a second run" if by_id else "No second finished run yet",
+        disabled=not by_id,
+        label_visibility="collapsed",
+    )
+
+
+def _follow_second() -> None:
+    chosen = st.session_state["explain_with"]
+    if chosen is None:
+        st.query_params.pop(SECOND_PARAMETER, None)
+        if st.query_params.get("show") == "disagree":
+            del st.query_params["show"]
+    else:
+        st.query_params[SECOND_PARAMETER] = chosen
+
+
+def _draw_notes(runs: list[Run]) -> None:
+    """How good the runs are, and what must be known about their data."""
+    found = [run.metrics() or {} for run in runs]
+    scores = [
+        write_auroc(item.get("test_auroc"), item.get("test_auroc_low"), item.get("test_auroc_high")) for item in found
+    ]
+    shown = (
+        scores[0]
+        if len(scores) == 1
+        else ", ".join(f"{letter} {text}" for letter, text in zip("AB", scores, strict=True))
+    )
+    notes = [f"Test AUROC, mean over the labels: {shown}", f"**{DISCLAIMER}**"]
+    if any(item.get("is_synthetic") for item in found):
         notes.append(SYNTHETIC)
-    if metrics.get("training", {}).get("num_train_patients") is None:
+    if any(item.get("training", {}).get("num_train_patients") is None for item in found):
         notes.append(NO_PATIENTS)
     st.caption(" · ".join(notes))
 

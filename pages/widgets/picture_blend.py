@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
 JPEG_QUALITY = 93
+MIN_SHOWN_SIDE = 700  # pixels, about what a picture gets on a wide screen
 COLOUR_MAPS = {"inferno": "Inferno", "viridis": "Viridis", "gray": "Grey", "turbo": "Turbo (rainbow)"}
 OUTLINE_COLOURS = ("#00e5ff", "#ff9df0", "#b6ff3c", "#ffd23c", "#ffffff")
 HALO = "#000000"
@@ -24,11 +25,13 @@ class Outline:
         kind: "mask" or "box".
         geometry: of a mask an 8-bit grey PNG, not 0 inside, of the image's shape but of any size; of a box its left,
             top, width and height as shares (0 to 1) of the image.
+        is_main: whether it belongs to what the map is about; others are drawn on demand.
     """
 
     name: str
     kind: str
     geometry: bytes | tuple[float, float, float, float]
+    is_main: bool = True
 
 
 def lay_map(image: Image.Image, cam: Image.Image, opacity: float, colour_map: str) -> Image.Image:
@@ -85,7 +88,15 @@ def encode_png(picture: Image.Image, description: str = "") -> bytes:
 
 def encode_jpeg(picture: Image.Image) -> bytes:
     """The picture as JPEG for the page: it is made anew at each step of a slider, which PNG would slow down."""
-    return _encode(picture.convert("RGB"), "JPEG", quality=JPEG_QUALITY)
+    return _encode(picture.convert("RGB"), "JPEG", quality=JPEG_QUALITY, subsampling=0)  # colours are what it is about
+
+
+def enlarge_small(picture: Image.Image) -> Image.Image:
+    """A small picture at a whole multiple of its size, so that lines drawn over it are fine; others as they are."""
+    factor = MIN_SHOWN_SIDE // max(*picture.size, 1)
+    if factor < 2:
+        return picture
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BILINEAR)
 
 
 def join_side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
@@ -108,8 +119,9 @@ def decode(content: bytes) -> Image.Image:
 def _fill(outline: Outline, size: tuple[int, int]) -> Image.Image:
     """Mode L: 255 inside."""
     if isinstance(outline.geometry, bytes):
-        mask = decode(outline.geometry).convert("L").resize(size, Image.Resampling.NEAREST)
-        return mask.point(lambda value: 255 if value else 0)
+        mask = decode(outline.geometry).convert("L").point(lambda value: 255 if value else 0)
+        smooth = mask.resize(size, Image.Resampling.BILINEAR)  # a smooth border where a small image is shown large
+        return smooth.point(lambda value: 255 if value > 127 else 0)
     left, top, width, height = outline.geometry
     area = Image.new("L", size)
     corners = (left * size[0], top * size[1], (left + width) * size[0] - 1, (top + height) * size[1] - 1)

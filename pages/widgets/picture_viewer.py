@@ -1,7 +1,7 @@
 """The picture viewer: an image and where a model looked in it, in several views; works on bytes in memory only.
 
 `draw_viewer` draws the choices and one picture. Two pictures under one set of choices: `choose_look` once, then
-`draw_picture` for each.
+`draw_picture` and `draw_download` for each.
 """
 
 import base64
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.widgets.before_after import draw_before_after
 from pages.widgets.picture_blend import (
@@ -20,6 +21,7 @@ from pages.widgets.picture_blend import (
     draw_outlines,
     encode_jpeg,
     encode_png,
+    enlarge_small,
     join_side_by_side,
     lay_map,
 )
@@ -29,13 +31,15 @@ __all__ = ["Look", "Outline", "Picture", "choose_look", "draw_picture", "draw_vi
 
 OVERLAY, SIDE_BY_SIDE, SLIDER, ORIGINAL = "overlay", "side", "slider", "original"
 VIEWS = {OVERLAY: "Overlay", SIDE_BY_SIDE: "Side by side", SLIDER: "Slider", ORIGINAL: "Original"}
-VIEW_HELP = "Slider: drag the handle over the picture, or move it with the arrow keys."
+MAIN, ALL, NONE = "main", "all", "none"
+OUTLINES = {MAIN: "Of this label", ALL: "Of all labels", NONE: "None"}
+OUTLINES_HELP = "The borders of what the data set marks in this image. The model never saw them."
 DEFAULT_OPACITY = 60  # percent, as on the command line
 COLOUR_HELP = (
     "Inferno, viridis and grey rise in brightness as evenly as the map does, also for colour-blind eyes. Turbo shows "
     "edges that are not in the map."
 )
-SCALE_WORDS = "Colours run from no influence to the strongest place of this image; a weak map looks as strong as any."
+SCALE_WORDS = "From the weakest to the strongest place of this image: a weak map looks strong too."
 BAR_HEIGHT = 10  # pixels
 
 
@@ -76,7 +80,13 @@ class Look:
     view: str
     opacity: float
     colour_map: str
-    has_outlines: bool
+    outlines: str
+
+    def choose_outlines(self, picture: Picture) -> tuple[Outline, ...]:
+        """Those of a picture's outlines that are to be drawn."""
+        return tuple(
+            item for item in picture.outlines if self.outlines == ALL or (self.outlines == MAIN and item.is_main)
+        )
 
 
 def draw_viewer(picture: Picture, *, key: str) -> None:
@@ -86,51 +96,58 @@ def draw_viewer(picture: Picture, *, key: str) -> None:
         picture: what to show.
         key: begins the key of each widget; the choices made under it last for the session.
     """
-    place = st.container()
-    look = choose_look(key=key, has_map=picture.cam is not None, has_outlines=bool(picture.outlines))
+    if picture.title:
+        st.markdown(picture.title)
+    look, place = choose_look(key=key, has_map=picture.cam is not None, has_outlines=bool(picture.outlines))
     with place:
         draw_picture(picture, look, key=key)
+    draw_download(picture, look, key=key)
 
 
-def choose_look(*, key: str, has_map: bool, has_outlines: bool) -> Look:
-    """The reader's choices of view, opacity, colours and outlines.
+def choose_look(*, key: str, has_map: bool, has_outlines: bool) -> tuple[Look, DeltaGenerator]:
+    """The reader's choices: the view above the picture, opacity, colours and outlines below it.
 
     Args:
         key: begins the key of each widget.
         has_map: false: there is nothing but the original to look at, and only outlines can be chosen.
         has_outlines: whether anything is marked in the image.
+
+    Returns:
+        The choices, and the place between them where the picture belongs.
     """
-    view, percent, colour_map, with_outlines = ORIGINAL, DEFAULT_OPACITY, next(iter(COLOUR_MAPS)), has_outlines
+    view, percent, colour_map, outlines = ORIGINAL, DEFAULT_OPACITY, next(iter(COLOUR_MAPS)), MAIN
+    if has_map:
+        view = _choose_view(key)
+    place = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        if has_map:
-            view = _choose_view(key)
         if has_map and view != ORIGINAL:
             percent, colour_map = _choose_colours(key)
         if has_outlines:
-            with_outlines = st.toggle(
-                "Outlines",
-                value=True,
-                key=f"{key}_outlines",
-                persist_state="session",
-                help="The borders of what the data set marks in this image. The model never saw them.",
-            )
-    return Look(view=view, opacity=percent / 100, colour_map=colour_map, has_outlines=with_outlines)
+            outlines = _choose_outlines(key)
+    return Look(view=view, opacity=percent / 100, colour_map=colour_map, outlines=outlines), place
 
 
 def draw_picture(picture: Picture, look: Look, *, key: str) -> None:
-    """One picture in the look that was chosen, with its legend and its download."""
-    if picture.title:
-        st.markdown(picture.title)
+    """One picture in the look that was chosen, with its legend; title and download are left to the caller."""
     if picture.cam is None and picture.reason:
         st.info(escape_markdown(picture.reason), title="There is no map to show", icon=":material/blur_off:")
     view = look.view if picture.cam is not None else ORIGINAL
-    outlines = picture.outlines if look.has_outlines else ()
-    plain = draw_outlines(decode(picture.image), outlines)
+    outlines = look.choose_outlines(picture)
+    image = enlarge_small(decode(picture.image))
+    plain = draw_outlines(image, outlines)
     if view == ORIGINAL:
         st.image(encode_jpeg(plain), width="stretch", alt=picture.alt)
     else:
-        _draw_map(picture, look, view, plain, outlines, key)
+        overlay = _lay(picture, look, image, outlines)
+        _draw_map(picture, look, view, plain, overlay, key=key)
     _draw_legend(outlines)
+    if view == SLIDER:
+        st.caption("Drag the handle over the picture, or move it with the arrow keys.")
+
+
+def draw_download(picture: Picture, look: Look, *, key: str) -> None:
+    """A button that saves what is shown."""
+    view = look.view if picture.cam is not None else ORIGINAL
     st.download_button(
         {SIDE_BY_SIDE: "Both as PNG", ORIGINAL: "Image as PNG"}.get(view, "Overlay as PNG"),
         data=lambda: build_download(picture, look),
@@ -146,7 +163,7 @@ def draw_picture(picture: Picture, look: Look, *, key: str) -> None:
 def build_download(picture: Picture, look: Look) -> bytes:
     """What is shown as PNG in the pixels of the source; the slider gives the overlay."""
     source = decode(picture.image if picture.load_source is None else picture.load_source())
-    outlines = picture.outlines if look.has_outlines else ()
+    outlines = look.choose_outlines(picture)
     shown = draw_outlines(source, outlines)
     if picture.cam is not None and look.view != ORIGINAL:
         overlay = _lay(picture, look, source, outlines)
@@ -154,11 +171,8 @@ def build_download(picture: Picture, look: Look) -> bytes:
     return encode_png(shown, f"{picture.description} {DISCLAIMER}".strip())
 
 
-def _draw_map(
-    picture: Picture, look: Look, view: str, plain: Image.Image, outlines: tuple[Outline, ...], key: str
-) -> None:
+def _draw_map(picture: Picture, look: Look, view: str, plain: Image.Image, overlay: Image.Image, *, key: str) -> None:
     """The views that need the map."""
-    overlay = _lay(picture, look, decode(picture.image), outlines)
     percent = f"{look.opacity:.0%}".replace("%", " %")
     alt = f"The same image with the heat map for {picture.label} at {percent} opacity."
     if view == SLIDER:
@@ -182,14 +196,14 @@ def _lay(picture: Picture, look: Look, image: Image.Image, outlines: tuple[Outli
 
 def _choose_view(key: str) -> str:
     return st.segmented_control(
-        "View",
+        "View of the picture",
         list(VIEWS),
         default=OVERLAY,
         required=True,
         format_func=VIEWS.__getitem__,
         key=f"{key}_view",
         persist_state="session",
-        help=VIEW_HELP,
+        label_visibility="collapsed",
     )
 
 
@@ -214,6 +228,18 @@ def _choose_colours(key: str) -> tuple[int, str]:
         width=150,
     )
     return percent, colour_map
+
+
+def _choose_outlines(key: str) -> str:
+    return st.selectbox(
+        "Outlines",
+        list(OUTLINES),
+        format_func=OUTLINES.__getitem__,
+        key=f"{key}_outlines",
+        persist_state="session",
+        help=OUTLINES_HELP,
+        width=150,
+    )
 
 
 def _draw_legend(outlines: tuple[Outline, ...]) -> None:

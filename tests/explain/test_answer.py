@@ -13,10 +13,11 @@ from toy_set import IMAGE_SIZE, create_run, make_config, register_toy, train
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import DataError, ExplainError, RunError
 from medpeft_core.explain import answer as answer_module
-from medpeft_core.explain.answer import Explainer, drop_oldest, find_targets
+from medpeft_core.explain import stored as stored_module
+from medpeft_core.explain.answer import Explainer, find_targets
 from medpeft_core.explain.cam import compute_cam
 from medpeft_core.explain.load import load_image, load_run
-from medpeft_core.explain.overlay import build_heat_layer
+from medpeft_core.explain.stored import answers_dir, drop_oldest, read_answer
 from medpeft_core.paths import get_home
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
@@ -55,16 +56,18 @@ def test_explain_gives_what_the_run_stored(run: Run, explainer: Explainer) -> No
 def test_explain_draws_image_and_map(run: Run, toy: Path, explainer: Explainer, home: Path) -> None:
     answer = explainer.explain(run.run_id, "val_00.png", "left")
     assert answer["size"] == answer["source_size"] == [IMAGE_SIZE, IMAGE_SIZE + 8]
-    for name in ("image_path", "heat_path"):
+    for name in ("image_path", "cam_path"):
         assert Path(answer[name]).parent == home / "cache" / "explanations" / run.run_id
     assert (np.asarray(Image.open(answer["image_path"])) == np.asarray(Image.open(toy / "val_00.png"))).all()
     loaded = load_run(run)
     cam = compute_cam(loaded, load_image(loaded, toy / "val_00.png"), "left")
-    heat = np.asarray(Image.open(answer["heat_path"]))
-    assert heat.shape == (IMAGE_SIZE, IMAGE_SIZE + 8, 4)
-    assert np.abs(heat[..., 3].astype(float) - 255 * cam).max() <= 1
+    grey = np.asarray(Image.open(answer["cam_path"]))
+    assert (grey.shape, grey.dtype) == ((IMAGE_SIZE, IMAGE_SIZE + 8), np.uint8)
+    assert np.abs(grey.astype(float) - 255 * cam).max() <= 1
+    assert answer["grid"] == [2, 2]  # patches of 16 pixels
     other = explainer.explain(run.run_id, "val_00.png", "top")
-    assert other["heat_path"] != answer["heat_path"]
+    assert other["cam_path"] != answer["cam_path"]
+    assert other["image_path"] == answer["image_path"]
 
 
 def test_explain_shrinks_large_images(run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +75,7 @@ def test_explain_shrinks_large_images(run: Run, explainer: Explainer, monkeypatc
     answer = explainer.explain(run.run_id, "val_00.png", "left")
     assert answer["size"] == [16, 20]
     assert answer["source_size"] == [32, 40]
-    assert Image.open(answer["image_path"]).size == Image.open(answer["heat_path"]).size == (20, 16)
+    assert Image.open(answer["image_path"]).size == Image.open(answer["cam_path"]).size == (20, 16)
 
 
 def test_explain_uses_an_answer_again(run: Run, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,9 +84,9 @@ def test_explain_uses_an_answer_again(run: Run, explainer: Explainer, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(answer_module, "load_run", lambda run: pytest.fail("must not load"))
         assert fresh.explain(run.run_id, "test_03.png", "top") == first
-    Path(first["heat_path"]).unlink()
+    Path(first["cam_path"]).unlink()
     assert fresh.explain(run.run_id, "test_03.png", "top") == first
-    assert Path(first["heat_path"]).is_file()
+    assert Path(first["cam_path"]).is_file()
 
 
 def test_explain_computes_anew_when_the_run_changed(run: Run, explainer: Explainer) -> None:
@@ -93,7 +96,7 @@ def test_explain_computes_anew_when_the_run_changed(run: Run, explainer: Explain
     run.save_metrics(metrics)
     again = explainer.explain(run.run_id, "test_03.png", "top")
     assert again["thresholds"]["top"] == 0.123
-    assert again["image_path"] != first["image_path"]
+    assert again["cam_path"] != first["cam_path"]
 
 
 def test_explain_keeps_two_models(toy: Path, explainer: Explainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +116,7 @@ def test_explain_tells_when_there_is_nothing_to_show(
     loaded.built.adapted.network.get_submodule(loaded.built.backbone.head).weight.data.zero_()
     monkeypatch.setattr(answer_module, "load_run", lambda run: loaded)
     answer = explainer.explain(run.run_id, "val_00.png", "left")
-    assert answer["heat_path"] is None
+    assert answer["cam_path"] is None
     assert "The map for 'left' is flat" in answer["cam_error"]
     assert Path(answer["image_path"]).is_file()
     assert answer["probs"]["left"] == pytest.approx(0.5, abs=0.2)
@@ -159,7 +162,7 @@ def test_find_targets_of_a_label_that_the_data_lack(toy: Path) -> None:
 
 
 def test_drop_oldest_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_module, "MAX_KEPT_FILES", 3)
+    monkeypatch.setattr(stored_module, "MAX_KEPT_FILES", 3)
     for number in range(5):
         folder = tmp_path / f"run{number // 2}"
         folder.mkdir(exist_ok=True)
@@ -170,10 +173,49 @@ def test_drop_oldest_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "run0").exists()
 
 
-def test_build_heat_layer_is_transparent_where_nothing_is() -> None:
-    cam = np.array([[0.0, 0.5, 1.0]], dtype=np.float32)
-    layer = build_heat_layer(cam)
-    assert layer.shape == (1, 3, 4)
-    assert layer.dtype == np.uint8
-    assert layer[0, :, 3].tolist() == [0, 128, 255]
-    assert layer[0, 0, :3].tolist() != layer[0, 2, :3].tolist()
+def test_read_answer_needs_neither_model_nor_data_set(run: Run, toy: Path, explainer: Explainer) -> None:
+    """What a page reads by itself while the model is still being loaded."""
+    assert read_answer(run, "val_00.png", "left") is None
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    assert read_answer(run, "val_00.png", "left") == {name: answer[name] for name in answer}
+    assert read_answer(run, "val_00.png", "top") is None
+
+
+@pytest.mark.parametrize("harm", ["source gone", "source changed", "map gone", "torn", "other format"])
+def test_read_answer_refuses_what_no_longer_holds(run: Run, toy: Path, explainer: Explainer, harm: str) -> None:
+    answer = explainer.explain(run.run_id, "val_00.png", "left")
+    (kept,) = answers_dir(run).glob("*.json")
+    if harm == "source gone":
+        (toy / "val_00.png").unlink()
+    elif harm == "source changed":
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(toy / "val_00.png")
+    elif harm == "map gone":
+        Path(answer["cam_path"]).unlink()
+    elif harm == "torn":
+        kept.write_text(kept.read_text()[:40])
+    else:
+        kept.write_text("{}")
+    assert read_answer(run, "val_00.png", "left") is None
+
+
+def test_explain_tells_what_is_marked_and_how_well_the_map_falls_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def mark(table: pd.DataFrame) -> None:
+        boxes = [{"label": "left", "x": 0, "y": 0, "width": 10, "height": IMAGE_SIZE}]
+        table["boxes"] = [json.dumps(boxes if value else []) for value in table["left"]]
+
+    register_toy(monkeypatch, tmp_path / "toy", change=mark, labels=("left", "top"))
+    run = train(make_config(method={"name": "full"}, optim={"lr": 1e-3}, train={"epochs": 3}))
+    table = prepare_dataset(run.config().data).manifest.table
+    explainer = Explainer(RunStore(get_home()), KnownData())
+    marked = table["image"][(table["left"] == 1) & (table["split"] == "test")].iloc[0]
+    answer = explainer.explain(run.run_id, marked, "left")
+    width = answer["source_size"][1]
+    assert answer["marks"] == [{"label": "left", "kind": "box", "png": None, "boxes": [[0, 0, 10 / width, 1]]}]
+    start = (width - IMAGE_SIZE) // 2  # the model sees the centre square
+    assert answer["localisation"]["chance"] == pytest.approx((10 - start) / IMAGE_SIZE)
+    assert 0 <= answer["localisation"]["share"] <= 1
+    assert explainer.explain(run.run_id, marked, "top")["localisation"] is None
+    clear = table["image"][(table["left"] == 0) & (table["split"] == "test")].iloc[0]
+    assert explainer.explain(run.run_id, clear, "left")["marks"] == []

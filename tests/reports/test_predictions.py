@@ -94,7 +94,13 @@ def test_choose_labels_prefers_true_ones() -> None:
         ("found", "Effusion", [0, 1]),
         ("missed", "Effusion", [2]),
         ("wrong", "Effusion", [2, 3]),  # 0.2 is further from 0.5 than 0.7 is
+        ("present", "Effusion", [0, 1, 2]),
+        ("alarm", "Effusion", [3]),
+        ("right", "Effusion", [0, 4, 1]),  # 0.9 and 0.1 are equally far from 0.5, and stay in the order of the file
         ("found", "Nodule", [1]),
+        ("present", "Nodule", [1, 3]),
+        ("alarm", "Nodule", [2]),
+        ("right", "Nodule", [4, 1, 0]),
         ("missed", "Nodule", [3]),
         ("wrong", "Nodule", [3, 2]),  # in log-odds 0.02 is further from 0.1 than 0.3 is
         ("found", None, [0, 1]),
@@ -115,7 +121,7 @@ def test_sort_cases_without_a_threshold_knows_no_decisions() -> None:
     predictions = make_predictions()
     predictions.thresholds["Effusion"] = None
     assert {case: len(sort_cases(predictions, case, "Effusion")) for case in CASES} == {
-        "all": 6, "found": 0, "wrong": 0, "missed": 0,
+        "all": 6, "present": 3, "found": 0, "missed": 0, "alarm": 0, "right": 0, "wrong": 0,
     }  # fmt: skip
 
 

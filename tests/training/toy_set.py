@@ -38,11 +38,12 @@ def register_toy(
     *,
     task: str = "multilabel",
     change: Callable[[pd.DataFrame], None] = lambda table: None,
+    labels: tuple[str, ...] | None = None,
 ) -> None:
-    """Draw the images and register the set as `toy`; `change` may alter its table."""
+    """Draw the images and register the set as `toy`; `change` may alter its table, `labels` says which columns are."""
     table = _draw_images(folder, task)
     change(table)
-    labels = tuple(name for name in table.columns if name not in ("image", "patient_id", "split"))
+    labels = labels or tuple(name for name in table.columns if name not in ("image", "patient_id", "split"))
 
     def read(root: Path | None, options: NoOptions, *, split_seed: int, progress: Any) -> Manifest:
         return Manifest(dataset="toy", task=task, labels=labels, image_root=folder, table=table, is_synthetic=True)
