@@ -1,5 +1,6 @@
 """Decoding one image file into plain 8-bit pixels, and scaling them; which files and when is left to others."""
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -20,6 +21,7 @@ MIN_SIDE = 16
 MAX_PIXELS = 100_000_000
 GREY_BITS = (8, 10, 12, 14, 16)
 MISSING_REASON = "does not exist"
+_ROWS_AT_ONCE = 64
 
 # Classes instead of Image.open: that one warns or raises by a global limit before the size can be told.
 _OPENERS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
@@ -87,6 +89,20 @@ def read_image(path: Path) -> DecodedImage:
         ) from error
 
 
+def read_image_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Decode an image that lies in memory, exactly as `read_image` decodes a file.
+
+    Args:
+        content: of the file.
+        name: for messages; its ending means nothing.
+        max_pixels: refused above this, before a pixel is decoded.
+
+    Raises:
+        UnreadableImageError: see `read_image`.
+    """
+    return _decode(Path(name), io.BytesIO(content), max_pixels=max_pixels)
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """(height, width) as the header states it, without decoding and before EXIF orientation.
 
@@ -120,9 +136,9 @@ def scale_short_side(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(scaled)
 
 
-def _decode(path: Path, file: BinaryIO) -> DecodedImage:
+def _decode(path: Path, file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     image = _open_header(path, file)
-    _check_size(path, image.width, image.height)
+    _check_size(path, image.width, image.height, max_pixels)
     try:
         image.load()
     except _DECODING_ERRORS as error:
@@ -145,12 +161,12 @@ def _open_header(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
         raise UnreadableImageError(path, "has a damaged header", "Get the file again, or remove it.") from error
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if min(width, height) < MIN_SIDE:
         reason = f"is {width} x {height} pixels, but an image needs at least {MIN_SIDE} on each side"
         raise UnreadableImageError(path, reason, "Remove it, or replace it by a larger one.")
-    if width * height > MAX_PIXELS:
-        reason = f"is {width} x {height} pixels, but at most {MAX_PIXELS // 1_000_000} megapixels are read"
+    if width * height > max_pixels:
+        reason = f"is {width} x {height} pixels, but at most {max_pixels // 1_000_000} megapixels are read"
         raise UnreadableImageError(path, reason, "Scale it down first.")
 
 
@@ -168,7 +184,7 @@ def _to_eight_bits(path: Path, image: Image.Image, warnings: tuple[str, ...]) ->
     if mode == "1":
         return DecodedImage(np.array(image.convert("L")), warnings)
     if mode == "I" or mode.startswith("I;16"):
-        return _compress_range(path, np.asarray(image).astype(np.int64), warnings)
+        return _compress_range(path, np.asarray(image), warnings)
     if mode in ("LA", "PA", "RGBA") or (mode == "P" and "transparency" in image.info):
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return DecodedImage(_collapse_grey(Image.alpha_composite(black, image.convert("RGBA"))), warnings)
@@ -185,7 +201,12 @@ def _compress_range(path: Path, values: np.ndarray, warnings: tuple[str, ...]) -
         reason = f"holds grey values from {lowest} to {highest}, but only 0 to {2 ** GREY_BITS[-1] - 1} can be read"
         raise UnreadableImageError(path, reason, "Convert it to 8-bit PNG first.")
     bits = next(bits for bits in GREY_BITS if highest < 2**bits)
-    pixels = np.rint(values * (255 / (2**bits - 1))).astype(np.uint8)
+    table = np.rint(np.arange(highest + 1) * (255 / (2**bits - 1))).astype(np.uint8)
+    pixels = np.empty(values.shape, np.uint8)
+    for row in range(
+        0, len(values), _ROWS_AT_ONCE
+    ):  # a table of integers for the whole of a large film: 8 bytes a pixel
+        pixels[row : row + _ROWS_AT_ONCE] = table[values[row : row + _ROWS_AT_ONCE]]
     note = f"Grey values up to {highest} were read as {bits}-bit and scaled from 0-{2**bits - 1} to 0-255."
     return DecodedImage(pixels, (*warnings, note))
 

@@ -113,8 +113,8 @@ def describe_differences(looks: TrainingLooks, pixels: np.ndarray, source_size: 
     found: list[str] = []
     if _correlate(_standardise(grey), looks.mean) < looks.agreement:
         found.append(
-            f"Its light and dark places lie unlike those of {100 - UNTYPICAL_PERCENT:g} % of the training images: it may "
-            "show something else, or be turned, inverted or cut out differently."
+            f"Its light and dark places lie unlike those of {100 - UNTYPICAL_PERCENT:g} % of the training images: it "
+            "may show something else, or be turned, inverted or cut out differently."
         )
     if pixels.ndim == 3 and looks.is_grey:
         found.append("It is in colour, while all training images are grey.")
