@@ -1,5 +1,6 @@
-"""Figures: valid Vega-Lite whose spec stands still while data grow, and plotly figures that hold the stored numbers."""
+"""Figures: valid Vega-Lite that holds the stored numbers and stands still while data grow; saved pictures."""
 
+import io
 import json
 import math
 from itertools import combinations
@@ -7,10 +8,13 @@ from itertools import combinations
 import altair
 import jsonschema
 import pytest
+from PIL import Image
 
 from medpeft_core import figures
+from medpeft_core.figures.printing import PRINT_WIDTH
 from medpeft_core.figures.series import MAX_POINTS, MAX_ROWS, Point, build_rows, smooth, split_at_gaps, thin
 from medpeft_core.figures.styles import COLOURS, DASHES, GREY, pick_colour, pick_dash
+from medpeft_core.reports.pictures import render_png, render_svg
 
 LABELS = ("Cardiomegaly", "Effusion", "Nodule")
 EPOCHS, STEPS_PER_EPOCH = 10, 50
@@ -237,7 +241,7 @@ def test_styles_are_unique_and_close_colours_differ_in_dash(first):
         assert {colour, other} not in close or dash != other_dash
 
 
-def make_result(run_id, auroc, *, num_trainable_params=1000, labels=LABELS):
+def make_result(run_id, auroc, *, num_trainable_params=1000, wall_time_s=90.0, labels=LABELS):
     figures_of_label = {"auroc": auroc, "low": auroc - 0.05, "high": auroc + 0.02} if auroc else {}
     return {
         "run_id": run_id,
@@ -246,48 +250,172 @@ def make_result(run_id, auroc, *, num_trainable_params=1000, labels=LABELS):
         "test_auroc_high": auroc and auroc + 0.01,
         "per_class": {label: dict(figures_of_label) for label in labels} if auroc else {},
         "num_trainable_params": num_trainable_params,
+        "wall_time_s": wall_time_s,
     }
+
+
+def look_of(spec, name):
+    """Colour and symbol of a series."""
+    points = spec["layer"][-1]["encoding"]
+    at = points["color"]["scale"]["domain"].index(name)
+    return points["color"]["scale"]["range"][at], points["shape"]["scale"]["range"][at]
 
 
 def test_forest_holds_the_stored_figures():
     first, second = make_result("a", 0.8), make_result("b", 0.7)
     second["per_class"]["Effusion"] = {"auroc": None, "low": None, "high": None}
     second["per_class"]["Nodule"] |= {"low": None, "high": None}
-    figure = figures.build_auroc_forest([first, second], names={"a": "LoRA"})
-    assert [trace.name for trace in figure.data] == ["LoRA", "b"]
-    assert list(figure.data[0].x) == [0.8] * 4
-    assert [data[0] for data in figure.data[1].customdata] == [MEAN, "Cardiomegaly", "Nodule"], "n/a has no dot"
-    assert list(figure.data[0].error_x.array) == pytest.approx([0.01, 0.02, 0.02, 0.02])
-    assert list(figure.data[0].error_x.arrayminus) == pytest.approx([0.03, 0.05, 0.05, 0.05])
-    assert list(figure.data[1].error_x.array)[-1] == 0
-    assert figure.data[1].customdata[-1][1] == ""
-    assert list(figure.layout.yaxis.ticktext) == [f"<b>{MEAN}</b>", *LABELS]
-    top, bottom = figure.layout.yaxis.range[1], figure.layout.yaxis.range[0]
-    assert top < figure.data[0].y[0] < figure.data[1].y[0] < figure.data[0].y[1] < bottom, "first run and mean on top"
-    assert figure.layout.xaxis.range[0] == pytest.approx(0.5 - 0.03)
+    spec = figures.build_auroc_forest([first, second], names={"a": "LoRA"})
+    check_vega_lite(spec)
+    rows = {(row["series"], row["label"]): row for row in spec["data"]["values"]}
+    assert len(rows) == 7, "n/a has no dot"
+    assert ("b", "Effusion") not in rows
+    mean, effusion = rows["LoRA", MEAN], rows["LoRA", "Effusion"]
+    assert [mean[name] for name in ("value", "low", "high")] == pytest.approx([0.8, 0.77, 0.81])
+    assert [effusion[name] for name in ("value", "low", "high")] == pytest.approx([0.8, 0.75, 0.82])
+    assert (rows["b", "Nodule"]["low"], rows["b", "Nodule"]["high"]) == (None, None)
+    dots = spec["layer"][-1]["encoding"]
+    assert dots["y"]["scale"]["domain"] == [MEAN, *LABELS]
+    assert dots["yOffset"]["scale"]["domain"] == dots["color"]["scale"]["domain"] == ["LoRA", "b"]
+    assert dots["x"]["scale"]["domain"] == [pytest.approx(0.45), 1.0]
 
 
-def test_forest_grows_with_its_rows_and_is_transparent():
+def test_forest_draws_chance_once_and_intervals_only_where_they_are_known():
+    chance, intervals, dots = figures.build_auroc_forest([make_result("a", 0.8)])["layer"]
+    assert chance["data"]["values"] == [{"chance": 0.5}]
+    assert intervals["transform"] == [{"filter": "isValid(datum.low)"}]
+    assert "transform" not in dots
+
+
+def test_forest_grows_with_its_rows():
     small = figures.build_auroc_forest([make_result("a", 0.8)])
     many_labels = figures.build_auroc_forest([make_result("a", 0.8, labels=[str(i) for i in range(14)])])
     many_runs = figures.build_auroc_forest([make_result(str(i), 0.3 + i / 10) for i in range(5)])
-    assert small.layout.height < many_labels.layout.height
-    assert small.layout.height < many_runs.layout.height
-    assert {small.layout.paper_bgcolor, small.layout.plot_bgcolor} == {"rgba(0,0,0,0)"}
-    assert many_runs.layout.xaxis.range[0] == pytest.approx(0.3 - 0.05 - 0.03)
+    assert small["height"] < many_labels["height"]
+    assert small["height"] < many_runs["height"]
+    assert small["width"] == "container"
+    assert many_runs["layer"][-1]["encoding"]["x"]["scale"]["domain"][0] == pytest.approx(0.2)
+    assert small["layer"][-1]["encoding"]["color"]["legend"] is None
 
 
 @pytest.mark.parametrize("results", [[], [make_result("a", None)]], ids=["no runs", "no result"])
 def test_comparison_of_nothing_is_an_empty_figure(results):
-    assert all(not trace.x for trace in figures.build_auroc_forest(results).data)
-    assert not figures.build_param_scatter(results).data
+    for build in (figures.build_auroc_forest, figures.build_param_scatter, figures.build_time_scatter):
+        spec = build(results)
+        check_vega_lite(spec)
+        assert spec["data"]["values"] == []
 
 
 def test_param_scatter_holds_the_stored_figures_in_the_forests_colours():
     results = [make_result("a", None), make_result("b", 0.7, num_trainable_params=10**7), make_result("c", 0.8)]
-    scatter, forest = figures.build_param_scatter(results, names={"c": "LoRA"}), figures.build_auroc_forest(results)
-    assert [(trace.name, trace.x[0], trace.y[0]) for trace in scatter.data] == [("b", 10**7, 0.7), ("LoRA", 1000, 0.8)]
-    assert scatter.layout.xaxis.type == "log"
-    assert scatter.data[1].error_y.arrayminus[0] == pytest.approx(0.03)
-    assert [trace.marker.color for trace in scatter.data] == [trace.marker.color for trace in forest.data[1:]]
-    assert [trace.marker.symbol for trace in scatter.data] == [trace.marker.symbol for trace in forest.data[1:]]
+    names = {"c": "LoRA"}
+    scatter = figures.build_param_scatter(results, names=names)
+    forest = figures.build_auroc_forest(results, names=names)
+    check_vega_lite(scatter)
+    assert [(row["series"], row["x"], row["value"]) for row in scatter["data"]["values"]] == [
+        ("b", 10**7, 0.7), ("LoRA", 1000, 0.8),
+    ]  # fmt: skip
+    x = scatter["layer"][-1]["encoding"]["x"]
+    assert x["scale"] == {"type": "log", "domain": [1000, 10**7]}
+    assert scatter["data"]["values"][1]["low"] == pytest.approx(0.77)
+    assert [look_of(scatter, name) for name in ("b", "LoRA")] == [look_of(forest, name) for name in ("b", "LoRA")]
+    assert scatter["layer"][-1]["encoding"]["color"]["legend"]["values"] == ["b", "LoRA"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "title", "places"),
+    [((90.0, 600.0), "wall time in minutes", [1.5, 10.0]), ((1800.0, 9000.0), "wall time in hours", [0.5, 2.5])],
+)
+def test_time_scatter_chooses_its_unit(seconds, title, places):
+    results = [make_result(str(number), 0.8, wall_time_s=value) for number, value in enumerate(seconds)]
+    spec = figures.build_time_scatter([*results, make_result("unknown", 0.7, wall_time_s=None)])
+    check_vega_lite(spec)
+    assert spec["layer"][-1]["encoding"]["x"]["title"] == title
+    assert [row["x"] for row in spec["data"]["values"]] == places
+
+
+def test_points_of_a_dozen_runs_differ_also_without_colour():
+    looks = [
+        look_of(figures.build_auroc_forest([make_result(str(i), 0.8) for i in range(12)]), str(i)) for i in range(12)
+    ]
+    assert len(set(looks)) == 12
+    assert len({symbol for _, symbol in looks[:6]}) == 6
+
+
+LINES = [
+    figures.RateLine("LoRA", [0, 0, 1], [0, 0.8, 1], (0.1, 0.7, 0.42)),
+    figures.RateLine("full", [0, 0.5, 1], [0, 0.6, 1], None),
+]
+
+
+def test_roc_chart_holds_the_curves_and_marks_the_threshold():
+    spec = figures.build_roc_chart(LINES, names=["running", "LoRA", "full"])
+    check_vega_lite(spec)
+    json.dumps(spec, allow_nan=False)
+    rows = [(row["series"], row["at"], row["x"], row["y"]) for row in spec["data"]["values"]]
+    assert rows[:3] == [("LoRA", 0, 0, 0), ("LoRA", 1, 0, 0.8), ("LoRA", 2, 1, 1)]
+    guess, lines, points = spec["layer"]
+    assert [(row["x"], row["y"]) for row in guess["data"]["values"]] == [(0, 0), (1, 1)]
+    assert lines["encoding"]["order"] == {"field": "at"}, "else a vertical piece is drawn as a zigzag"
+    assert points["data"]["values"] == [{"series": "LoRA", "x": 0.1, "y": 0.7, "threshold": 0.42}]
+    colours = lines["encoding"]["color"]
+    assert colours["scale"]["domain"] == ["running", "LoRA", "full"], "a run keeps the colour of the other charts"
+    assert colours["legend"]["values"] == ["LoRA", "full"]
+
+
+def test_precision_recall_chart_draws_steps_and_each_prevalence_once():
+    spec = figures.build_precision_recall_chart(LINES, names=["LoRA", "full"], prevalences=[0.3, 0.3, 0.1])
+    check_vega_lite(spec)
+    guess, lines, _ = spec["layer"]
+    assert [(row["x"], row["y"], row["guess"]) for row in guess["data"]["values"]] == [
+        (0, 0.1, 0), (1, 0.1, 0), (0, 0.3, 1), (1, 0.3, 1),
+    ]  # fmt: skip
+    assert lines["mark"]["interpolate"] == "step-before"
+
+
+def build_saved():
+    """Every chart of a comparison."""
+    results = [make_result("a", 0.8), make_result("b", 0.7, num_trainable_params=10**7)]
+    return {
+        "overlay": figures.build_curve_overlay({"a": make_history([0.6, 0.7]), "b": make_history([0.5, 0.6])}),
+        "forest": figures.build_auroc_forest(results),
+        "params": figures.build_param_scatter(results),
+        "time": figures.build_time_scatter(results),
+        "roc": figures.build_roc_chart(LINES, names=["LoRA", "full"]),
+        "steps": figures.build_precision_recall_chart(LINES, names=["LoRA", "full"], prevalences=[0.3]),
+    }
+
+
+@pytest.mark.parametrize("name", build_saved())
+def test_printed_charts_are_white_have_a_size_and_say_what_they_are(name):
+    spec = build_saved()[name]
+    before = json.dumps(spec)
+    printed = figures.prepare_print(spec, title="What it shows", notes=["Synthetic.", "Not for clinical use."])
+    assert json.dumps(spec) == before
+    check_vega_lite(printed)
+    assert printed["background"] == "white"
+    assert printed["width"] == PRINT_WIDTH
+    png = render_png(printed)
+    assert png.startswith(b"\x89PNG")
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    assert picture.width >= 2 * PRINT_WIDTH
+    assert picture.getpixel((2, 2)) == (255, 255, 255)
+    svg = render_svg(printed).decode()
+    assert all(text in svg for text in ("<svg", "What it shows", "Synthetic.", "Not for clinical use."))
+    assert "LoRA" in svg or ">a<" in svg
+    assert "http://" not in svg.replace("http://www.w3.org/", "")
+
+
+def test_picture_never_asks_the_network():
+    """A spec can name data on another computer; nothing of ours does, and a picture must not fetch it."""
+    spec = {**build_saved()["forest"], "data": {"url": "http://127.0.0.1:9/data.csv"}, "width": 100}
+    with pytest.raises(ValueError, match="External data url not allowed"):
+        render_png(spec)
+
+
+def test_rows_of_a_chart_become_a_table_for_other_programs():
+    rows = figures.collect_rows(build_saved()["overlay"])
+    assert list(rows.columns) == ["run", "epoch", "step", "value"]
+    assert rows["value"].tolist() == [0.6, 0.7, 0.5, 0.6]
+    assert list(figures.collect_rows(build_saved()["roc"]).columns) == ["run", "x", "y"]
+    assert list(figures.collect_rows(build_saved()["forest"]).columns) == ["run", "label", "value", "low", "high"]

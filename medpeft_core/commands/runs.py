@@ -4,8 +4,18 @@ import contextlib
 from datetime import datetime
 from typing import Any
 
-from medpeft_core.commands.console import describe_interval, describe_seconds, print_json, print_table, tell
+from medpeft_core.commands.console import (
+    ProgressBar,
+    describe_interval,
+    describe_seconds,
+    print_json,
+    print_table,
+    tell,
+)
 from medpeft_core.errors import RunError
+from medpeft_core.reports.compare import build_run_names
+from medpeft_core.reports.pairs import TEST_NAME, TestSample, compare_pairs, sample_run
+from medpeft_core.reports.sentences import describe_pair
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
@@ -121,15 +131,18 @@ def restore_run(run_id: str, *, as_json: bool) -> None:
 
 
 def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
-    """Print runs side by side.
+    """Print runs side by side, and how far each two of them lie apart on the same test images.
 
     Raises:
         RunError: a run is missing.
     """
     store = RunStore.open_default()
-    results = [summarise_result(store.settle(store.load(run_id))) for run_id in run_ids]
+    runs = [store.settle(store.load(run_id)) for run_id in run_ids]
+    results = [summarise_result(run) for run in runs]
+    with ProgressBar() as progress:
+        pairs = compare_pairs(runs, sample=lambda run: _sample_with_progress(run, runs, progress))
     if as_json:
-        print_json({"runs": results})
+        print_json({"runs": results, "pairs": pairs})
         return
     rows = [
         (
@@ -148,11 +161,23 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
     if labels:
         per_label = [(label, *(_label_cell(item, label) for item in results)) for label in labels]
         print_table(("label", *(item["run_id"] for item in results)), per_label, title="Test AUROC by label")
+    if pairs:
+        names = build_run_names(results)
+        print("Differences of the mean AUROC" + (f" ({TEST_NAME})" if any(pair["test"] for pair in pairs) else ""))
+        for pair in pairs:
+            print(f"  {describe_pair(pair, names)}")
+        if sum(pair["p_value"] is not None for pair in pairs) > 1:
+            print("  Corrected p: for the number of pairs (Holm).")
     for note in dict.fromkeys(note for item in results for note in item["data_notes"]):
         print(f"Note: {note}")
     print("Research and teaching only, not for clinical use.")
     if any(item["is_synthetic"] for item in results):
         print("Some of these runs are on synthetic images.")
+
+
+def _sample_with_progress(run: Run, runs: list[Run], progress: ProgressBar) -> TestSample:
+    progress("resampling test patients", [item.run_id for item in runs].index(run.run_id), len(runs))
+    return sample_run(run)
 
 
 def _label_cell(result: dict[str, Any], label: str) -> str:

@@ -1,150 +1,216 @@
-"""Still charts of finished runs, as plotly figures: AUROC by label with intervals, and AUROC against size."""
+"""Finished runs beside each other, as Vega-Lite specs: AUROC by label with intervals, against size and against time."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-import plotly.graph_objects as go  # type: ignore[import-untyped]
-
-from medpeft_core.figures.styles import GREY, SYMBOLS, pick_colour
+from medpeft_core.figures.legend import build_legend, measure_legend
+from medpeft_core.figures.styles import GREY, pick_colour, pick_symbol
 
 CHANCE = 0.5
 MEAN_NAME = "mean of the labels"
-ROW_HEIGHT, RUN_HEIGHT = 16, 15  # pixels: between two labels, and for each run in a label's row
-HEADER_HEIGHT, LEGEND_ROW_HEIGHT, AXIS_HEIGHT = 30, 22, 50
-SCATTER_HEIGHT = 380
-ROW_SHARE = 0.7  # of the distance between two labels that the runs of one take
-TRANSPARENT = "rgba(0,0,0,0)"
+ROW_HEIGHT, RUN_HEIGHT = 14, 13  # pixels: between two labels, and for each run in a label's row
+AXIS_HEIGHT, SCATTER_HEIGHT = 46, 280
+MINUTE_S, HOUR_S = 60.0, 3600.0
+LABEL_LIMIT = 150  # pixels of a label's name, so that a phone keeps room for the plot
 
 Result = dict[str, Any]
+Spec = dict[str, Any]
 
 
-def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None = None) -> go.Figure:
+def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None = None) -> Spec:
     """Test AUROC of each label with its interval, run beside run; the mean of the labels comes first.
 
     Args:
         results: as `reports.summary.summarise_result` gives them; those without a test result get no dots.
         names: run id to the name in the legend; the run id where there is none.
     """
+    series = [_find_name(result, names) for result in results]
     labels = list(dict.fromkeys(label for result in results for label in result["per_class"]))
-    figure = go.Figure()
-    for index, result in enumerate(results):
-        offset = _find_offset(index, len(results))
-        dots = []
-        for row, label in enumerate([None, *labels]):
-            value, low, high = _read_auroc(result, label)
-            if value is not None:
-                dots.append((value, row + offset, label or MEAN_NAME, low, high))
-        figure.add_trace(
-            go.Scatter(
-                name=_find_name(result, names),
-                x=[dot[0] for dot in dots],
-                y=[dot[1] for dot in dots],
-                customdata=[(dot[2], _describe_interval(*dot[3:])) for dot in dots],
-                error_x=_build_error_bars([(dot[0], dot[3], dot[4]) for dot in dots]),
-                mode="markers",
-                marker=_build_marker(index),
-                hovertemplate="%{customdata[0]}: %{x:.3f}%{customdata[1]}<extra>%{fullData.name}</extra>",
-            )
-        )
-    num_rows = len(labels) + 1
-    rows_height = num_rows * (ROW_HEIGHT + RUN_HEIGHT * max(len(results), 1))
-    _set_layout(figure, num_runs=len(results), height=HEADER_HEIGHT + AXIS_HEIGHT + rows_height)
-    figure.add_vline(x=CHANCE, line={"color": GREY, "dash": "dash", "width": 1})
-    for row in range(1, num_rows):
-        figure.add_hline(y=row - 0.5, line={"color": GREY, "width": 0.5}, opacity=0.5)
-    figure.update_xaxes(title="test AUROC", range=_find_range(results, labels), showgrid=True)
-    figure.update_yaxes(
-        tickvals=list(range(num_rows)),
-        ticktext=[f"<b>{MEAN_NAME}</b>", *labels],
-        range=[num_rows - 0.5, -0.5],  # the first row on top
-        showgrid=False,
-        zeroline=False,
-        automargin=True,
-    )
-    return figure
+    rows = [
+        {"series": name, "label": label or MEAN_NAME, **figures}
+        for result, name in zip(results, series, strict=True)
+        for label in (None, *labels)
+        if (figures := _read_auroc(result, label)) is not None
+    ]
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": [MEAN_NAME, *labels], "paddingInner": 0.3, "paddingOuter": 0.15},
+        "axis": {
+            "grid": True,
+            "tickBand": "extent",
+            "ticks": False,
+            "domain": False,
+            "labelPadding": 8,
+            "labelLimit": LABEL_LIMIT,
+            "labelFontWeight": {
+                "condition": {"test": f"datum.value === '{MEAN_NAME}'", "value": "bold"},
+                "value": "normal",
+            },
+        },
+    }
+    offset = {"field": "series", "type": "nominal", "scale": {"domain": series}}
+    x = _build_auroc_axis(rows)
+    spread = {"y": y, "yOffset": offset, "color": _build_colour(series), "tooltip": _tooltip("label")}
+    return {
+        **_build_frame(series, (len(labels) + 1) * (ROW_HEIGHT + RUN_HEIGHT * max(len(series), 1))),
+        "data": {"values": rows},
+        "layer": [
+            {
+                "data": {"values": [{"chance": CHANCE}]},
+                "mark": {"type": "rule", "color": GREY, "strokeDash": [4, 4], "tooltip": "0.5: as good as chance"},
+                "encoding": {"x": {"field": "chance", **x}},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}, **spread},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+                "encoding": {"x": {"field": "value", **x}, "shape": _build_shape(series), **spread},
+            },
+        ],
+    }
 
 
-def build_param_scatter(results: list[Result], *, names: Mapping[str, str] | None = None) -> go.Figure:
+def build_param_scatter(results: list[Result], *, names: Mapping[str, str] | None = None) -> Spec:
     """Test AUROC (mean of the labels) with its interval against the number of trained parameters, on a log axis.
 
     Args:
         results, names: as for `build_auroc_forest`; runs without a test result or a count are left out.
     """
-    shown = [item for item in results if item["test_auroc"] is not None and item["num_trainable_params"]]
-    figure = go.Figure()
-    for index, result in enumerate(results):
-        if result not in shown:
-            continue  # the others keep the colours that they have in the forest
-        value, low, high = _read_auroc(result, None)
-        figure.add_trace(
-            go.Scatter(
-                name=_find_name(result, names),
-                x=[result["num_trainable_params"]],
-                y=[value],
-                customdata=[_describe_interval(low, high)],
-                error_y=_build_error_bars([(value, low, high)]),
-                mode="markers",
-                marker={**_build_marker(index), "size": 11},
-                hovertemplate="%{x:,} parameters: %{y:.3f}%{customdata}<extra>%{fullData.name}</extra>",
-            )
-        )
-    _set_layout(figure, num_runs=len(shown), height=SCATTER_HEIGHT)
-    figure.update_xaxes(title="trained parameters", type="log", dtick=1, exponentformat="SI")
-    figure.update_yaxes(title="test AUROC", range=_find_range(shown, []))
-    return figure
+    counts = [result["num_trainable_params"] or None for result in results]
+    known = [count for count in counts if count]
+    low = math.floor(math.log10(min(known))) if known else 3
+    high = max(math.ceil(math.log10(max(known))), low + 1) if known else 7
+    x = {
+        "title": "trained parameters, log scale",
+        "scale": {"type": "log", "domain": [10**low, 10**high]},
+        "axis": {"format": "~s", "values": [10**power for power in range(low, high + 1)]},
+    }
+    return _build_scatter(results, counts, names=names, x=x, x_format=",")
 
 
-def _set_layout(figure: go.Figure, *, num_runs: int, height: int) -> None:
-    """Transparent, with a legend of one run a line on top, which also fits a phone."""
-    legend_height = LEGEND_ROW_HEIGHT * num_runs
-    figure.update_layout(
-        height=height + legend_height,
-        margin={"l": 10, "r": 10, "t": legend_height + 10, "b": AXIS_HEIGHT - 10},
-        paper_bgcolor=TRANSPARENT,
-        plot_bgcolor=TRANSPARENT,
-        showlegend=num_runs > 0,
-        legend={"orientation": "v", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
-        hovermode="closest",
-    )
+def build_time_scatter(results: list[Result], *, names: Mapping[str, str] | None = None) -> Spec:
+    """Test AUROC (mean of the labels) with its interval against the wall time of training and evaluation.
+
+    Args:
+        results, names: as for `build_auroc_forest`; runs without a test result or a time are left out.
+    """
+    longest = max((result["wall_time_s"] or 0 for result in results), default=0)
+    unit, name = (HOUR_S, "hours") if longest >= 2 * HOUR_S else (MINUTE_S, "minutes")
+    times = [None if result["wall_time_s"] is None else result["wall_time_s"] / unit for result in results]
+    x = {"title": f"wall time in {name}", "scale": {"zero": True}, "axis": {"tickCount": 6}}
+    return _build_scatter(results, times, names=names, x=x, x_format=".2f")
 
 
-def _find_offset(index: int, num_runs: int) -> float:
-    """How far from the middle of its row a run is drawn, the first one uppermost."""
-    return ((index + 0.5) / num_runs - 0.5) * ROW_SHARE
+def _build_scatter(
+    results: list[Result], places: list[Any], *, names: Mapping[str, str] | None, x: Spec, x_format: str
+) -> Spec:
+    """All runs are in the scales, so that each has the look that it has in the forest; the legend shows the drawn."""
+    series = [_find_name(result, names) for result in results]
+    rows = [
+        {"series": name, "x": place, **figures}
+        for result, name, place in zip(results, series, places, strict=True)
+        if place is not None and (figures := _read_auroc(result, None)) is not None
+    ]
+    y = _build_auroc_axis(rows)
+    place = {"field": "x", "type": "quantitative", **x}
+    drawn = [row["series"] for row in rows]
+    tooltip = [*_tooltip("x")]
+    tooltip[1] = {"field": "x", "type": "quantitative", "title": x["title"], "format": x_format}
+    shared = {"x": place, "color": _build_colour(series, shown=drawn), "tooltip": tooltip}
+    return {
+        **_build_frame(drawn, SCATTER_HEIGHT),
+        "data": {"values": rows},
+        "layer": [
+            {
+                "data": {"values": [{"chance": CHANCE}]},
+                "mark": {"type": "rule", "color": GREY, "strokeDash": [4, 4], "tooltip": "0.5: as good as chance"},
+                "encoding": {"y": {"field": "chance", **y}},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {"y": {"field": "low", **y}, "y2": {"field": "high"}, **shared},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+                "encoding": {"y": {"field": "value", **y}, "shape": _build_shape(series, shown=drawn), **shared},
+            },
+        ],
+    }
 
 
-def _read_auroc(result: Result, label: str | None) -> tuple[float | None, float | None, float | None]:
+def _build_frame(names: list[str], height: int) -> Spec:
+    """Size with room for axis and legend; the width is that of the page."""
+    return {
+        "width": "container",
+        "height": height + AXIS_HEIGHT + measure_legend(names),
+        "autosize": {"type": "fit", "contains": "padding"},
+    }
+
+
+def _build_colour(series: list[str], *, shown: list[str] | None = None) -> Spec:
+    return {
+        "field": "series",
+        "type": "nominal",
+        "sort": None,
+        "scale": {"domain": series, "range": [pick_colour(index) for index in range(len(series))]},
+        "legend": _build_legend(series, shown),
+    }
+
+
+def _build_shape(series: list[str], *, shown: list[str] | None = None) -> Spec:
+    return {
+        **_build_colour(series, shown=shown),
+        "scale": {"domain": series, "range": [pick_symbol(index) for index in range(len(series))]},
+    }
+
+
+def _build_legend(series: list[str], shown: list[str] | None) -> Spec | None:
+    names = series if shown is None else shown
+    if len(names) < 2:
+        return None
+    return {**build_legend(names, orient="top", is_line=False), "values": names}
+
+
+def _tooltip(place: str) -> list[Spec]:
+    return [
+        {"field": "series", "type": "nominal", "title": "run"},
+        {"field": place, "type": "nominal"},
+        {"field": "value", "type": "quantitative", "title": "test AUROC", "format": ".3f"},
+        {"field": "low", "type": "quantitative", "title": "interval from", "format": ".3f"},
+        {"field": "high", "type": "quantitative", "title": "interval to", "format": ".3f"},
+    ]
+
+
+def _read_auroc(result: Result, label: str | None) -> dict[str, float | None] | None:
+    """Value and interval; None where there is no AUROC."""
     if label is None:
-        return result["test_auroc"], result["test_auroc_low"], result["test_auroc_high"]
-    figures = result["per_class"].get(label, {})
-    return figures.get("auroc"), figures.get("low"), figures.get("high")
+        value, low, high = result["test_auroc"], result["test_auroc_low"], result["test_auroc_high"]
+    else:
+        figures = result["per_class"].get(label, {})
+        value, low, high = figures.get("auroc"), figures.get("low"), figures.get("high")
+    if value is None:
+        return None
+    return {"value": value, "low": low, "high": high if low is not None else None}
 
 
 def _find_name(result: Result, names: Mapping[str, str] | None) -> str:
     return (names or {}).get(result["run_id"], result["run_id"])
 
 
-def _build_error_bars(dots: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
+def _build_auroc_axis(rows: list[dict[str, Any]]) -> Spec:
+    """From a little below the lowest bound, and from chance at most, to 1."""
+    values = [row[name] for row in rows for name in ("value", "low") if row[name] is not None]
+    lowest = max(0.0, math.floor((min([*values, CHANCE]) - 0.02) * 20) / 20)
     return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0 if high is None else high - value for value, _, high in dots],
-        "arrayminus": [0 if low is None else value - low for value, low, _ in dots],
-        "thickness": 1.5,
-        "width": 3,
+        "type": "quantitative",
+        "title": "test AUROC",
+        "scale": {"domain": [lowest, 1.0], "nice": False},
+        "axis": {"tickCount": 6, "format": ".1f"},
     }
-
-
-def _build_marker(index: int) -> dict[str, Any]:
-    return {"color": pick_colour(index), "symbol": SYMBOLS[index % len(SYMBOLS)], "size": 9}
-
-
-def _describe_interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({low:.3f} to {high:.3f})"
-
-
-def _find_range(results: list[Result], labels: list[str]) -> list[float]:
-    """The axis of AUROC: from a little below the lowest bound, and from chance at most, to 1."""
-    values = [value for result in results for label in [None, *labels] for value in _read_auroc(result, label)]
-    lowest = min((value for value in values if value is not None), default=CHANCE)
-    return [max(0.0, min(lowest, CHANCE) - 0.03), 1.01]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from medpeft_core.figures.legend import build_legend, measure_legend
 from medpeft_core.figures.series import build_rows, collect_points, find_steps_per_epoch, select, smooth, thin
 from medpeft_core.figures.styles import COLOURS, GREY, pick_colour, pick_dash
 
@@ -14,9 +15,7 @@ CHANCE = 0.5
 AUROC_LOW = 0.4
 MEAN_NAME = "mean of the labels"
 PLOT_HEIGHT, SMALL_PLOT_HEIGHT = 240, 140
-LEGEND_ROW_HEIGHT, AXIS_HEIGHT = 20, 50
-NARROW_WIDTH = 290  # of a plot on a phone; wider ones give the legend more columns
-CHARACTER_WIDTH, SYMBOL_WIDTH = 6, 36
+AXIS_HEIGHT = 50
 
 History = list[dict[str, Any]]
 Spec = dict[str, Any]
@@ -147,18 +146,16 @@ def _build_chart(
     x_axis: dict[str, Any] = {"grid": False, "format": "~f"}
     if not epochs or epochs > 3:
         x_axis["tickMinStep"] = 1
-    columns = _count_columns(list(styles))
-    legend_rows = math.ceil(len(styles) / columns) if len(styles) > 1 else 0
     colour = {
         "field": "series", "type": "nominal", "sort": None,
-        "legend": _build_legend(list(styles)) if len(styles) > 1 else None,
+        "legend": build_legend(list(styles)) if len(styles) > 1 else None,
         "scale": {"domain": list(styles), "range": [colour for colour, _ in styles.values()]},
     }  # fmt: skip
     dash = {**colour, "scale": {"domain": list(styles), "range": [dash for _, dash in styles.values()]}}
     return {
         "data": {"values": rows},
         "width": "container",
-        "height": height + AXIS_HEIGHT + legend_rows * LEGEND_ROW_HEIGHT,
+        "height": height + AXIS_HEIGHT + measure_legend(list(styles)),
         "autosize": {"type": "fit", "contains": "padding"},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative", "title": "epoch", "scale": x_scale, "axis": x_axis},
@@ -204,27 +201,6 @@ def _point_layer(colour: Spec, title: str) -> Spec:
             "tooltip": _tooltip(title),
         },
     }
-
-
-def _build_legend(names: list[str]) -> Spec:
-    return {
-        "orient": "bottom",
-        "title": None,
-        "offset": 4,
-        "columns": {"expr": f"max({_count_columns(names)}, floor(width / {_measure_entry(names)}))"},
-        "symbolType": "stroke",
-        "symbolSize": 400,
-        "symbolOpacity": 1,
-    }
-
-
-def _count_columns(names: list[str]) -> int:
-    """Columns of the legend on a phone, for which the height is made."""
-    return max(1, NARROW_WIDTH // _measure_entry(names))
-
-
-def _measure_entry(names: list[str]) -> int:
-    return max(map(len, names), default=0) * CHARACTER_WIDTH + SYMBOL_WIDTH
 
 
 def _tooltip(title: str) -> list[dict[str, Any]]:

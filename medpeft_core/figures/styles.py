@@ -5,7 +5,7 @@
 COLOURS = ("#0f7fc0", "#d55e00", "#009e73", "#cc79a7", "#c58800", "#479ccc")
 GREY = "#808080"
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3))  # in pixels, line and gap in turn
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "triangle-right")
 
 
 def pick_colour(index: int, *, first: int = 0) -> str:
@@ -16,3 +16,8 @@ def pick_colour(index: int, *, first: int = 0) -> str:
 def pick_dash(index: int) -> list[int]:
     """The dash of the series number `index`; with its colour it is unique among twelve or more."""
     return list(DASHES[index % len(DASHES)])
+
+
+def pick_symbol(index: int) -> str:
+    """The point of the series number `index`; with its colour it is unique among dozens."""
+    return SYMBOLS[index % len(SYMBOLS)]

@@ -66,6 +66,22 @@ def diff_configs(runs: list[Run]) -> list[dict[str, Any]]:
     return differences
 
 
+def list_shared_settings(runs: list[Run]) -> list[dict[str, Any]]:
+    """The settings in which all runs agree: for each `setting` its `help` and its one `value`.
+
+    Raises:
+        RunError: a config is missing or damaged.
+    """
+    configs = [run.config() for run in runs]
+    flat = [{".".join(name): value for name, value in flatten_config(config).items()} for config in configs]
+    texts = {name: text for config in configs for name, text in _find_help(config).items()}
+    return [
+        {"setting": setting, "help": texts.get(setting, ""), "value": flat[0][setting]}
+        for setting in _order_settings(flat)
+        if all(setting in settings for settings in flat) and _is_same(settings[setting] for settings in flat)
+    ]
+
+
 def build_comparison_table(runs: list[Run]) -> pd.DataFrame:
     """A row for each run in the order given, `run_id` as the index; a number that does not exist is missing.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from medpeft_core.runs.states import FINISHED
+from pages.widgets.compare_actions import draw_run_links
 
 
 def draw_empty() -> None:
@@ -21,7 +21,7 @@ def draw_empty() -> None:
 
 
 def draw_hint(summaries: Sequence[dict[str, Any]], selected: Sequence[str]) -> None:
-    """The next step, and links to the other pages of a run that was selected alone."""
+    """The next step, and links to the other pages of a run that is alone in the lab."""
     if len(selected) > 1:
         return
     if len(summaries) == 1:
@@ -37,22 +37,6 @@ def draw_hint(summaries: Sequence[dict[str, Any]], selected: Sequence[str]) -> N
             "same comparison.",
             icon=":material/check_box:",
         )
-    run_id = selected[0] if selected else summaries[0]["run_id"] if len(summaries) == 1 else None
-    if run_id is not None:
-        _draw_links(run_id, next(item["status"] for item in summaries if item["run_id"] == run_id))
-
-
-def _draw_links(run_id: str, status: str | None) -> None:
-    with st.container(horizontal=True):
-        st.page_link("pages/monitor.py", label="Details", icon=":material/monitoring:", query_params={"run": run_id})
-        if status == FINISHED:
-            st.page_link(
-                "pages/explain.py",
-                label="Explain",
-                icon=":material/visibility:",
-                query_params={"run": run_id},
-            )
-        if status is not None:
-            st.page_link(
-                "pages/train.py", label="Copy settings", icon=":material/content_copy:", query_params={"copy": run_id}
-            )
+    if not selected and len(summaries) == 1:
+        with st.container(horizontal=True):
+            draw_run_links(summaries[0]["run_id"], summaries[0]["status"])

@@ -61,6 +61,11 @@ def load_compared(
     return compared, [run_id for run_id in run_ids if by_id[run_id]["status"] is None]
 
 
+def is_any_synthetic(runs: Sequence[ComparedRun]) -> bool:
+    """Whether one of the runs is on synthetic images."""
+    return any(item.provenance.get("is_synthetic") for item in runs)
+
+
 def find_caveats(runs: Sequence[ComparedRun]) -> list[str]:
     """Why the figures of these runs do not stand on the same ground, one sentence each; none when they do."""
     caveats = []
@@ -90,6 +95,6 @@ def find_notes(runs: Sequence[ComparedRun]) -> list[str]:
         notes.append(f"{noun} not finished: curves so far only, and no test figures.")
     if any(item.metrics and item.metrics["training"].get("num_train_patients") is None for item in runs):
         notes.append(NO_PATIENTS)
-    if any(item.provenance.get("is_synthetic") for item in runs):
+    if is_any_synthetic(runs):
         notes.append(SYNTHETIC)
     return notes

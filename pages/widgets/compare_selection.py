@@ -1,6 +1,6 @@
 """Which runs are compared; the choice lives in the address as `?runs=`, so that a link shows the same comparison."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import streamlit as st
@@ -8,16 +8,19 @@ import streamlit as st
 from pages.widgets.runs_table import draw_runs_table
 
 PARAMETER = "runs"
-KEPT = "compare_selected"
+KEPT, ROUND = "compare_selected", "compare_round"
 MAX_NAMED = 50  # ids that are read from an address
 
 
-def select_runs(summaries: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> list[str]:
+def select_runs(
+    summaries: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]], *, columns: Sequence[str]
+) -> list[str]:
     """Draw the table of the shown runs, and keep what is selected in the address.
 
     Args:
         summaries: all runs.
         shown: those that pass the filter; a selected run that does not stays selected, and that is said.
+        columns: of the table.
 
     Returns:
         The ids of the selected runs, in the order in which they were selected.
@@ -33,7 +36,14 @@ def select_runs(summaries: Sequence[dict[str, Any]], shown: Sequence[dict[str, A
     visible = {item["run_id"] for item in shown}
     hidden = [run_id for run_id in selected if run_id not in visible]
     if shown:
-        chosen = draw_runs_table(shown, key="compare_runs", selection_mode="multi-row", selected=selected)
+        number = st.session_state.get(ROUND)
+        chosen = draw_runs_table(
+            shown,
+            key=f"compare_runs_{number}" if number else "compare_runs",
+            columns=columns,
+            selection_mode="multi-row",
+            selected=selected,
+        )
     else:
         st.info("No run passes the filter. Clear a word or a choice above.", icon=":material/filter_alt_off:")
         chosen = []
@@ -43,6 +53,13 @@ def select_runs(summaries: Sequence[dict[str, Any]], shown: Sequence[dict[str, A
     if hidden:
         st.caption(f":material/filter_alt: The filter hides {_count(len(hidden))} selected.")
     return selected
+
+
+def deselect(run_ids: Collection[str]) -> None:
+    """Take runs out of the selection; the page is to be drawn again afterwards."""
+    _write_ids([run_id for run_id in st.session_state.get(KEPT, ()) if run_id not in run_ids])
+    # the table forgets its ticks with its name; else it would put them back
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
 
 
 def read_ids(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from medpeft_core.reports.compare import diff_configs
+from medpeft_core.reports.compare import diff_configs, list_shared_settings
 from pages.widgets.compare_runs import ComparedRun
 from pages.widgets.monitor_settings import write_value
 
@@ -22,9 +22,14 @@ def draw_differences(runs: Sequence[ComparedRun]) -> None:
         RunError: a config is damaged.
     """
     differences = diff_configs([item.run for item in runs])
-    if not differences:
+    if differences:
+        _draw_table(runs, differences)
+    else:
         st.markdown("All settings are the same.")
-        return
+    _draw_shared(runs)
+
+
+def _draw_table(runs: Sequence[ComparedRun], differences: Sequence[dict[str, Any]]) -> None:
     frame = build_difference_frame(runs, differences)
     config = st.column_config
     st.dataframe(
@@ -41,6 +46,35 @@ def draw_differences(runs: Sequence[ComparedRun]) -> None:
         },
         alt=f"{len(frame)} settings in which {len(runs)} runs differ: {', '.join(frame[SETTING])}.",
     )
+
+
+def _draw_shared(runs: Sequence[ComparedRun]) -> None:
+    """On demand, what the runs agree in."""
+    place = st.expander("Settings that are the same", type="compact", on_change="rerun", key="compare_shared_open")
+    if not place.open:
+        return
+    shared = list_shared_settings([item.run for item in runs])
+    with place:
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    SETTING: [item["setting"] for item in shared],
+                    "Value": [_write_setting(item["value"]) for item in shared],
+                    HELP: [item["help"] for item in shared],
+                }
+            ),
+            key="compare_shared",
+            hide_index=True,
+            lazy=False,
+            row_height=ROW_HEIGHT,
+            height=HEADER_HEIGHT + ROW_HEIGHT * min(len(shared), MAX_ROWS),
+            column_config={
+                SETTING: st.column_config.TextColumn(pinned=True, width=190),
+                "Value": st.column_config.TextColumn(width=190),
+                HELP: st.column_config.TextColumn(width=420),
+            },
+            alt=f"{len(shared)} settings in which all {len(runs)} runs agree.",
+        )
 
 
 def build_difference_frame(runs: Sequence[ComparedRun], differences: Sequence[dict[str, Any]]) -> pd.DataFrame:

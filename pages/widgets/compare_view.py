@@ -1,4 +1,4 @@
-"""The comparison of the selected runs: what differs, curves, figures with intervals, size against AUROC."""
+"""The comparison of the selected runs: what differs, curves, figures with intervals, differences, size and time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,13 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.runs.store import RunStore
-from pages.widgets.compare_charts import draw_curves, draw_forest, draw_scatter
+from pages.widgets.compare_charts import draw_curves, draw_forest, draw_size_and_time
 from pages.widgets.compare_metrics import draw_metrics
+from pages.widgets.compare_pairs import draw_pairs
+from pages.widgets.compare_rates import draw_rates
 from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes, load_compared
 from pages.widgets.compare_settings import draw_differences
+from pages.widgets.compare_tables import draw_tables
 from pages.widgets.wording import DISCLAIMER
 
 MAX_COMPARED = 12  # colours and dashes tell so many apart
@@ -24,7 +27,7 @@ def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], select
     runs, damaged = load_compared(store, summaries, selected[:MAX_COMPARED])
     if len(selected) > MAX_COMPARED:
         st.warning(
-            f"{len(selected)} runs are selected. The first {MAX_COMPARED} are compared.",
+            f"{len(selected)} runs are selected. The first {MAX_COMPARED} are compared: more cannot be told apart.",
             icon=":material/filter_9_plus:",
         )
     for run_id in damaged:
@@ -36,26 +39,25 @@ def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], select
         for caveat in find_caveats(runs):
             st.warning(caveat, title="Compare these figures with care", icon=":material/balance:")
         draw_differences(runs)
-    st.subheader("Validation curves", anchor=False)
     draw_curves(runs)
     _draw_test_results(runs)
     st.caption("  \n".join([*find_notes(runs), f"**{DISCLAIMER}**"]))
 
 
 def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
-    """Charts of all runs, so that colours stay the same, then the table of those that have figures."""
+    """Charts of all runs, so that colours stay the same, then the tables of those that have figures."""
     finished = [item for item in runs if item.metrics is not None]
     if not finished:
         return
     st.subheader("Test results", anchor=False)
-    if len(runs) == 1:
-        draw_forest(runs)
-    else:
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            st.markdown("**AUROC by label**")
-            draw_forest(runs)
-        with right:
-            st.markdown("**AUROC and trained parameters**")
-            draw_scatter(runs)
+    draw_forest(runs)
     draw_metrics(finished)
+    if len(finished) > 1:
+        st.subheader("Differences", anchor=False)
+        draw_pairs(finished)
+    st.subheader("ROC, precision and recall", anchor=False)
+    draw_rates(finished, names=[item.name for item in runs])
+    if len(finished) > 1:
+        st.subheader("What it cost", anchor=False)
+        draw_size_and_time(runs)
+    draw_tables(finished)

@@ -21,10 +21,11 @@ STATUS_MARKS = {
     "cancelled": "⊘ cancelled",
 }
 DAMAGED_MARK = "⚠︎ damaged"
-ALL_COLUMNS = (
+USUAL_COLUMNS = (
     "status", "run_id", "progress", "test_auroc", "interval", "curve", "val_auroc", "method", "rank", "trainable",
     "backbone", "dataset", "fraction", "seed", "started", "took_min", "tags",
 )  # fmt: skip
+ALL_COLUMNS = (*USUAL_COLUMNS, "weights", "image_size", "epochs", "notes", "owner")
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 
 
@@ -35,7 +36,18 @@ def build_runs_frame(summaries: Sequence[dict[str, Any]]) -> pd.DataFrame:
         summaries: as `list_summaries` gives them.
     """
     frame = pd.DataFrame([_build_row(item) for item in summaries], columns=list(ALL_COLUMNS))
-    numbers = ["progress", "test_auroc", "val_auroc", "rank", "trainable", "fraction", "seed", "took_min"]
+    numbers = [
+        "progress",
+        "test_auroc",
+        "val_auroc",
+        "rank",
+        "trainable",
+        "fraction",
+        "seed",
+        "took_min",
+        "image_size",
+        "epochs",
+    ]
     return frame.astype(dict.fromkeys(numbers, "float64")).assign(started=pd.to_datetime(frame["started"], utc=True))
 
 
@@ -43,7 +55,7 @@ def draw_runs_table(
     summaries: Sequence[dict[str, Any]],
     *,
     key: str,
-    columns: Sequence[str] = ALL_COLUMNS,
+    columns: Sequence[str] = USUAL_COLUMNS,
     selection_mode: Literal["multi-row", "single-row"] | None = None,
     selected: Sequence[str] = (),
     max_rows: int = 10,
@@ -119,6 +131,11 @@ def _build_row(summary: dict[str, Any]) -> dict[str, Any]:
         "started": _as_moment(summary.get("created_at")),
         "took_min": None if metrics.get("wall_time_s") is None else metrics["wall_time_s"] / 60,
         "tags": list(summary.get("tags") or []),
+        "weights": summary.get("weights"),
+        "image_size": summary.get("image_size"),
+        "epochs": summary.get("epochs"),
+        "notes": " ".join((summary.get("notes") or "").split()) or None,
+        "owner": summary.get("owner") or None,
     }
 
 
@@ -185,4 +202,14 @@ def _configure_columns() -> dict[str, Any]:
             "Minutes", width=80, format="%.1f", help="Wall time of training and evaluation."
         ),
         "tags": config.ListColumn("Tags", width=120),
+        "weights": config.TextColumn("Weights", width=120, help="What the backbone began with."),
+        "image_size": config.NumberColumn("Image size", width=90, format="%d px", help="Side of the square input."),
+        "epochs": config.NumberColumn("Epochs", width=75, format="%d", help="Planned."),
+        "notes": config.TextColumn("Notes", width=220),
+        "owner": config.TextColumn("Owner", width=110),
     }
+
+
+def title_columns() -> dict[str, str]:
+    """Each column and its heading."""
+    return {name: column["label"] for name, column in _configure_columns().items()}

@@ -40,7 +40,7 @@ def test_journey_from_home_to_heat_map(make_server: Callable[..., Server], conte
     wait_until_idle(page)
     expect(page.get_by_role("heading", name="Compare", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible()
-    expect(page.get_by_test_id("stPlotlyChart").first).to_be_visible()
+    expect(page.get_by_label(re.compile("^Test AUROC by label"))).to_be_visible()
     expect(page.get_by_text("method.name").first).to_be_attached()
 
     page.goto(f"{server.url}/home")

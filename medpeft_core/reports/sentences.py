@@ -1,0 +1,59 @@
+"""What a comparison says in plain words, the same on pages, in the terminal and beside exported tables. Light."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MINUS = "−"
+
+
+def describe_pair(pair: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """One pair as a sentence: which run is better, by how much, and whether these test images can tell.
+
+    Args:
+        pair: as `reports.pairs.compare_pairs` gives it.
+        names: run id to its name.
+    """
+    a, b = names.get(pair["a"], pair["a"]), names.get(pair["b"], pair["b"])
+    if pair["test"] is None:
+        return f"{b} and {a}: no test, because {name_runs(pair['reason'], names)}."
+    delta, low, high = pair["delta_auroc"], pair["low"], pair["high"]
+    where = f"{abs(delta):.3f} AUROC {'above' if delta > 0 else 'below'}"
+    if f"{abs(delta):.3f}" == "0.000":
+        where = "level with"
+    interval = f"{write_signed(low)} to {write_signed(high)}"
+    return f"{b} is {where} {a} ({interval}): {judge_pair(pair)} ({write_p_values(pair)})."
+
+
+def judge_pair(pair: Mapping[str, Any]) -> str:
+    """What the interval of a tested pair says about 0, in words."""
+    if pair["low"] <= 0 <= pair["high"]:
+        return "the interval covers 0, so these images do not tell which is better"
+    if pair["p_value_holm"] is not None and pair["p_value_holm"] >= 1 - pair["confidence"]:
+        return "the interval leaves out 0, but among so many pairs that may be chance"
+    return "the interval leaves out 0"
+
+
+def write_p_values(pair: Mapping[str, Any]) -> str:
+    """The p-value, and the corrected one where that is another: p = 0.020, corrected p = 0.059."""
+    plain, corrected = write_p_value(pair["p_value"]), pair["p_value_holm"]
+    if corrected is None or write_p_value(corrected) == plain:
+        return f"p {plain}"
+    return f"p {plain}, corrected p {write_p_value(corrected)}"
+
+
+def name_runs(text: str, names: Mapping[str, str]) -> str:
+    """A sentence with the names of runs in place of their ids."""
+    for run_id, name in names.items():
+        text = text.replace(run_id, name)
+    return text
+
+
+def write_signed(value: float) -> str:
+    """A difference with its sign: +0.021, −0.008, 0.000."""
+    text = f"{abs(value):.3f}"
+    return text if text == "0.000" else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def write_p_value(value: float) -> str:
+    """As papers write it: = 0.031, < 0.001."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"

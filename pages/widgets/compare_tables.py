@@ -1,0 +1,93 @@
+"""The figures and the runs of a comparison as tables for papers and notes: CSV, Markdown, LaTeX; to copy or to save."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from medpeft_core.reports.compare import build_comparison_table
+from medpeft_core.reports.tables import (
+    PaperTable,
+    build_metric_rows,
+    build_metric_table,
+    build_runs_table,
+    write_csv,
+    write_latex,
+    write_markdown,
+)
+from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes
+from pages.widgets.wording import DISCLAIMER
+
+FORMATS: dict[str, tuple[Callable[[PaperTable], str], str, str]] = {
+    "LaTeX": (write_latex, "tex", "latex"),
+    "Markdown": (write_markdown, "md", "markdown"),
+    "CSV": (write_csv, "csv", "text"),
+}
+FIGURES, AVERAGE_PRECISION, RUNS, EVERYTHING = "AUROC", "Average precision", "Runs", "All numbers"
+
+
+def draw_tables(runs: Sequence[ComparedRun]) -> None:
+    """Choice of table and format, the text to copy, and the file.
+
+    Args:
+        runs: with test figures.
+    """
+    place = st.expander(
+        "Tables for papers and notes", icon=":material/table_view:", on_change="rerun", key="compare_tables"
+    )
+    if not place.open:
+        return
+    with place:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            what = st.segmented_control(
+                "Table",
+                (FIGURES, AVERAGE_PRECISION, RUNS, EVERYTHING),
+                default=FIGURES,
+                required=True,
+                key="compare_table",
+                width="content",
+            )
+            formats = list(FORMATS) if what != EVERYTHING else ["CSV"]
+            kind = st.segmented_control(
+                "Format",
+                formats,
+                default=formats[0],
+                required=True,
+                key=f"compare_format_{what == EVERYTHING}",
+                width="content",
+            )
+        write, ending, language = FORMATS[kind]
+        text = build_numbers_csv(runs) if what == EVERYTHING else write(build_table(runs, what))
+        st.code(text, language=language, height=min(22 * (text.count("\n") + 2) + 20, 420), wrap_lines=False)
+        st.download_button(
+            f"Save as .{ending}",
+            data=text.encode(),
+            file_name=f"comparison-{what.lower().replace(' ', '-')}.{ending}",
+            key="compare_table_save",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def build_table(runs: Sequence[ComparedRun], what: str) -> PaperTable:
+    """One of the tables, with the sentences that belong to its figures.
+
+    Args:
+        runs: with test figures.
+        what: `FIGURES`, `AVERAGE_PRECISION` or `RUNS`.
+    """
+    caveats = find_caveats(runs)
+    notes = [*caveats, *find_notes(runs), DISCLAIMER]
+    if what == RUNS:
+        return build_runs_table(build_comparison_table([item.run for item in runs]), notes=notes)
+    metric = "auroc" if what == FIGURES else "auprc"
+    return build_metric_table(_build_rows(runs), metric, mark_best=not caveats, notes=notes)
+
+
+def build_numbers_csv(runs: Sequence[ComparedRun]) -> str:
+    """Every figure with all its digits, a row each, for other programs."""
+    return _build_rows(runs).to_csv(index=False)
+
+
+def _build_rows(runs: Sequence[ComparedRun]) -> pd.DataFrame:
+    return build_metric_rows([(item.run.run_id, item.name, item.metrics or {}) for item in runs])
