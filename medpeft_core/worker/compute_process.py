@@ -38,18 +38,22 @@ def load_answers() -> Answers:
     """Import what explaining needs, and let the other kinds import what they need when they are first asked for.
 
     `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `explain_ahead`
-    is an `explain` that nobody waits for yet; `launch` checks all configs, then creates and queues their runs; `ping`
-    imports everything; `hello` does nothing.
+    is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and `predict_ready` loads the
+    model for it; `launch` checks all configs, then creates and queues their runs; `ping` imports everything; `hello`
+    does nothing.
     """
     gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
     try:
         from medpeft_core.explain.answer import Explainer  # heavy: seconds, most of a gigabyte
+        from medpeft_core.explain.likeness import Likeness
+        from medpeft_core.explain.upload import Predictor
         from medpeft_core.training.known_data import KnownData
     finally:
         gc.freeze()
         gc.enable()
     store, known = RunStore(get_home()), KnownData()
     explainer = Explainer(store, known)
+    predictor = Predictor(store, explainer.load, Likeness(known))
 
     @functools.cache
     def load_rest() -> Answers:
@@ -62,6 +66,8 @@ def load_answers() -> Answers:
         "hello": dict,
         "explain": explainer.explain,
         "explain_ahead": explainer.explain,
+        "predict": predictor.predict,
+        "predict_ready": predictor.ready,
         **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch")},
     }
 
