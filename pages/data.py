@@ -1,20 +1,35 @@
-"""Data: choose a set, check and prepare it in the background, and read the report on it."""
+"""Data: choose a set, have it prepared in the background, and read what is in it: in words, charts and images."""
 
 import streamlit as st
 
+from medpeft_core.config import DataConfig, build_part
 from medpeft_core.datasets import DATASETS
-from pages.widgets.data_card import choose_data, draw_about
-from pages.widgets.data_report import draw_report
+from medpeft_core.errors import MedPeftError
+from medpeft_core.resolve import resolve_data
+from pages.widgets.data_card import draw_about
+from pages.widgets.data_choice import choose_data, show_in_address
+from pages.widgets.data_state import find_known
+from pages.widgets.data_view import draw_view
 from pages.widgets.data_work import draw_work
 from pages.widgets.frame import ensure_frame
+from pages.widgets.wording import escape_markdown
 
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 
 st.title("Data")
-st.markdown("Choose a data set, have it checked and decoded once, and read what is in it before you train.")
+st.markdown("Choose a data set, have it checked and decoded once, and look at what is in it before you train.")
 
-data = choose_data()
-draw_about(DATASETS[data["dataset"]])
-report = draw_work(data)
-if report is not None:
-    draw_report(report)
+view = None
+try:
+    chosen = {name: value for name, value in choose_data().items() if value is not None}
+    data = resolve_data(build_part(DataConfig, chosen, section="data"))
+    if data.root or not DATASETS[data.dataset].needs_root:
+        view = find_known(data)
+except MedPeftError as error:
+    st.error(escape_markdown(str(error)), icon=":material/error:")
+    st.stop()
+draw_about(DATASETS[data.dataset], is_prepared=view is not None)
+draw_work(data, view)
+if view is not None:
+    show_in_address(view.key)
+    draw_view(view)

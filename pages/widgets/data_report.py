@@ -1,123 +1,137 @@
-"""The data report in words and tables: what is in a set, what is wrong with it, and what to do."""
+"""The data report in words: what was found, how serious it is and what to do; the checks behind it; downloads."""
 
+import json
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from pages.widgets.wording import SYNTHETIC, escape_markdown, write_bytes
+from medpeft_core.datasets.report_text import write_markdown
+from medpeft_core.datasets.views import DataView
+from pages.widgets.wording import DISCLAIMER, SYNTHETIC, escape_markdown, write_bytes
 
-SPLITS = ("train", "val", "test")
-
-
-def draw_report(report: dict[str, Any]) -> None:
-    """A finished report, as `DataReport.to_dict` gives it."""
-    st.subheader("Report")
-    if report["is_synthetic"]:
-        st.caption(f":material/palette: {SYNTHETIC}")
-    _draw_advice(report["advice"])
-    _draw_counts(report)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        st.markdown("**Positives of each label**")
-        st.dataframe(
-            _label_table(report["labels"]),
-            hide_index=True,
-            width="stretch",
-            column_config={
-                f"{split} share": st.column_config.ProgressColumn(
-                    f"{split} share", min_value=0.0, max_value=1.0, format="percent"
-                )
-                for split in SPLITS
-            },
-            alt="Positives and prevalence of each label in each split",
-        )
-    with right:
-        st.markdown("**Splits, by patient**")
-        st.dataframe(
-            _split_table(report["splits"]), hide_index=True, width="stretch", alt="Images and patients a split"
-        )
-        _draw_people(report)
-    _draw_problems(report)
-    with st.expander("How the data were read and split", icon=":material/notes:"):
-        for note in report["notes"]:
-            st.text(note)
+SEVERITIES = {
+    "problem": (":red[:material/error:]", "Problem"),
+    "warning": (":orange[:material/warning:]", "Mind"),
+    "note": (":material/info:", "Note"),
+    "fine": (":green[:material/check_circle:]", "Fine"),
+}
+SHOWN_AT_ONCE = ("problem", "warning")
+CARD_WIDTH = 150  # pixels below which the cards take another line
 
 
-def _draw_advice(advice: list[str]) -> None:
-    if not advice:
-        st.success("Nothing stands in the way of training.", icon=":material/check_circle:")
-    for sentence in advice:
-        st.warning(escape_markdown(sentence), icon=":material/lightbulb:")
-
-
-def _draw_counts(report: dict[str, Any]) -> None:
+def draw_cards(report: dict[str, Any]) -> None:
+    """The size of the set in four figures."""
     pixels = report["pixels"]
     size = pixels["most_common_source_size"]
     patients = report["num_patients"]
-    for column, (title, value) in zip(
-        st.columns(4),
+    others = pixels["num_source_sizes"] - 1
+    cards = (
+        ("Images", f"{report['num_images']:,}", None),
+        ("Patients", "unknown" if patients is None else f"{patients:,}", None),
         (
-            ("Images", f"{report['num_images']:,}"),
-            ("Patients", "unknown" if patients is None else f"{patients:,}"),
-            ("Source pixels", f"{size[1]} × {size[0]}" if size else "n/a"),
-            ("Decoded, on disk", write_bytes(pixels["cache_bytes"])),
+            "Source pixels",
+            f"{size[1]} × {size[0]}" if size else "n/a",
+            f"and {others:,} other sizes" if others > 0 else None,
         ),
-        strict=True,
-    ):
-        column.metric(title, value, border=True)
-
-
-def _label_table(labels: dict[str, dict[str, dict[str, Any]]]) -> pd.DataFrame:
-    rows = []
-    for label, by_split in labels.items():
-        row: dict[str, Any] = {"label": label}
-        for split in SPLITS:
-            row[split] = by_split[split]["num_positive"]
-            row[f"{split} share"] = by_split[split]["prevalence"]
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _split_table(splits: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "split": list(SPLITS),
-            "images": [splits[name]["num_images"] for name in SPLITS],
-            "patients": [splits[name]["num_patients"] for name in SPLITS],
-        }
+        ("Decoded, on disk", write_bytes(pixels["cache_bytes"]), f"short side at most {pixels['cache_size']} pixels"),
     )
+    with st.grid(4, min_column_width=CARD_WIDTH):
+        for title, value, note in cards:
+            st.metric(title, value, border=True, height="stretch", help=note)
 
 
-def _draw_people(report: dict[str, Any]) -> None:
-    age = report["age"]
-    if age:
-        st.caption(f"**Age:** {age['min']:g} to {age['max']:g} years, median {age['median']:g}")
-    for title, values in (("Sex", report["sex"]), ("View", report["view"])):
-        if values:
-            st.caption(
-                f"**{title}:** "
-                + ", ".join(f"{escape_markdown(str(name))} {count:,}" for name, count in values.items())
-            )
+def draw_findings(report: dict[str, Any]) -> None:
+    """The report in words; what is fine or merely good to know is folded away."""
+    findings = report["findings"]
+    worth = [item for item in findings if item["severity"] in SHOWN_AT_ONCE]
+    rest = [item for item in findings if item["severity"] not in SHOWN_AT_ONCE]
+    with st.container(border=True):
+        st.markdown(f"**What to know before training** · {_count(findings)}")
+        if not worth:
+            st.markdown(":green[:material/check_circle:] Nothing stands in the way of training.")
+        for item in worth:
+            _draw_finding(item)
+        if rest:
+            with st.expander(f"What was checked and noted ({len(rest)})", icon=":material/checklist:"):
+                for item in rest:
+                    _draw_finding(item)
 
 
-def _draw_problems(report: dict[str, Any]) -> None:
+def draw_checks(view: DataView) -> None:
+    """Every check with its count, the images and patients concerned by name, how the data were read, and downloads."""
+    report = view.report
     unreadable, duplicates = report["unreadable"], report["duplicates"]
     patients = report["overlap"]["num_patients"]
     rows = [
         ("Patients in more than one split", "not checked" if report["num_patients"] is None else f"{patients:,}"),
         ("Missing images", f"{unreadable['num_missing']:,}"),
-        ("Unreadable images", f"{unreadable['total'] - unreadable['num_missing']:,}"),
+        ("Damaged images", f"{unreadable['total'] - unreadable['num_missing']:,}"),
         ("Groups of identical images within a split", f"{duplicates['num_groups_within']:,}"),
         ("Groups of identical images across splits", f"{duplicates['num_groups_across']:,}"),
         ("Images changed in decoding", f"{report['pixels']['num_changed_in_decoding']:,}"),
     ]
-    st.markdown("**Checks**")
     st.dataframe(
-        pd.DataFrame(rows, columns=["check", "found"]), hide_index=True, width="stretch", alt="What the checks found"
+        pd.DataFrame(rows, columns=["Check", "Found"]),
+        hide_index=True,
+        width="stretch",
+        key="data_checks",
+        alt="What the checks found: " + "; ".join(f"{name}: {found}" for name, found in rows),
     )
-    examples = [f"{item['image']}: {item['reason']}" for item in unreadable["examples"]]
-    examples += [f"patient {name}: {', '.join(splits)}" for name, splits in report["overlap"]["examples"].items()]
+    examples = _list_examples(report)
     if examples:
-        with st.expander("Which ones"):
-            st.code("\n".join(examples), language=None)
+        st.markdown("**Which ones** (the first 20 of each kind)")
+        st.code("\n".join(examples), language=None, height=220 if len(examples) > 8 else "content")
+    st.markdown("**How the data were read and split**")
+    for note in report["notes"]:
+        st.markdown(f"- {escape_markdown(note)}")
+    _draw_downloads(view)
+
+
+def _draw_finding(item: dict[str, str]) -> None:
+    icon, word = SEVERITIES[item["severity"]]
+    advice = f"  \n:material/arrow_right_alt: {escape_markdown(item['advice'])}" if item["advice"] else ""
+    st.markdown(f"{icon} **{word}:** {escape_markdown(item['text'])}{advice}")
+
+
+def _count(findings: list[dict[str, str]]) -> str:
+    """How many of each kind, the worst first: "1 problem, 3 to mind"."""
+    words = {"problem": ("problem", "problems"), "warning": ("thing to mind", "things to mind")}
+    parts = []
+    for severity, (one, many) in words.items():
+        number = sum(item["severity"] == severity for item in findings)
+        if number:
+            parts.append(f"{number} {one if number == 1 else many}")
+    return ", ".join(parts) or "no problems found"
+
+
+def _list_examples(report: dict[str, Any]) -> list[str]:
+    examples = [f"{item['image']} {item['reason']}" for item in report["unreadable"]["examples"]]
+    examples += [f"patient {name} is in {', '.join(splits)}" for name, splits in report["overlap"]["examples"].items()]
+    for group in report["duplicates"]["examples"]:
+        examples.append("identical: " + ", ".join(f"{item['image']} ({item['split']})" for item in group))
+    return examples
+
+
+def _draw_downloads(view: DataView) -> None:
+    report = view.report
+    st.caption(f"{SYNTHETIC + ' ' if report['is_synthetic'] else ''}{DISCLAIMER}")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Report to read (Markdown)",
+            data=lambda: write_markdown(report),
+            file_name=f"data-report-{report['dataset']}.md",
+            mime="text/markdown",
+            key="data_download_markdown",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Report for programs (JSON)",
+            data=lambda: json.dumps(report, indent=1),
+            file_name=f"data-report-{report['dataset']}.json",
+            mime="application/json",
+            key="data_download_json",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -1,73 +1,106 @@
-"""Checking and decoding a data set as a background job: start, progress, stop, and the report when it is there."""
+"""Preparing a data set as a background job: start, progress, stop, and how the last attempt ended."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 import streamlit as st
 
-from medpeft_core.config import DataConfig, build_part
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
-from medpeft_core.resolve import resolve_data
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.wording import escape_markdown, write_ago
 
+CHANGED = "The files have changed since this set was prepared: what follows may be out of date. Check it again."
+GONE = (
+    "The files are not where they were when this set was prepared: {folder}. What was found then is shown, and small "
+    "images as far as they were kept. Put the folder back, or give the new one above."
+)
+NO_PIXELS = "The decoded images of this set have been deleted. The next run decodes them again, or do it now."
 
-def draw_work(data: dict[str, Any]) -> dict[str, Any] | None:
-    """The button, the progress, or how the last attempt ended; gives the report of the last one that was finished.
+
+def draw_work(data: DataConfig, view: DataView | None) -> None:
+    """The button, the progress of a running job, or how the last attempt ended; and what has changed since.
 
     Args:
-        data: the data section of a config as the widgets gave it.
+        data: resolved.
+        view: what is known of the set, or None when it is not prepared.
     """
-    try:
-        request = _complete(data)
-    except MedPeftError as error:
-        st.error(escape_markdown(str(error)), icon=":material/error:")
-        return None
-    is_missing_root = DATASETS[data["dataset"]].needs_root and not data["root"]
-    job = _find_job(request)
+    job = _find_job(data)
     if job is not None and not job.is_finished:
         follow_job(job, key="data_job")
-        return None
-    report = job.report() if job is not None else None
-    label = "Check again" if report else "Check and prepare"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
-            label,
-            type="secondary" if report else "primary",
-            icon=":material/fact_check:",
-            disabled=is_missing_root,
-            key="data_prepare",
-        ):
-            _start(request)
-        if is_missing_root:
-            st.caption("Give the folder in which the data set lies.")
-        if report:
-            st.caption(f"Checked {write_ago(job.state().updated_at)}.")
-            st.page_link("pages/train.py", label="Train on it", icon=":material/model_training:")
-    if job is not None and job.state().status != "finished":
+        return
+    is_missing_root = DATASETS[data.dataset].needs_root and not data.root
+    if view is None:
+        _draw_unprepared(data, is_missing_root=is_missing_root)
+    else:
+        _draw_prepared(data, view)
+    is_newer = job is not None and (view is None or job.state().updated_at > view.made_at)
+    if job is not None and is_newer and job.state().status != "finished":
         draw_ending(job)
-    return report
 
 
-def _complete(data: dict[str, Any]) -> dict[str, Any]:
-    """The data section with every default, so that equal requests look equal."""
-    part = build_part(DataConfig, {name: value for name, value in data.items() if value is not None}, section="data")
-    resolved = resolve_data(part)
-    return dataclasses.asdict(resolved)
+def _draw_unprepared(data: DataConfig, *, is_missing_root: bool) -> None:
+    spec = DATASETS[data.dataset]
+    if is_missing_root:
+        st.info("Give the folder in which the data set lies.", icon=":material/folder_open:")
+    else:
+        work = "drawn and checked" if spec.is_synthetic else "read, checked and decoded"
+        st.info(
+            f"This set is not prepared yet. Once it was {work}, which takes about a minute for a few thousand images, "
+            "its report, charts and images are shown here.",
+            icon=":material/inventory_2:",
+        )
+    if st.button(
+        "Check and prepare",
+        type="primary",
+        icon=":material/fact_check:",
+        disabled=is_missing_root,
+        key="data_prepare",
+    ):
+        _start(data)
 
 
-def _find_job(request: dict[str, Any]) -> Any | None:
-    """The newest job that prepared, or prepares, exactly this."""
-    jobs = get_lab().jobs.list_jobs()
-    return next((job for job in jobs if job.kind == "prepare" and job.request().data == request), None)
+def _draw_prepared(data: DataConfig, view: DataView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Check again", icon=":material/fact_check:", key="data_prepare"):
+            _start(data)
+        st.page_link("pages/train.py", label="Train on it", icon=":material/model_training:")
+        st.caption(f":material/check_circle: Prepared, checked {write_ago(view.made_at)}.", width="content")
+    freshness = check_sources(view)
+    if freshness == "gone":
+        folder = escape_markdown(str(view.manifest.image_root))
+        st.warning(GONE.format(folder=folder), icon=":material/folder_off:")
+    elif freshness == "changed":
+        st.warning(CHANGED, icon=":material/update:")
+    elif not view.has_pixels:
+        st.warning(NO_PIXELS, icon=":material/delete:")
 
 
-def _start(request: dict[str, Any]) -> None:
-    title = f"Preparing {DATASETS[request['dataset']].title}"
+def _find_job(data: DataConfig) -> Any | None:
+    """The newest job that prepared, or prepares, this set; also one that does so for runs, while it is at work."""
+    wanted = view_key(data)
+    for job in get_lab().jobs.list_jobs():
+        with contextlib.suppress(MedPeftError):
+            request = job.request()
+            if request.data is not None and _key_of(request.data) == wanted:
+                return job
+            if not job.is_finished and any(_key_of(config["data"]) == wanted for config in request.configs or ()):
+                return job
+    return None
+
+
+def _key_of(section: dict[str, Any]) -> str:
+    return view_key(DataConfig(**section))
+
+
+def _start(data: DataConfig) -> None:
+    title = f"Preparing {DATASETS[data.dataset].title}"
     try:
-        get_lab().jobs.start("prepare", title, data=request)
+        get_lab().jobs.start("prepare", title, data=dataclasses.asdict(data))
     except MedPeftError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return

@@ -1,9 +1,16 @@
-"""The Data page: choosing a set, preparing it by a real job, its report, and what is said when it cannot be used."""
+"""The Data page: choosing a set, preparing it by a real job, and each state in which a set can be."""
 
+import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from medpeft_core.config import DataConfig
+from medpeft_core.datasets.prepare import inspect_dataset
+from medpeft_core.datasets.views import list_views, view_key, view_path
 from medpeft_core.worker.jobs import JobStore
 from pages.widgets.wording import escape_markdown
 
@@ -13,14 +20,60 @@ JOB_TIMEOUT_S = 120
 
 def read_words(app):
     """All words of the main part of the page."""
-    return "\n".join(item.value for kind in ("markdown", "caption", "info", "error") for item in app.main.get(kind))
+    kinds = ("markdown", "caption", "info", "warning", "error", "subheader")
+    return "\n".join(item.value for kind in kinds for item in app.main.get(kind))
+
+
+def read_address(app, name):
+    """A parameter of the address, which the test driver gives as a list or as text."""
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+def open_page(app, **parameters):
+    app.run()
+    app.switch_page("pages/data.py")
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def prepare_phantom(home) -> DataConfig:
+    """A small synthetic set, prepared without a job, as a run or the command line does it."""
+    data = DataConfig(dataset="phantom", options=SMALL)
+    inspect_dataset(data)
+    return data
+
+
+def make_nih(folder: Path, *, patients: bool = True) -> Path:
+    """An NIH folder of 40 patients with three films of 20 x 20 pixels each; one image of its own for each film."""
+    (folder / "images").mkdir(parents=True)
+    lines = ["Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"]
+    for number in range(120):
+        name, finding = (
+            f"{number // 3 + 1:08d}_{number % 3:03d}.png",
+            ("No Finding", "Mass|Hernia", "Pneumonia")[number % 3],
+        )
+        Image.new("L", (20, 20), number).save(folder / "images" / name)
+        patient = number // 3 + 1 if patients else ""
+        lines.append(f"{name},{finding},{number % 3},{patient},{30 + number % 40},{'MF'[number % 2]},PA")
+    (folder / "Data_Entry_2017.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def show_nih(app, root: Path):
+    """Open the page on a prepared NIH folder by its address."""
+    data = DataConfig(dataset="nih", root=str(root))
+    inspect_dataset(data)
+    return open_page(app, data=view_key(data))
 
 
 @pytest.fixture
 def data_page(app):
     """The page, opened."""
-    app.run()
-    return app.switch_page("pages/data.py").run()
+    return open_page(app)
 
 
 def wait_for_job(home):
@@ -34,14 +87,14 @@ def wait_for_job(home):
 
 
 def test_data_page_of_an_empty_lab_says_what_the_set_is(data_page):
-    assert not data_page.exception
     words = read_words(data_page)
     assert "5 labels" in words
     assert "Licence" in words
+    assert "not prepared yet" in words
     assert data_page.button(key="data_prepare").label == "Check and prepare"
 
 
-def test_data_page_prepares_a_set_and_shows_its_report(data_page, home):
+def test_data_page_prepares_a_set_and_shows_what_is_in_it(data_page, home):
     for name, value in SMALL.items():
         data_page.number_input(key=f"data_option_phantom_{name}").set_value(value)
     data_page.run()
@@ -50,11 +103,59 @@ def test_data_page_prepares_a_set_and_shows_its_report(data_page, home):
     assert wait_for_job(home).state().status == "finished"
     data_page.run()
     assert not data_page.exception
-    tables = [item.value for item in data_page.main.dataframe]
-    assert list(tables[0]["label"]) == ["Cardiomegaly", "Effusion", "Consolidation", "Nodule", "Pneumothorax"]
-    assert tables[1]["patients"].sum() == SMALL["num_patients"]
     assert next(item.value for item in data_page.metric if item.label == "Patients") == "40"
     assert "Synthetic images" in read_words(data_page)
+    assert "Cardiomegaly train" in data_page.get("vega_lite_chart")[0].proto.alt
+    table = next(item.value for item in data_page.main.dataframe if "95 % interval" in item.value)
+    assert list(table["Label"].unique()) == ["Cardiomegaly", "Effusion", "Consolidation", "Nodule", "Pneumothorax"]
+    assert read_address(data_page, "data") == list_views()[0]["key"]
+
+
+def test_data_page_shows_a_set_at_once_that_a_run_prepared(app, home):
+    """The page asked to prepare the set again that the demo had just trained on."""
+    data = prepare_phantom(home)
+    assert JobStore(home).list_jobs() == []
+    page = open_page(app, data=view_key(data))
+    assert "not prepared yet" not in read_words(page)
+    assert page.button(key="data_prepare").label == "Check again"
+    assert page.number_input(key="data_option_phantom_num_patients-1").value == SMALL["num_patients"]
+
+
+def test_data_page_finds_pixels_of_which_nothing_was_kept(app, home):
+    """A lab of an earlier version decoded the default set; the page looks instead of preparing again."""
+    data = prepare_phantom(home)
+    view_path(view_key(data)).unlink()
+    page = open_page(app)
+    for name, value in SMALL.items():
+        page.number_input(key=f"data_option_phantom_{name}").set_value(value)
+    page.run()
+    assert page.button(key="data_prepare").label == "Check again"
+
+
+def test_data_page_takes_the_folder_and_the_settings_from_its_address(app, home, tmp_path):
+    prepare_phantom(home)
+    page = show_nih(app, make_nih(tmp_path / "nih"))
+    assert page.selectbox(key="data_dataset-1").value == "nih"
+    assert page.text_input(key="data_root_nih-1").value == str(tmp_path / "nih")
+    assert next(item.value for item in page.metric if item.label == "Images") == "120"
+    assert "Mass|Hernia" not in read_words(page)
+
+
+def test_data_page_offers_the_sets_that_are_prepared(app, home, tmp_path):
+    data = prepare_phantom(home)
+    page = show_nih(app, make_nih(tmp_path / "nih"))
+    page.button(key=f"data_kept_{view_key(data)}").click().run()
+    assert not page.exception
+    assert read_address(page, "data") == view_key(data)
+    assert next(item.value for item in page.metric if item.label == "Patients") == "40"
+
+
+def test_data_page_tells_of_an_unknown_set_in_its_address(app):
+    page = open_page(app, data="0123456789abcdef")
+    assert "not prepared in this lab" in read_words(page)
+    page = open_page(app, data="../../etc/passwd")
+    assert "passwd" not in read_words(page)
+    assert page.button(key="data_prepare").label == "Check and prepare"
 
 
 def test_data_page_wants_a_folder_where_one_is_needed(data_page):
@@ -78,3 +179,66 @@ def test_data_page_tells_of_an_impossible_setting(data_page):
     data_page.number_input(key="data_option_phantom_num_patients").set_value(1).run()
     assert not data_page.exception
     assert escape_markdown("data.num_patients is 1") in read_words(data_page)
+
+
+def test_data_page_shows_the_job_that_prepares_the_set_for_runs(app, home):
+    """While the demo drew the set, the page offered to prepare it as well."""
+    jobs = JobStore(home)
+    job = jobs.start("launch", "Demo", configs=[{"data": {"dataset": "phantom"}}])
+    try:
+        page = open_page(app)
+        assert page.button(key="data_job").label == "Stop"
+        assert not any(item.key == "data_prepare" for item in page.main.button)
+    finally:
+        jobs.request_stop(job.job_id)
+        wait_for_job(home)
+    page.run()
+    assert page.button(key="data_prepare").label == "Check and prepare"
+
+
+def test_data_page_says_that_files_have_changed(app, tmp_path):
+    root = make_nih(tmp_path / "nih")
+    page = show_nih(app, root)
+    assert "files have changed" not in read_words(page)
+    (root / "images/00000001_000.png").unlink()
+    page.run()
+    assert "files have changed since this set was prepared" in read_words(page)
+
+
+def test_data_page_still_shows_a_set_whose_folder_is_gone(app, tmp_path):
+    root = make_nih(tmp_path / "nih")
+    page = show_nih(app, root)
+    shutil.rmtree(root)
+    page.run()
+    assert not page.exception
+    assert "not where they were" in read_words(page)
+    assert next(item.value for item in page.metric if item.label == "Images") == "120"
+    page.query_params["image"] = "images/00000001_000.png"
+    page.run()
+    assert not page.exception
+    assert "does not exist" in read_words(page)
+
+
+def test_data_page_says_that_decoded_images_were_deleted(app, home, tmp_path):
+    page = show_nih(app, make_nih(tmp_path / "nih"))
+    shutil.rmtree(home / "cache" / "pixels")
+    page.run()
+    assert "decoded images of this set have been deleted" in read_words(page)
+
+
+def test_data_page_says_what_cannot_be_checked_without_patients(app, tmp_path):
+    page = show_nih(app, make_nih(tmp_path / "nih", patients=False))
+    assert escape_markdown("leakage between images of one patient could not be checked") in read_words(page)
+    assert next(item.value for item in page.metric if item.label == "Patients") == "unknown"
+
+
+def test_data_page_tells_findings_with_their_severity(app, tmp_path):
+    root = make_nih(tmp_path / "nih")
+    shutil.copy(root / "images/00000001_000.png", root / "images/00000001_001.png")
+    (root / "images/00000002_000.png").write_bytes(b"")
+    os.utime(root / "images", ns=(0, 0))
+    words = read_words(show_nih(app, root))
+    assert "1 problem" in words
+    assert f"**Problem:** {escape_markdown('1 image cannot be read: 1 damaged.')}" in words
+    assert f"**Mind:** {escape_markdown('Identical images lie in one split and count twice there (1 group).')}" in words
+    assert f"**Fine:** {escape_markdown('No patient is in more than one split.')}" in words

@@ -1,0 +1,173 @@
+"""Labels, splits and people of a data set as charts and tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from medpeft_core.datasets.views import DataView
+from medpeft_core.figures.data_charts import (
+    build_age_chart,
+    build_pair_map,
+    build_prevalence_chart,
+    build_value_chart,
+)
+from pages.widgets.data_state import count_all
+from pages.widgets.wording import write_share
+
+INTERVAL_HELP = (
+    "Lines are 95 % intervals (Wilson). They take images as independent; where patients have several images, the truth "
+    "is a little less sure than they say."
+)
+MAX_PAIR_LABELS = 30
+
+
+def draw_labels(view: DataView) -> None:
+    """Prevalence by split with n, the same as a table, and which labels occur together."""
+    counts = count_all(view)
+    st.markdown("**How often each label is positive**", help=INTERVAL_HELP)
+    st.vega_lite_chart(
+        build_prevalence_chart(counts["labels"]), key="data_prevalence", alt=_describe_labels(counts["labels"])
+    )
+    st.caption(
+        "Share of positives among the images whose label is known, with its 95 % interval; on the right, positives of "
+        "known images."
+    )
+    with st.expander("The same as a table", icon=":material/table:"):
+        st.dataframe(
+            build_label_table(counts["labels"]),
+            hide_index=True,
+            width="stretch",
+            key="data_label_table",
+            alt="Positives, known and unknown images of each label and split",
+        )
+    if 1 < len(view.manifest.labels) <= MAX_PAIR_LABELS and view.manifest.task == "multilabel":
+        _draw_pairs(counts["pairs"])
+
+
+def draw_people(view: DataView) -> None:
+    """Images and patients by split, ages, sex and view."""
+    counts = count_all(view)
+    st.markdown(_write_split_title(view))
+    table = build_split_table(counts["splits"])
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key="data_splits",
+        alt="Images, patients and positives of each split",
+    )
+    if not view.manifest.has_patients:
+        st.warning(
+            "This data set has no patient ids: leakage between images of one patient could not be checked.",
+            icon=":material/warning:",
+        )
+    _draw_ages(counts, view.report["age"])
+    left, right = st.columns(2, gap="large")
+    for column, name in ((left, "sex"), (right, "view")):
+        with column:
+            _draw_values(counts, name, num_images=len(view.manifest))
+
+
+def build_label_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row per label and split, as people read it."""
+    return pd.DataFrame(
+        [
+            {
+                "Label": row["label"],
+                "Split": row["split"],
+                "Positive": row["num_positive"],
+                "Negative": row["num_known"] - row["num_positive"],
+                "Unknown": row["num_unknown"],
+                "Share": write_share(row["num_positive"], row["num_known"]),
+                "95 % interval": f"{row['low']:.1%} to {row['high']:.1%}" if row["low"] is not None else "n/a",
+            }
+            for row in rows
+        ]
+    )
+
+
+def build_split_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row per split and one for all, as people read it."""
+    return pd.DataFrame(
+        [
+            {
+                "Split": row["split"],
+                "Images": row["num_images"],
+                "Patients": "unknown" if row["num_patients"] is None else f"{row['num_patients']:,}",
+                "Images per patient": "n/a"
+                if row["images_per_patient"] is None
+                else f"{row['images_per_patient']:.2f}",
+                "With a finding": _write_part(row["num_with_finding"], row["num_images"]),
+                "Without": _write_part(row["num_without"], row["num_images"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+def _write_split_title(view: DataView) -> str:
+    count = view.report["overlap"]["num_patients"]
+    if not view.manifest.has_patients:
+        return "**Splits**, by image"
+    return (
+        f"**Splits**, with {count:,} patients in more than one" if count else "**Splits**, each patient in one of them"
+    )
+
+
+def _write_part(part: int, whole: int) -> str:
+    return f"{part:,} ({write_share(part, whole)})"
+
+
+def _draw_pairs(rows: Sequence[dict[str, Any]]) -> None:
+    st.markdown("**Which labels occur together**")
+    if not any(row["num_images"] for row in rows if row["label"] != row["other"]):
+        st.caption("No image has two labels.")
+        return
+    st.vega_lite_chart(build_pair_map(rows), key="data_pairs", alt=_describe_pairs(rows))
+    st.caption("Of the images with the label of the row, how many percent have the label of the column as well.")
+
+
+def _draw_ages(counts: dict[str, Any], age: dict[str, Any] | None) -> None:
+    st.markdown("**Age**")
+    if not counts["ages"] or age is None:
+        st.caption("No ages are known.")
+        return
+    st.vega_lite_chart(build_age_chart(counts["ages"]), key="data_ages", alt=_describe_values("Age", counts["ages"]))
+    unknown = counts["unknown"]["age"]
+    missing = f" Not known for {unknown:,}." if unknown else ""
+    st.caption(
+        f"{age['min']:g} to {age['max']:g} years, median {age['median']:g}, known for {age['num_known']:,} "
+        f"images.{missing} Height: share of the images of a split."
+    )
+
+
+def _draw_values(counts: dict[str, Any], name: str, *, num_images: int) -> None:
+    st.markdown(f"**{name.capitalize()}**")
+    rows, unknown = counts[name], counts["unknown"][name]
+    if not rows:
+        st.caption("Not known for any image.")
+        return
+    alt = _describe_values(name.capitalize(), rows)
+    st.vega_lite_chart(build_value_chart(rows, title=name), key=f"data_{name}", alt=alt)
+    known = f"Known for {num_images - unknown:,} images."
+    st.caption(f"{known} Not known for {unknown:,}." if unknown else known)
+
+
+def _describe_labels(rows: Sequence[dict[str, Any]]) -> str:
+    """For those who cannot see the chart."""
+    parts = [f"{row['label']} {row['split']} {row['num_positive']} of {row['num_known']}" for row in rows]
+    return "Positives of known images by label and split: " + "; ".join(parts)
+
+
+def _describe_pairs(rows: Sequence[dict[str, Any]]) -> str:
+    pairs = [row for row in rows if row["label"] < row["other"] and row["num_images"]]
+    top = sorted(pairs, key=lambda row: -row["num_images"])[:5]
+    most = "; ".join(f"{row['label']} with {row['other']}: {row['num_images']} images" for row in top)
+    return f"Labels that occur together, the most frequent pairs: {most}"
+
+
+def _describe_values(title: str, rows: Sequence[dict[str, Any]]) -> str:
+    parts = [f"{row['split']} {row['value']}: {row['num_images']}" for row in rows if row["num_images"]]
+    return f"{title} by split, images: " + "; ".join(parts)

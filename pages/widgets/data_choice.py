@@ -1,0 +1,154 @@
+"""Which data set the Data page is about: widgets, and the address `?data=...&image=...`, which can be shared.
+
+The choice lives in the session, so that it survives a look at another page. The address names a set that is prepared
+in this lab by the key of its view, never by a path.
+"""
+
+import functools
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.config import DataConfig
+from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.views import list_views
+from pages.widgets.settings_form import bind, draw_settings, list_settings, renew_widgets
+from pages.widgets.wording import escape_markdown
+
+DATA_PARAMETER, IMAGE_PARAMETER = "data", "image"
+CHOICE_KEY = "data_chosen"
+SHOWN_KEY = "data_shown"  # the key of the set that the page showed last
+FIRST_DATASET = "phantom"
+MAX_OFFERED = 6
+
+
+def choose_data() -> dict[str, Any]:
+    """Widgets for the data set, its folder and its reader's options; the data section of a config, not yet checked."""
+    kept = list_views()
+    choice = st.session_state.setdefault(CHOICE_KEY, {"dataset": _find_first(kept), "roots": {}, "options": {}})
+    _follow_address(choice, kept)
+    names = list(DATASETS.names())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Data set",
+            names,
+            index=names.index(choice["dataset"]),
+            format_func=lambda item: DATASETS[item].title,
+            **bind(choice, "dataset", key="data_dataset", after=forget_address),
+        )
+        root = _choose_root(choice, name, kept) if DATASETS[name].needs_root else None
+    options = _choose_options(choice, name)
+    _offer_kept(choice, kept)
+    return {"dataset": name, "root": root, "options": options, "split_seed": choice.get("split_seed", 0)}
+
+
+def forget_address() -> None:
+    """Another set was chosen: the address names the old one."""
+    for parameter in (DATA_PARAMETER, IMAGE_PARAMETER):
+        st.query_params.pop(parameter, None)
+    st.session_state.pop(SHOWN_KEY, None)
+
+
+def show_in_address(key: str) -> None:
+    """Name the set that is shown, so that the address can be shared."""
+    st.session_state[SHOWN_KEY] = key
+    if st.query_params.get(DATA_PARAMETER) != key:
+        st.query_params[DATA_PARAMETER] = key
+
+
+def _find_first(kept: list[dict[str, Any]]) -> str:
+    """The set that was prepared last, else the one that needs nothing."""
+    known = [item["data"]["dataset"] for item in kept if item["data"]["dataset"] in DATASETS]
+    return known[0] if known and FIRST_DATASET not in known else FIRST_DATASET
+
+
+def _follow_address(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
+    """Take over the set that a link or a bookmark names."""
+    wanted = st.query_params.get(DATA_PARAMETER)
+    if wanted is None or wanted == st.session_state.get(SHOWN_KEY):
+        return
+    found = next((item for item in kept if item["key"] == wanted), None)
+    if found is None or found["data"]["dataset"] not in DATASETS:
+        st.warning(
+            "The address names a data set that is not prepared in this lab. Choose one here.",
+            icon=":material/search_off:",
+        )
+        forget_address()
+        return
+    _take(choice, found["data"])
+    st.session_state[SHOWN_KEY] = wanted
+
+
+def _take(choice: dict[str, Any], data: dict[str, Any]) -> None:
+    """Let the widgets stand on a set that is prepared."""
+    name = data["dataset"]
+    defaults = {item.name: item.default for item in list_settings(DATASETS[name].options, section="data")}
+    choice["dataset"] = name
+    choice["split_seed"] = data["split_seed"]
+    choice["options"][name] = {key: value for key, value in data["options"].items() if value != defaults.get(key)}
+    if data["root"]:
+        choice["roots"][name] = data["root"]
+    renew_widgets()
+
+
+def _choose_root(choice: dict[str, Any], name: str, kept: list[dict[str, Any]]) -> str | None:
+    """The folder; at first the one in which the set was found before."""
+    roots, offered = choice["roots"], choice.setdefault("offered", {})
+    known = [item["data"]["root"] for item in kept if item["data"]["dataset"] == name and item["data"]["root"]]
+    if known and not offered.get(name):  # once: who empties the field does not want it again
+        roots.setdefault(name, known[0])
+        offered[name] = True
+    root = st.text_input(
+        "Folder on this computer",
+        value=roots.get(name, ""),
+        placeholder="/data/nih-cxr14",
+        help="The folder in which the data set lies, on the computer that the lab runs on.",
+        **bind(roots, name, key=f"data_root_{name}", after=forget_address),
+    )
+    return root.strip() or None
+
+
+def _choose_options(choice: dict[str, Any], name: str) -> dict[str, Any]:
+    """A field for each option of the reader, and the seed of the split; only what was changed is given on."""
+    table = choice["options"].setdefault(name, {})
+    with st.expander("Settings of this data set", icon=":material/tune:"):
+        draw_settings(
+            list_settings(DATASETS[name].options, section="data"),
+            table,
+            key=f"data_option_{name}",
+            after=lambda _: forget_address(),
+        )
+        seed = [item for item in list_settings(DataConfig, section="data") if item.name == "split_seed"]
+        draw_settings(seed, choice, key="data", after=lambda _: forget_address())
+    return dict(table)
+
+
+def _offer_kept(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
+    """Buttons for the sets that are prepared, where there is more than one to choose from."""
+    if len(kept) < 2:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Prepared here:", width="content")
+        for item in kept[:MAX_OFFERED]:
+            st.button(
+                f"{escape_markdown(item['title'])} · {item['num_images']:,} images{_write_difference(item, kept)}",
+                key=f"data_kept_{item['key']}",
+                type="tertiary",
+                icon=":material/inventory_2:",
+                on_click=functools.partial(_open, choice, item["data"]),
+            )
+
+
+def _open(choice: dict[str, Any], data: dict[str, Any]) -> None:
+    forget_address()
+    _take(choice, data)
+
+
+def _write_difference(item: dict[str, Any], kept: list[dict[str, Any]]) -> str:
+    """What tells a set from others of the same name and size."""
+    twins = [other for other in kept if (other["title"], other["num_images"]) == (item["title"], item["num_images"])]
+    if len(twins) < 2:
+        return ""
+    options = ", ".join(f"{name} {value}" for name, value in item["data"]["options"].items())
+    seed = f"split seed {item['data']['split_seed']}"
+    return f" ({escape_markdown(', '.join(part for part in (options, seed) if part))})"
