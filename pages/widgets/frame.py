@@ -25,6 +25,7 @@ def build_pages() -> dict[str, list]:
             st.Page("pages/monitor.py", title="Monitor", icon=":material/monitoring:", url_path="monitor"),
             st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
             st.Page("pages/explain.py", title="Explain", icon=":material/visibility:", url_path="explain"),
+            st.Page("pages/predict.py", title="Predict", icon=":material/image_search:", url_path="predict"),
         ],
         "Lab": [
             st.Page("pages/settings.py", title="Settings", icon=":material/settings:", url_path="settings"),

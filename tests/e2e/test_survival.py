@@ -18,7 +18,7 @@ from medpeft_core.runs.store import RunStore
 
 MANY_EPOCHS = 100_000
 AGAIN = re.compile("Resume|Start it again")
-PAGES = ("home", "data", "train", "monitor", "compare", "explain", "settings")
+PAGES = ("home", "data", "train", "monitor", "compare", "explain", "predict", "settings")
 
 
 @pytest.fixture

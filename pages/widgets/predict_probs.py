@@ -1,0 +1,115 @@
+"""What a model says about uploads: a row per label for one image, a row per image for all, and the file to save."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.widgets.explain_probs import write_call
+from pages.widgets.wording import DISCLAIMER
+
+ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
+PROB_PREFIX = "prob_"
+WORDS = (
+    "Call: yes from the threshold on that was chosen on the validation images. Base rate: how common the label is "
+    "among the training images; a probability far above it says more than one near it."
+)
+
+
+def draw_probs(answer: Mapping[str, Any]) -> None:
+    """The table for one image, the most probable label first."""
+    table = build_probs_table(answer)
+    config = st.column_config
+    st.dataframe(
+        table,
+        key="predict_probs",
+        hide_index=True,
+        lazy=False,
+        placeholder="n/a",
+        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
+        row_height=ROW_HEIGHT,
+        column_config={
+            "label": config.TextColumn("Label", width=132),
+            "prob": config.ProgressColumn("Probability", width=92, format="%.2f", min_value=0.0, max_value=1.0),
+            "call": config.TextColumn("Call", width=110, help="Yes from the threshold on."),
+            "prevalence": config.NumberColumn(
+                "Base rate", width=74, format="%.1f %%", help="Share of positive images in the training set."
+            ),
+        },
+        alt="; ".join(f"{row.label}: probability {row.prob:.2f}, call {row.call}" for row in table.itertuples()),
+    )
+    st.caption(WORDS)
+
+
+def build_probs_table(answer: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns label, prob, call, prevalence (percent); most probable first."""
+    rows = [
+        {
+            "label": label,
+            "prob": prob,
+            "call": write_call(prob, answer["thresholds"].get(label)),
+            "prevalence": None if answer["prevalence"].get(label) is None else 100 * answer["prevalence"][label],
+        }
+        for label, prob in answer["probs"].items()
+    ]
+    table = pd.DataFrame(rows).astype({"prevalence": "float64"})
+    return table.sort_values("prob", ascending=False, kind="stable", ignore_index=True)
+
+
+def build_results_table(results: Sequence[tuple[str, Mapping[str, Any] | None, str]]) -> pd.DataFrame:
+    """A row for each image: columns image, called, `prob_<label>` for each label, note.
+
+    Args:
+        results: name, answer or None, and the problem where there is no answer.
+    """
+    rows = []
+    for name, answer, problem in results:
+        row: dict[str, Any] = {"image": name}
+        if answer is None:
+            rows.append({**row, "called": "", "note": problem})
+            continue
+        row["called"] = ", ".join(label for label in answer["probs"] if _is_called(answer, label)) or "none"
+        row |= {f"{PROB_PREFIX}{label}": prob for label, prob in answer["probs"].items()}
+        row["note"] = " ".join(answer["warnings"])
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    return table[[name for name in table.columns if name != "note"] + ["note"]]
+
+
+def write_csv(run_id: str, results: Sequence[tuple[str, Mapping[str, Any] | None, str]]) -> bytes:
+    """All answers as a table to save: a line for each image and label."""
+    rows = []
+    for name, answer, problem in results:
+        shared = {"run_id": run_id, "image": guard_formula(name)}
+        if answer is None:
+            rows.append({**shared, "note": problem, "notice": DISCLAIMER})
+            continue
+        for label, prob in answer["probs"].items():
+            threshold = answer["thresholds"].get(label)
+            call = "" if threshold is None else ("yes" if prob >= threshold else "no")
+            rows.append(
+                {
+                    **shared,
+                    "label": guard_formula(label),
+                    "probability": prob,
+                    "threshold": threshold,
+                    "call": call,
+                    "base_rate": answer["prevalence"].get(label),
+                    "note": " ".join(answer["warnings"]),
+                    "notice": DISCLAIMER,
+                }
+            )
+    columns = ["run_id", "image", "label", "probability", "threshold", "call", "base_rate", "note", "notice"]
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False).encode("utf-8-sig")
+
+
+def guard_formula(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _is_called(answer: Mapping[str, Any], label: str) -> bool:
+    threshold = answer["thresholds"].get(label)
+    return threshold is not None and answer["probs"][label] >= threshold

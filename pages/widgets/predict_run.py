@@ -1,0 +1,85 @@
+"""Which run predicts, how good it is, and what must be known before its answers are read."""
+
+from typing import Any
+
+import streamlit as st
+
+from medpeft_core.runs.listing import list_summaries
+from medpeft_core.runs.run import Run
+from medpeft_core.runs.run_ids import is_run_id
+from medpeft_core.runs.states import FINISHED
+from pages.widgets.lab import get_lab
+from pages.widgets.run_picker import PARAMETER, pick_run
+from pages.widgets.wording import DISCLAIMER, write_auroc
+
+SYNTHETIC_MODEL = "This model has learned from synthetic images only; on real ones its answers mean nothing."
+CHANCE = 0.5
+NO_BETTER_THAN_CHANCE = (
+    "On its own test images this model may rank no better than guessing: its interval reaches down to 0.5. Take a "
+    "better run before you read anything into its answers."
+)
+NOT_CALIBRATED = (
+    "The probabilities are not calibrated: 0.80 does not mean that 80 of 100 such patients have the finding. The model "
+    "answers for any picture, also for one that is no radiograph."
+)
+
+
+def choose_run() -> Run | None:
+    """Let the reader pick one of the finished runs.
+
+    Returns:
+        None when there is none yet or none was picked, which is said.
+    """
+    store = get_lab().store
+    summaries = list_summaries(store)
+    finished = [item for item in summaries if item["status"] == FINISHED]
+    if not finished:
+        _draw_empty(has_runs=bool(summaries))
+        return None
+    _turn_away({item["run_id"]: item["status"] for item in summaries})
+    run_id = pick_run(finished, key="predict_run")
+    if run_id is None:
+        return None
+    run = store.load(run_id)
+    _draw_notes(run.metrics() or {})
+    return run
+
+
+def _draw_notes(metrics: dict[str, Any]) -> None:
+    interval = (metrics.get("test_auroc"), metrics.get("test_auroc_low"), metrics.get("test_auroc_high"))
+    st.caption(f"Test AUROC, mean over the labels: {write_auroc(*interval)} · **{DISCLAIMER}** {NOT_CALIBRATED}")
+    low = metrics.get("test_auroc_low")
+    if low is not None and low <= CHANCE:
+        st.warning(NO_BETTER_THAN_CHANCE, icon=":material/casino:")
+    if metrics.get("is_synthetic"):
+        st.warning(SYNTHETIC_MODEL, icon=":material/palette:")
+
+
+def _turn_away(statuses: dict[str, str | None]) -> None:
+    """Say why a run that the address names cannot predict yet, and forget it."""
+    wanted = st.query_params.get(PARAMETER, "")
+    if wanted not in statuses or statuses[wanted] == FINISHED or not is_run_id(wanted):
+        return
+    st.info(
+        f"The run {wanted} is {statuses[wanted] or 'damaged'}. Only a finished run can predict: its best weights and "
+        "its thresholds are there then. Another run is shown.",
+        icon=":material/hourglass_top:",
+    )
+    st.page_link(
+        "pages/monitor.py", label=f"Watch {wanted}", icon=":material/monitoring:", query_params={"run": wanted}
+    )
+    del st.query_params[PARAMETER]
+
+
+def _draw_empty(*, has_runs: bool) -> None:
+    if has_runs:
+        st.info("No run is finished yet. It can predict as soon as one is.", icon=":material/hourglass_top:")
+        st.page_link("pages/monitor.py", label="Watch the runs", icon=":material/monitoring:")
+        return
+    st.info(
+        "There is no model yet. Train one, or start the demo on Home: a few minutes later it can look at your images.",
+        icon=":material/image_search:",
+    )
+    with st.container(horizontal=True):
+        st.page_link("pages/home.py", label="Start the demo", icon=":material/play_circle:")
+        st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
