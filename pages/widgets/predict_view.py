@@ -134,7 +134,7 @@ def _wait_for_map(future: "Future[Answer]") -> None:
 
 
 def _choose_label(answer: Answer) -> str:
-    """The label whose map is shown; the model's strongest call until somebody chooses."""
+    """The label whose map is shown; the one most above its threshold until somebody chooses."""
     labels = list(answer["probs"])
     if st.session_state.get(LABEL_KEY) not in labels:
         st.session_state[LABEL_KEY] = None
@@ -143,8 +143,8 @@ def _choose_label(answer: Answer) -> str:
         labels,
         index=None,
         key=LABEL_KEY,
-        placeholder=f"Strongest call: {answer['label']}",
-        help="Left empty, the map is about the label that is furthest above its threshold.",
+        placeholder=f"{answer['label']}, chosen for you",
+        help="Left empty, the map is about the label that is most above its threshold, or least below it.",
     )
     return chosen or answer["label"]
 
