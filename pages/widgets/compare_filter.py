@@ -10,7 +10,7 @@ from medpeft_core.runs.states import STATUSES
 from pages.widgets.compare_columns import choose_columns
 from pages.widgets.runs_table import DAMAGED_MARK, STATUS_MARKS
 
-CHOICE_WIDTH = 165  # pixels; two stand side by side on a phone
+CHOICE_WIDTH = 140  # pixels; two stand side by side on a phone, and all of them in one row on a laptop
 SEARCHED = ("run_id", "dataset", "backbone", "method", "weights", "notes", "owner", "error")
 
 

@@ -57,7 +57,12 @@ def select_runs(
 
 def deselect(run_ids: Collection[str]) -> None:
     """Take runs out of the selection; the page is to be drawn again afterwards."""
-    _write_ids([run_id for run_id in st.session_state.get(KEPT, ()) if run_id not in run_ids])
+    replace_selection([run_id for run_id in st.session_state.get(KEPT, ()) if run_id not in run_ids])
+
+
+def replace_selection(run_ids: Sequence[str]) -> None:
+    """Select these runs and no others; the page is to be drawn again afterwards."""
+    _write_ids(run_ids)
     # the table forgets its ticks with its name; else it would put them back
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
 

@@ -9,7 +9,7 @@ import streamlit as st
 from medpeft_core.errors import MedPeftError
 from medpeft_core.runs.store import RunStore
 from medpeft_core.runs.trash import KEEP_DAYS, DeletedRun
-from pages.widgets.compare_selection import deselect
+from pages.widgets.compare_selection import deselect, replace_selection
 from pages.widgets.runs_table import hash_ids
 from pages.widgets.wording import escape_markdown, write_ago, write_bytes
 
@@ -41,7 +41,7 @@ def draw_undo(store: RunStore) -> None:
     """After a deletion: what was deleted and what was not, with *Undo*, until it is used or closed."""
     refused = st.session_state.pop(REFUSED, [])
     if refused:
-        st.warning(escape_markdown("  \n".join(refused)), title="Not deleted", icon=":material/block:")
+        st.warning(escape_markdown("  \n".join(refused)), title="That could not be done", icon=":material/block:")
     deleted = [run_id for run_id in st.session_state.get(DELETED, []) if _is_in_trash(store, run_id)]
     if not deleted:
         return
@@ -51,7 +51,7 @@ def draw_undo(store: RunStore) -> None:
         is_undone = st.button("Undo", icon=":material/undo:", type="primary", key="compare_undo")
         is_closed = st.button("Close", type="tertiary", icon=":material/close:", key="compare_undo_close")
     if is_undone:
-        _restore(store, deleted)
+        replace_selection(_restore(store, deleted))
     if is_undone or is_closed:
         st.session_state.pop(DELETED, None)
         st.rerun()
@@ -96,8 +96,8 @@ def draw_recently_deleted(store: RunStore) -> None:
                 _restore(store, wanted)
                 st.rerun()
             if st.button(f"Remove {what} for good", icon=":material/delete_forever:", key="compare_purge"):
-                _confirm_purge(store, wanted, sum(size for item, size in zip(items, sizes, strict=True)
-                                                  if item.run_id in wanted))  # fmt: skip
+                freed = [size for item, size in zip(items, sizes, strict=True) if item.run_id in wanted]
+                _confirm_purge(store, wanted, sum(freed))
 
 
 def build_deleted_frame(items: Sequence[DeletedRun], sizes: Sequence[int]) -> pd.DataFrame:
@@ -118,26 +118,31 @@ def _confirm_purge(store: RunStore, run_ids: Sequence[str], num_bytes: int) -> N
     st.markdown(f"{count} cannot be brought back afterwards. This frees {write_bytes(num_bytes)}.")
     with st.container(horizontal=True):
         is_sure = st.button(
-            "Remove for good", type="primary", icon=":material/delete_forever:", key="compare_purge_sure"
+            "Remove for good",
+            type="primary",
+            icon=":material/delete_forever:",
+            key="compare_purge_sure",
+            on_click=store.purge_deleted,
+            args=(list(run_ids),),
         )
-        if is_sure:
-            store.purge_deleted(run_ids)
         if st.button("Keep", key="compare_purge_refused") or is_sure:
-            st.rerun()
+            st.rerun()  # closes the dialog
 
 
-def _restore(store: RunStore, run_ids: Sequence[str]) -> None:
-    problems = []
+def _restore(store: RunStore, run_ids: Sequence[str]) -> list[str]:
+    """Bring runs back as far as that is possible, say what was not, and give the ids of those that are back."""
+    restored, problems = [], []
     for run_id in run_ids:
         try:
-            store.restore(run_id)
+            restored.append(store.restore(run_id).run_id)
         except MedPeftError as error:
             problems.append(str(error))
     if problems:
         st.session_state[REFUSED] = problems
-    count = len(run_ids) - len(problems)
-    if count:
-        st.toast(f"{count} {'run is' if count == 1 else 'runs are'} back.", icon=":material/undo:")
+    if restored:
+        count = "1 run is" if len(restored) == 1 else f"{len(restored)} runs are"
+        st.toast(f"{count} back.", icon=":material/undo:")
+    return restored
 
 
 def _is_in_trash(store: RunStore, run_id: str) -> bool:

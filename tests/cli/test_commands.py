@@ -138,10 +138,16 @@ def test_compare_gives_one_object_a_run(
     finished: Finished, finished_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_id = finished[1]["run_id"]
-    runs = read_json(capsys, ["compare", run_id, run_id])["runs"]
-    assert [item["test_auroc"] for item in runs] == [finished[1]["test_auroc"]] * 2
+    answer = read_json(capsys, ["compare", run_id, run_id])
+    assert [item["test_auroc"] for item in answer["runs"]] == [finished[1]["test_auroc"]] * 2
+    (pair,) = answer["pairs"]
+    assert (pair["a"], pair["b"], pair["delta_auroc"], pair["low"], pair["high"]) == (run_id, run_id, 0, 0, 0)
+    assert pair["p_value"] == 1
+    assert read_json(capsys, ["compare", run_id])["pairs"] == []
     assert main(["compare", run_id, run_id]) == 0
-    assert "synthetic" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "synthetic" in printed
+    assert "is level with" in printed
 
 
 def test_predict_equals_the_stored_prediction(
@@ -237,3 +243,11 @@ def test_train_queue_only_queues(nih_folder: Callable[..., Path], capsys: pytest
     assert stopped["status"] == "cancelled"
     assert read_json(capsys, ["delete", queued["run_id"]])["deleted"] is True
     assert read_json(capsys, ["runs"])["runs"] == []
+    assert read_json(capsys, ["restore", queued["run_id"]])["restored"] is True
+    assert [item["run_id"] for item in read_json(capsys, ["runs"])["runs"]] == [queued["run_id"]]
+    assert main(["delete", queued["run_id"]]) == 0
+    assert f"python -m medpeft_core restore {queued['run_id']}" in capsys.readouterr().err
+    assert main(["restore", queued["run_id"]]) == 0
+    assert read_json(capsys, ["delete", queued["run_id"], "--for-good"])["trash_dir"] is None
+    assert main(["restore", queued["run_id"]]) == 2
+    assert "is not in the trash" in capsys.readouterr().err
