@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 
 from medpeft_core.datasets.images import UnreadableImageError
 from medpeft_core.datasets.uploads import MAX_BYTES, Upload, clean_name, read_upload
@@ -13,6 +14,7 @@ from pages.widgets.predict_answers import forget_answers
 from pages.widgets.wording import escape_markdown
 
 MAX_IMAGES = 10
+SPOOL_MARGIN_BYTES = 1024**2
 ROUND_KEY, CHECKED_KEY = "predict_round", "predict_checked"
 PRIVACY = (
     "Your images stay in the memory of the computer that runs this lab: nothing of them is stored or sent anywhere, "
@@ -38,6 +40,7 @@ def choose_images(run: Run) -> dict[str, Upload]:
     Returns:
         The good images by an id of this visit, in the order in which they came.
     """
+    keep_in_memory()
     _forget_with_visit()
     files = st.file_uploader(
         "Images, PNG or JPEG",
@@ -53,6 +56,14 @@ def choose_images(run: Run) -> dict[str, Upload]:
             st.button("Clear all", key="predict_clear", icon=":material/delete:", type="tertiary", on_click=clear)
     _forget_others({file.file_id for file in files})
     return _check(files[:MAX_IMAGES], num_more=len(files) - MAX_IMAGES, cache_size=run.config().data.cache_size)
+
+
+def keep_in_memory() -> None:
+    """Let the web server hold a whole upload in memory; by default it writes all above 1 MB to a nameless file first.
+
+    Called before the uploader is drawn, so before anybody can upload.
+    """
+    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, MAX_BYTES + SPOOL_MARGIN_BYTES)
 
 
 def clear() -> None:

@@ -1,5 +1,6 @@
 """The Predict page: choosing a run, uploads of all kinds, answers when they come, and what is kept of them: nothing."""
 
+import asyncio
 import base64
 import io
 from concurrent.futures import Future
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 
 from medpeft_core.errors import ComputeError, RunError
 from medpeft_core.worker.compute import ComputeClient
@@ -271,6 +274,26 @@ def test_predict_page_asks_another_run_anew(app, home, make_run, compute):
     assert [asked["run_id"] for asked in compute.asked] == [first.run_id, second.run_id]
     app.selectbox(key="predict_run").set_value(first.run_id).run()
     assert len(compute.asked) == 2
+
+
+def test_predict_page_lets_no_upload_reach_the_disk(app, home, make_run, compute, monkeypatch):
+    """The web server wrote uploads above 1 MB to a nameless temporary file before the page ever saw them."""
+    make_run(home)
+    monkeypatch.setattr(MultiPartParser, "spool_max_size", 1024**2)
+    open_page(app)
+    content = np.random.default_rng(0).bytes(20 * 1024**2)
+    head = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+
+    async def stream():
+        yield head
+        for start in range(0, len(content), 65_536):
+            yield content[start : start + 65_536]
+        yield b"\r\n--x--\r\n"
+
+    headers = Headers({"content-type": "multipart/form-data; boundary=x"})
+    form = asyncio.run(MultiPartParser(headers, stream()).parse())
+    assert form["f"].size == len(content)
+    assert form["f"].file._rolled is False
 
 
 ANSWER = {"probs": PROBS, "thresholds": THRESHOLDS, "prevalence": PREVALENCE, "warnings": ["It is small."]}
