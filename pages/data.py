@@ -7,7 +7,7 @@ from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
 from medpeft_core.resolve import resolve_data
 from pages.widgets.data_card import draw_about
-from pages.widgets.data_choice import choose_data, show_in_address
+from pages.widgets.data_choice import choose_data
 from pages.widgets.data_state import find_known
 from pages.widgets.data_view import draw_view
 from pages.widgets.data_work import draw_work
@@ -31,5 +31,4 @@ except MedPeftError as error:
 draw_about(DATASETS[data.dataset], is_prepared=view is not None)
 draw_work(data, view)
 if view is not None:
-    show_in_address(view.key)
     draw_view(view)

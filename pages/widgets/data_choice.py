@@ -11,7 +11,8 @@ import streamlit as st
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
-from medpeft_core.datasets.views import list_views
+from medpeft_core.datasets.views import list_views, view_key
+from pages.widgets.data_jobs import list_prepare_jobs
 from pages.widgets.settings_form import bind, draw_settings, list_settings, renew_widgets
 from pages.widgets.wording import escape_markdown
 
@@ -25,7 +26,9 @@ MAX_OFFERED = 6
 def choose_data() -> dict[str, Any]:
     """Widgets for the data set, its folder and its reader's options; the data section of a config, not yet checked."""
     kept = list_views()
-    choice = st.session_state.setdefault(CHOICE_KEY, {"dataset": _find_first(kept), "roots": {}, "options": {}})
+    if CHOICE_KEY not in st.session_state:
+        st.session_state[CHOICE_KEY] = _begin(kept)
+    choice = st.session_state[CHOICE_KEY]
     _follow_address(choice, kept)
     names = list(DATASETS.names())
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -56,27 +59,38 @@ def show_in_address(key: str) -> None:
         st.query_params[DATA_PARAMETER] = key
 
 
-def _find_first(kept: list[dict[str, Any]]) -> str:
-    """The set that was prepared last, else the one that needs nothing."""
+def _begin(kept: list[dict[str, Any]]) -> dict[str, Any]:
+    """The choice of a new visit: the set that is being prepared, else the lab's own one, else the one prepared last."""
+    choice: dict[str, Any] = {"dataset": FIRST_DATASET, "roots": {}, "options": {}}
+    running = [data for job, data in list_prepare_jobs() if not job.is_finished and data["dataset"] in DATASETS]
     known = [item["data"]["dataset"] for item in kept if item["data"]["dataset"] in DATASETS]
-    return known[0] if known and FIRST_DATASET not in known else FIRST_DATASET
+    if running:
+        _take(choice, running[0])
+    elif known and FIRST_DATASET not in known:
+        choice["dataset"] = known[0]
+    return choice
 
 
 def _follow_address(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
-    """Take over the set that a link or a bookmark names."""
+    """Take over the set that a link, a bookmark or a reload names."""
     wanted = st.query_params.get(DATA_PARAMETER)
     if wanted is None or wanted == st.session_state.get(SHOWN_KEY):
         return
-    found = next((item for item in kept if item["key"] == wanted), None)
-    if found is None or found["data"]["dataset"] not in DATASETS:
+    found = next((item["data"] for item in kept if item["key"] == wanted), None) or _find_in_jobs(wanted)
+    if found is None or found["dataset"] not in DATASETS:
         st.warning(
             "The address names a data set that is not prepared in this lab. Choose one here.",
             icon=":material/search_off:",
         )
         forget_address()
         return
-    _take(choice, found["data"])
+    _take(choice, found)
     st.session_state[SHOWN_KEY] = wanted
+
+
+def _find_in_jobs(key: str) -> dict[str, Any] | None:
+    """The set of a job that prepares it, or tried to."""
+    return next((data for _, data in list_prepare_jobs() if view_key(DataConfig(**data)) == key), None)
 
 
 def _take(choice: dict[str, Any], data: dict[str, Any]) -> None:
@@ -84,7 +98,7 @@ def _take(choice: dict[str, Any], data: dict[str, Any]) -> None:
     name = data["dataset"]
     defaults = {item.name: item.default for item in list_settings(DATASETS[name].options, section="data")}
     choice["dataset"] = name
-    choice["split_seed"] = data["split_seed"]
+    choice["split_seed"] = data.get("split_seed", 0)
     choice["options"][name] = {key: value for key, value in data["options"].items() if value != defaults.get(key)}
     if data["root"]:
         choice["roots"][name] = data["root"]

@@ -17,6 +17,7 @@ SEVERITIES = {
     "fine": (":green[:material/check_circle:]", "Fine"),
 }
 SHOWN_AT_ONCE = ("problem", "warning")
+MAX_SHOWN = 4  # warnings at once; problems are all shown
 CARD_WIDTH = 150  # pixels below which the cards take another line
 
 
@@ -42,20 +43,28 @@ def draw_cards(report: dict[str, Any]) -> None:
 
 
 def draw_findings(report: dict[str, Any]) -> None:
-    """The report in words; what is fine or merely good to know is folded away."""
+    """The report in words, the worst at once; what is fine or merely good to know is folded away."""
     findings = report["findings"]
     worth = [item for item in findings if item["severity"] in SHOWN_AT_ONCE]
     rest = [item for item in findings if item["severity"] not in SHOWN_AT_ONCE]
+    num_problems = sum(item["severity"] == "problem" for item in worth)
+    num_shown = max(num_problems, MAX_SHOWN)
     with st.container(border=True):
         st.markdown(f"**What to know before training** · {_count(findings)}")
         if not worth:
             st.markdown(":green[:material/check_circle:] Nothing stands in the way of training.")
-        for item in worth:
+        for item in worth[:num_shown]:
             _draw_finding(item)
-        if rest:
-            with st.expander(f"What was checked and noted ({len(rest)})", icon=":material/checklist:"):
-                for item in rest:
-                    _draw_finding(item)
+        _fold(f"{len(worth) - num_shown} more to mind", worth[num_shown:], icon=":material/warning:")
+        _fold("What was checked and noted", rest, icon=":material/checklist:")
+
+
+def _fold(title: str, findings: list[dict[str, str]], *, icon: str) -> None:
+    if not findings:
+        return
+    with st.expander(title, icon=icon):
+        for item in findings:
+            _draw_finding(item)
 
 
 def draw_checks(view: DataView) -> None:

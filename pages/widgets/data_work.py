@@ -1,8 +1,6 @@
 """Preparing a data set as a background job: start, progress, stop, and how the last attempt ended."""
 
-import contextlib
 import dataclasses
-from typing import Any
 
 import streamlit as st
 
@@ -10,6 +8,8 @@ from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
+from pages.widgets.data_choice import show_in_address
+from pages.widgets.data_jobs import find_job
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.wording import escape_markdown, write_ago
@@ -29,7 +29,10 @@ def draw_work(data: DataConfig, view: DataView | None) -> None:
         data: resolved.
         view: what is known of the set, or None when it is not prepared.
     """
-    job = _find_job(data)
+    key = view_key(data)
+    job = find_job(key)
+    if view is not None or job is not None:
+        show_in_address(key)
     if job is not None and not job.is_finished:
         follow_job(job, key="data_job")
         return
@@ -78,23 +81,6 @@ def _draw_prepared(data: DataConfig, view: DataView) -> None:
         st.warning(CHANGED, icon=":material/update:")
     elif not view.has_pixels:
         st.warning(NO_PIXELS, icon=":material/delete:")
-
-
-def _find_job(data: DataConfig) -> Any | None:
-    """The newest job that prepared, or prepares, this set; also one that does so for runs, while it is at work."""
-    wanted = view_key(data)
-    for job in get_lab().jobs.list_jobs():
-        with contextlib.suppress(MedPeftError):
-            request = job.request()
-            if request.data is not None and _key_of(request.data) == wanted:
-                return job
-            if not job.is_finished and any(_key_of(config["data"]) == wanted for config in request.configs or ()):
-                return job
-    return None
-
-
-def _key_of(section: dict[str, Any]) -> str:
-    return view_key(DataConfig(**section))
 
 
 def _start(data: DataConfig) -> None:

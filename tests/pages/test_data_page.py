@@ -196,6 +196,22 @@ def test_data_page_shows_the_job_that_prepares_the_set_for_runs(app, home):
     assert page.button(key="data_prepare").label == "Check and prepare"
 
 
+def test_data_page_finds_the_set_that_is_being_prepared_after_a_reload(app, home):
+    """A reload while a set of other than the usual size was drawn showed the usual one, which was not prepared."""
+    jobs = JobStore(home)
+    job = jobs.start("prepare", "Preparing", data={"dataset": "phantom", "options": {"num_patients": 3000}})
+    try:
+        page = open_page(app)  # without an address, as from the menu
+        assert page.button(key="data_job").label == "Stop"
+        address = read_address(page, "data")
+    finally:
+        jobs.request_stop(job.job_id)
+        wait_for_job(home)
+    assert address == view_key(DataConfig(**job.request().data))
+    page.run()
+    assert "stopped. Nothing half-done was left." in read_words(page)
+
+
 def test_data_page_says_that_files_have_changed(app, tmp_path):
     root = make_nih(tmp_path / "nih")
     page = show_nih(app, root)
