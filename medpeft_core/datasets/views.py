@@ -107,7 +107,7 @@ def save_view(data: DataConfig, manifest: Manifest, report: dict[str, Any], *, c
     """
     view = DataView(
         key=view_key(data), data=_identify(data), manifest=manifest, report=report, cache_folder=cache_folder,
-        sources=_describe_sources(manifest), made_at=time.time(),
+        sources=_describe_sources(manifest.image_root, _list_folders(manifest)), made_at=time.time(),
     )  # fmt: skip
     path = view_path(view.key)
     ensure_dir(path.parent)
@@ -163,12 +163,14 @@ def check_sources(view: DataView) -> Freshness:
     folders = [name for name, (_, size) in view.sources.items() if size < 0]
     if not root.is_dir() or not all((root / name).is_dir() for name in folders):
         return "gone"
-    return "fresh" if _describe_sources(view.manifest) == view.sources else "changed"
+    return "fresh" if _describe_sources(root, folders) == view.sources else "changed"
 
 
 def is_current(view: DataView | None, manifest: Manifest, cache_folder: Path) -> bool:
     """Whether a view that was kept tells of these very pixels and tables."""
-    return view is not None and view.cache_folder == cache_folder and _describe_sources(manifest) == view.sources
+    if view is None or view.cache_folder != cache_folder:
+        return False
+    return _describe_sources(manifest.image_root, _list_folders(manifest)) == view.sources
 
 
 def _identify(data: DataConfig) -> dict[str, Any]:
@@ -208,16 +210,20 @@ def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(patient_id=frame["patient_id"].astype(object).where(frame["patient_id"].notna(), None))
 
 
-def _describe_sources(manifest: Manifest) -> dict[str, list[int]]:
+def _list_folders(manifest: Manifest) -> list[str]:
+    """The folders with images, below the root of the data set; "." for that itself."""
+    return sorted({folder or "." for folder in manifest.table["image"].str.rpartition("/")[0]})
+
+
+def _describe_sources(root: Path, folders: list[str]) -> dict[str, list[int]]:
     """See `DataView.sources`; a folder's size is -1, and what is missing is left out."""
-    root = manifest.image_root
     found: dict[str, list[int]] = {}
     with contextlib.suppress(OSError):
         names = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLE_ENDINGS)
         for name in names[:MAX_TABLE_FILES]:
             status = (root / name).stat()
             found[name] = [status.st_mtime_ns, status.st_size]
-    for folder in sorted(set(manifest.table["image"].str.rpartition("/")[0])):
+    for folder in folders:
         with contextlib.suppress(OSError):
-            found[folder or "."] = [(root / folder).stat().st_mtime_ns, -1]
+            found[folder] = [(root / folder).stat().st_mtime_ns, -1]
     return found
