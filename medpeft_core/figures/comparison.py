@@ -103,7 +103,8 @@ def build_time_scatter(results: list[Result], *, names: Mapping[str, str] | None
     longest = max((result["wall_time_s"] or 0 for result in results), default=0)
     unit, name = (HOUR_S, "hours") if longest >= 2 * HOUR_S else (MINUTE_S, "minutes")
     times = [None if result["wall_time_s"] is None else result["wall_time_s"] / unit for result in results]
-    x = {"title": f"wall time in {name}", "scale": {"zero": True}, "axis": {"tickCount": 6}}
+    end = 1.08 * longest / unit or 1.0  # room for the last point
+    x = {"title": f"wall time in {name}", "scale": {"domain": [0, end], "nice": False}, "axis": {"tickCount": 6}}
     return _build_scatter(results, times, names=names, x=x, x_format=".2f")
 
 

@@ -80,7 +80,11 @@ def build_curve_overlay(
         rows,
         {name: (pick_colour(index), pick_dash(index)) for index, name in enumerate(series)},
         epochs=None,
-        y={"title": "val AUROC", "scale": {"domain": [_find_low(rows), 1.0]}, "axis": {"format": ".1f"}},
+        y={
+            "title": "val AUROC",
+            "scale": {"domain": [_find_low(rows), 1.0]},
+            "axis": {"format": ".1f", "tickCount": 6},
+        },
         extra_layers=[_chance_layer()],
         height=PLOT_HEIGHT,
     )

@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal
 
-LEGEND_ROW_HEIGHT = 20
+LEGEND_ROW_HEIGHT, LABEL_SIZE = 20, 13  # pixels
 NARROW_WIDTH = 290  # of a plot on a phone; wider ones give the legend more columns
 CHARACTER_WIDTH, SYMBOL_WIDTH = 6, 36
 
@@ -16,14 +16,17 @@ def build_legend(names: list[str], *, orient: Literal["bottom", "top"] = "bottom
         orient: where it stands.
         is_line: whether the series are lines; else their points are shown.
     """
-    symbol: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400} if is_line else {"symbolSize": 90}
+    line = {"symbolType": "stroke", "symbolSize": 400, "symbolStrokeWidth": 3}
+    point = {"symbolSize": 90, "symbolStrokeWidth": 0}  # the theme's stroke of 4 pixels would spread the lines apart
     return {
         "orient": orient,
         "title": None,
         "offset": 4 if orient == "bottom" else 8,
         "columns": {"expr": f"max({count_legend_columns(names)}, floor(width / {_measure_entry(names)}))"},
         "labelLimit": 400,
-        **symbol,
+        "labelFontSize": LABEL_SIZE,
+        "rowPadding": 0 if is_line else 5,
+        **(line if is_line else point),
         "symbolOpacity": 1,
     }
 

@@ -55,8 +55,8 @@ def draw_pairs(runs: Sequence[ComparedRun]) -> None:
             row_height=ROW_HEIGHT,
             height=HEADER_HEIGHT + ROW_HEIGHT * min(len(frame), MAX_ROWS),
             column_config={
-                "Run": st.column_config.TextColumn(width=210),
-                "Against": st.column_config.TextColumn(width=210),
+                "Run": st.column_config.TextColumn(width=260),
+                "Against": st.column_config.TextColumn(width=260),
                 "What it says": st.column_config.TextColumn(width=430),
             },
             alt="; ".join(describe_pair(pair, names) for pair in pairs),

@@ -73,7 +73,7 @@ def draw_rates(runs: Sequence[ComparedRun], *, names: Sequence[str]) -> None:
         lazy=False,
         row_height=ROW_HEIGHT,
         height=HEADER_HEIGHT + ROW_HEIGHT * len(frame),
-        column_config={"Run": st.column_config.TextColumn(pinned=True, width=200)},
+        column_config={"Run": st.column_config.TextColumn(pinned=True, width=230)},
         alt=f"AUROC, average precision and decisions of {len(frame)} runs for {label}.",
     )
     st.caption(_explain(label, runs, found))
