@@ -183,7 +183,7 @@ def check_cam(cam: np.ndarray, label: str, *, scale: float = 1.0) -> None:
     if float(cam.max() - cam.min()) <= FLAT_BELOW * scale:
         raise ExplainError(
             f"The map for {label!r} is flat: no region of this image raises the model's score for it more than "
-            "another. Choose another label or image; there is nothing to show."
+            "another. That is common where the model holds a label for unlikely. Choose another label or image."
         )
 
 

@@ -26,7 +26,7 @@ LABEL_HELP = (
     "The map and the choice of images are about this label. Left empty, they are about the most probable true label of "
     "each image, or the most probable one where no finding is known."
 )
-CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 130  # pixels
+CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 115  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)

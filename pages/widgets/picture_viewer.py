@@ -119,7 +119,7 @@ def choose_look(*, key: str, has_map: bool, has_outlines: bool) -> tuple[Look, D
     if has_map:
         view = _choose_view(key)
     place = st.container()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if has_map and view != ORIGINAL:
             percent, colour_map = _choose_colours(key)
         if has_outlines:
@@ -216,7 +216,7 @@ def _choose_colours(key: str) -> tuple[int, str]:
         format="%d %%",
         key=f"{key}_opacity",
         persist_state="session",
-        width=180,
+        width=160,
     )
     colour_map = st.selectbox(
         "Colours",
@@ -225,7 +225,7 @@ def _choose_colours(key: str) -> tuple[int, str]:
         key=f"{key}_colours",
         persist_state="session",
         help=COLOUR_HELP,
-        width=150,
+        width=145,
     )
     return percent, colour_map
 
@@ -238,7 +238,7 @@ def _choose_outlines(key: str) -> str:
         key=f"{key}_outlines",
         persist_state="session",
         help=OUTLINES_HELP,
-        width=150,
+        width=145,
     )
 
 

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from medpeft_core.errors import DataError, ExplainError
-from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_cases
+from medpeft_core.reports.disagreements import pair_predictions, sort_disagreements
+from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_all_cases, sort_cases
 from medpeft_core.worker.compute import ComputeClient
+from pages.widgets import explain_answers
 from pages.widgets.explain_probs import build_probs_table, read_prevalence, write_call, write_truth
 
 SIZE = (40, 60)  # height, width
@@ -236,6 +238,134 @@ def test_explain_page_tells_a_run_without_patient_ids(app, home, make_run, compu
     assert "could not be checked" in read_words(app)
 
 
+def test_explain_page_jumps_to_an_image(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app, run=run.run_id)
+    app.number_input(key="explain_position").set_value(42).run()
+    assert "**Image 42** of 60" in read_words(app)
+    assert read_address(app, "image") == "42"
+
+
+def test_explain_page_counts_the_images_of_each_choice(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app, run=run.run_id, label="Nodule")
+    lists = sort_all_cases(load_predictions(run), "Nodule")
+    assert app.selectbox(key="explain_case").options == [f"{CASES[case]} ({len(lists[case])})" for case in CASES]
+
+
+def test_explain_page_shows_a_stored_answer_without_asking(app, home, make_run, compute, pictures, monkeypatch):
+    """Whoever opened Explain on a fresh server waited for the model, though the map had been drawn before."""
+    monkeypatch.setattr(
+        explain_answers, "read_answer", lambda *_: make_answer(pictures) | {"run_id": "x", "image": "a.png"}
+    )
+    open_page(app, run=make_run(home).run_id)
+    assert compute.asked == []
+    assert len(app.get("image")) == 2
+    assert [item["kind"] for item in compute.ahead] == ["hello"]  # the model is loaded for what comes next
+
+
+def test_explain_page_has_the_next_image_prepared(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app, run=run.run_id)
+    predictions = load_predictions(run)
+    own = predictions.labels[choose_labels(predictions)[1]]
+    ahead = [item for item in compute.ahead if item["kind"] == "explain_ahead"]
+    assert ahead == [
+        {"kind": "explain_ahead", "run_id": run.run_id, "image": predictions.table["image"][1], "label": own}
+    ]
+    app.run()
+    assert len([item for item in compute.ahead if item["kind"] == "explain_ahead"]) == 1
+
+
+def test_explain_page_prepares_nothing_while_an_image_is_waited_for(app, home, make_run, compute):
+    compute.is_silent = True
+    open_page(app, run=make_run(home).run_id)
+    assert compute.ahead == []
+
+
+def test_explain_page_says_how_the_map_falls_on_the_finding(app, home, make_run, compute):
+    mark = {"label": "Effusion", "kind": "box", "png": None, "boxes": [[0.1, 0.1, 0.5, 0.5]]}
+    other = {**mark, "label": "Nodule"}
+    found = {"share": 0.384, "chance": 0.0613, "is_hit": True}
+    compute.changes = {"marks": [other, mark], "localisation": found}
+    open_page(app, run=make_run(home).run_id, label="Effusion", show="present")
+    words = read_words(app)
+    assert "**38 %** of the map's weight lies inside the outline of Effusion" in words
+    assert "a map spread evenly would have 6.1 % there" in words
+    assert "Its strongest place lies **inside**" in words
+    assert "The map has 7 × 7 cells" in words
+    assert "**1** Effusion" in words
+    assert "Nodule \\(box" not in words
+    app.selectbox(key="explain_outlines").set_value("all").run()
+    assert "**2** Nodule" in read_words(app)
+
+
+def test_explain_page_lays_two_runs_beside_each_other(app, home, make_run, compute):
+    first, second = make_run(home, seed=0), make_run(home, seed=0, method="full", quality=2.0)
+    open_page(app, run=first.run_id, label="Effusion", show="disagree", **{"with": second.run_id})
+    pair = pair_predictions(first, load_predictions(first), second, load_predictions(second))
+    rows, _ = sort_disagreements(pair, "Effusion")
+    assert f"**Image 1** of {len(rows)}" in read_words(app)
+    image = pair.first.table["image"][rows[0]]
+    assert [(item["run_id"], item["image"], item["label"]) for item in compute.asked] == [
+        (first.run_id, image, "Effusion"), (second.run_id, image, "Effusion"),
+    ]  # fmt: skip
+    assert len({item["slot"] for item in compute.asked}) == 2
+    assert len(app.get("image")) == 4  # each with its scale
+    words = read_words(app)
+    assert "**A** · LoRA" in words
+    assert "**B** · Full fine\\-tuning" in words
+    assert "Each map has its own scale" in words
+    table = app.dataframe[0].value.set_index("label")
+    assert table.loc["Effusion", "prob_A"] == pytest.approx(pair.first.table["prob_Effusion"][rows[0]])
+    assert table.loc["Effusion", "prob_B"] == pytest.approx(pair.second.table["prob_Effusion"][rows[0]])
+    assert table.loc["Effusion", "differs"] == "≠ differ"
+
+
+def test_explain_page_puts_the_second_run_into_the_address(app, home, make_run, compute):
+    first, second = make_run(home), make_run(home, method="full")
+    open_page(app, run=first.run_id)
+    assert not any("disagree" in option for option in app.selectbox(key="explain_case").options)
+    app.selectbox(key="explain_with").set_value(second.run_id).run()
+    assert read_address(app, "with") == second.run_id
+    app.selectbox(key="explain_case").set_value("disagree").run()
+    assert read_address(app, "show") == "disagree"
+    app.selectbox(key="explain_with").set_value(None).run()
+    assert (read_address(app, "with"), read_address(app, "show")) == (None, None)
+
+
+@pytest.mark.parametrize("wanted", ["20260101-1200-full-resnet18-0000", "<b>", "first"])
+def test_explain_page_drops_a_second_run_that_is_none(app, home, make_run, compute, wanted):
+    run = make_run(home)
+    open_page(app, run=run.run_id, **{"with": run.run_id if wanted == "first" else wanted})
+    assert read_address(app, "with") is None
+    assert len(compute.asked) == 1
+
+
+def test_explain_page_says_why_two_runs_cannot_be_compared(app, home, make_run, compute):
+    first = make_run(home)
+    second = make_run(home, settings={"data": {"options": {"seed": 5}}})
+    open_page(app, run=first.run_id, **{"with": second.run_id})
+    assert "tested on different data" in read_words(app)
+    assert len(compute.asked) == 1  # the first run is shown by itself
+
+
+def test_explain_page_says_which_labels_one_run_lacks(app, home, make_run, compute):
+    first, second = make_run(home, labels=("Effusion", "Nodule")), make_run(home, labels=("Effusion", "Mass"))
+    open_page(app, run=first.run_id, label="Nodule", **{"with": second.run_id})
+    words = read_words(app)
+    assert "Known to one of the runs only: Nodule, Mass." in words.replace("\\", "")
+    assert "does not know this image or the label `Nodule`" in words
+    assert len(compute.asked) == 1
+
+
+def test_explain_page_shows_the_table_when_the_data_are_gone(app, home, make_run, compute):
+    compute.error = DataError("The data set 'phantom' is not prepared.")
+    open_page(app, run=make_run(home).run_id)
+    assert "The probabilities are stored with the run" in read_words(app)
+    assert len(app.dataframe[0].value) == 5
+
+
 def test_probs_table_tells_call_truth_and_prevalence(home, make_run):
     run = make_run(home)
     predictions = load_predictions(run)
@@ -252,7 +382,12 @@ def test_probs_table_tells_call_truth_and_prevalence(home, make_run):
 
 @pytest.mark.parametrize(
     ("prob", "threshold", "call"),
-    [(0.5, 0.5, "● yes (≥ 0.50)"), (0.49, 0.5, "○ no (< 0.50)"), (0.9, None, "n/a")],
+    [
+        (0.5, 0.5, "● yes (≥ 0.50)"),
+        (0.49, 0.5, "○ no (< 0.50)"),
+        (0.9, None, "n/a"),
+        (0.001, 0.0042, "○ no (< 0.004)"),
+    ],
 )
 def test_write_call_says_yes_from_the_threshold_on(prob, threshold, call):
     assert write_call(prob, threshold) == call

@@ -1,0 +1,172 @@
+"""Explain as a clinician uses it: page with the keyboard, drag the handle, lay two runs beside each other, save."""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from lab_server import ROOT, Server, wait_until_idle
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+
+NUM_PAGES = 10
+DATA = [
+    "--dataset",
+    "phantom",
+    "--set",
+    "data.num_patients=120",
+    "--set",
+    "data.size=96",
+    "--set",
+    "data.cache_size=96",
+]
+RUNS = (
+    ["--backbone", "test_resnet", "--method", "full", "--image-size", "96", "--epochs", "3"],
+    ["--backbone", "test_vit", "--method", "lora", "--image-size", "96", "--epochs", "2"],
+)
+ANSWER = """(number) => {
+    const main = document.querySelector('[data-testid=stMain]')
+    if (!main?.innerText.includes(`Image ${number} of`)) return false
+    const maps = [...main.querySelectorAll('img')].filter(item => item.alt.includes('heat map'))
+    return main.innerText.includes('There is no map to show') || maps.some(item => item.complete && item.naturalWidth)
+}"""
+
+
+@pytest.fixture
+def run_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two finished runs on a small synthetic set in the home of this test."""
+    monkeypatch.setenv("MEDPEFT_HOME", str(tmp_path / "home"))
+    for settings in RUNS:
+        command = [sys.executable, "-m", "medpeft_core", "train", *DATA, *settings, "--device", "cpu"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return sorted(path.name for path in (tmp_path / "home" / "runs").iterdir())
+
+
+def wait_for_answer(page: Page, number: int) -> None:
+    page.wait_for_function(ANSWER, arg=number, timeout=120_000)
+
+
+def find_position(page: Page) -> int:
+    found = re.search(r"Image (\d+) of", page.get_by_test_id("stMain").inner_text())
+    assert found is not None
+    return int(found[1])
+
+
+def show_a_map(page: Page) -> None:
+    """Page on until an image has a map; a flat one is told, not drawn."""
+    for _ in range(20):
+        if page.get_by_text("There is no map to show").count() == 0:
+            return
+        number = find_position(page)
+        page.keyboard.press("ArrowRight")
+        wait_for_answer(page, number + 1)
+    raise AssertionError("none of 20 images has a map")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_explain_journey(
+    make_server: Callable[..., Server], context: BrowserContext, page: Page, run_ids: list[str], tmp_path: Path
+) -> None:
+    """From a bookmark on a fresh server through ten images, all by the keyboard; nothing leaves the machine."""
+    first, second = run_ids
+    addresses: list[str] = []
+    context.on("request", lambda request: addresses.append(request.url))
+    server = make_server()
+    kept = server.home / "cache" / "explanations"
+    assert list((kept / first).glob("*.json")), "a finished run leaves the maps that are seen first"
+    page.goto(f"{server.url}/explain?run={first}")
+    wait_for_answer(page, 1)
+    seen = set()
+    for number in range(1, NUM_PAGES + 1):
+        wait_for_answer(page, number)
+        wait_until_idle(page)
+        assert ("image=" in page.url) or number == 1
+        seen.add(page.get_by_role("img", name=re.compile("^Test image")).first.get_attribute("alt"))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == NUM_PAGES, "each page must show another image"
+    wait_for_answer(page, NUM_PAGES + 1)
+    page.keyboard.press("ArrowLeft")
+    wait_for_answer(page, NUM_PAGES)
+
+    check_arrows_stay_in_fields(page)
+    show_a_map(page)
+    check_handle(page)
+    check_download(page, tmp_path)
+    check_two_runs(page, server, first, second)
+
+    shutil.move(next((server.home / "datasets").glob("phantom-*")), tmp_path / "elsewhere")
+    page.goto(f"{server.url}/explain?run={first}&image=20")
+    expect(page.get_by_text("This image cannot be explained")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("The probabilities are stored with the run")).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    assert page.get_by_test_id("stException").count() == 0
+    assert all(urlparse(address).hostname == "127.0.0.1" for address in addresses if address.startswith("http"))
+
+
+def check_arrows_stay_in_fields(page: Page) -> None:
+    """An arrow key in a field moves its cursor, and turns no page; a number typed there jumps."""
+    number = find_position(page)
+    field = page.get_by_role("spinbutton", name=re.compile("^Image, of"))
+    for box in (field, page.get_by_role("combobox", name="Label to explain")):
+        box.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(800)
+        assert find_position(page) == number
+    field.fill("3")
+    field.press("Enter")
+    wait_for_answer(page, 3)
+    page.get_by_role("heading", name="Explain", exact=True).click()
+    page.keyboard.press("ArrowRight")
+    wait_for_answer(page, 4)
+
+
+def check_handle(page: Page) -> None:
+    """The before/after handle is a slider to keyboards and screen readers, and keeps the arrow keys to itself."""
+    page.get_by_text("Slider", exact=True).click()
+    handle = page.get_by_role("slider", name=re.compile("^Original to the left of the handle"))
+    expect(handle).to_have_attribute("aria-valuenow", "50")
+    number = find_position(page)
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(handle).to_have_attribute("aria-valuenow", "52")
+    expect(handle).to_have_attribute("aria-valuetext", "Original 52 %, Overlay 48 %")
+    page.keyboard.press("Home")
+    expect(handle).to_have_attribute("aria-valuenow", "0")
+    page.wait_for_timeout(800)
+    assert find_position(page) == number
+    box = handle.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    assert 65 <= int(handle.get_attribute("aria-valuenow") or 0) <= 85
+
+
+def check_download(page: Page, folder: Path) -> None:
+    """What is saved has the pixels of the source and says what it is."""
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Overlay as PNG").click()
+    waiting.value.save_as(folder / "saved.png")
+    assert re.fullmatch(r"[\w-]+\.png", waiting.value.suggested_filename)
+    with Image.open(io.BytesIO((folder / "saved.png").read_bytes())) as picture:
+        assert picture.size == (96, 96)
+        assert "not for clinical use" in picture.text["Description"]  # type: ignore[attr-defined]
+
+
+def check_two_runs(page: Page, server: Server, first: str, second: str) -> None:
+    """Both runs on one image, each with its picture; the choice is in the address."""
+    page.goto(f"{server.url}/explain?run={first}&with={second}&label=Effusion")
+    wait_for_answer(page, 1)
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_text(re.compile("^A · Full fine-tuning"))).to_be_visible()
+    expect(main.get_by_text(re.compile("^B · LoRA"))).to_be_visible()
+    expect(main.get_by_text("What the two models say")).to_be_visible()
+    page.get_by_role("combobox", name="Images").click()
+    page.get_by_role("option", name=re.compile("The two runs disagree")).click()
+    expect(page).to_have_url(re.compile("show=disagree"))
+    assert f"with={second}" in page.url
