@@ -14,6 +14,7 @@ from pages.widgets.wording import write_ago, write_bytes
 POLL_EVERY_S = 0.5
 PATIENCE_S = 0.6  # a small home is measured within this, and then nothing flickers
 MEASURE_AGAIN_S = 120.0  # nobody needs the sizes to the second, and a big home takes seconds
+FIGURE_WIDTH = 150  # pixels; two in a row of a phone
 LOW_SPACE_BYTES = 5 * 10**9  # below this `doctor` warns as well
 
 
@@ -97,8 +98,9 @@ def _draw_space(home: Path, inventory: Inventory | None) -> None:
         ("Free on this disk", write_bytes(disk.free)),
         ("Size of the disk", write_bytes(disk.total)),
     )
-    for column, (title, value) in zip(st.columns(4), figures, strict=True):
-        column.metric(title, value, border=True)
+    with st.grid(4, min_column_width=FIGURE_WIDTH):
+        for title, value in figures:
+            st.metric(title, value, border=True)
     if disk.free < LOW_SPACE_BYTES:
         st.warning(
             "Little space is left. Free some below, or move the lab: end it, move the folder, and start it with "

@@ -42,7 +42,7 @@ def draw_report() -> None:
         on_click="ignore",
     )
     st.caption(f"Exactly this is in the file, {len(report.splitlines())} lines:")
-    st.code(report, language=None, wrap_lines=True, height=480)
+    st.code(report, language=None, wrap_lines=True)
 
 
 def _build() -> str:
