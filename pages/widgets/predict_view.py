@@ -154,7 +154,8 @@ def _build_picture(upload: Upload, answer: Answer, place: int) -> Picture:
         image=upload.shown,
         cam=base64.b64decode(answer["cam"]) if answer["cam"] else None,
         reason=answer["cam_error"],
-        title=_write_title(upload),
+        title=_write_title(upload)
+        + (f", heat map for **{escape_markdown(answer['label'])}**" if answer["cam"] else ""),
         label=answer["label"],
         alt=f"Your image {place + 1}, as it was read.",
         download_name=f"predict-{place + 1}",
