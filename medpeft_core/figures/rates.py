@@ -118,17 +118,15 @@ def _build_chart(
                 "mark": {"type": "line", "interpolate": interpolate, "strokeWidth": 2},
                 "encoding": {**place, "order": {"field": "at"}, "color": colour, "strokeDash": dash, "tooltip": shown},
             },
-            {
-                "data": {"values": points},
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1, "stroke": "white"},
-                "encoding": {
-                    **place,
-                    "color": colour,
-                    "tooltip": [
-                        *shown,
-                        {"field": "threshold", "type": "quantitative", "title": "threshold", "format": ".3f"},
-                    ],
-                },
-            },
+            *([] if not points else [_build_point_layer(points, place, colour, shown)]),
         ],
+    }
+
+
+def _build_point_layer(points: list[dict[str, Any]], place: Spec, colour: Spec, shown: list[Spec]) -> Spec:
+    threshold = {"field": "threshold", "type": "quantitative", "title": "threshold", "format": ".3f"}
+    return {
+        "data": {"values": points},
+        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1, "stroke": "white"},
+        "encoding": {**place, "color": colour, "tooltip": [*shown, threshold]},
     }

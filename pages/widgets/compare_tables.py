@@ -18,11 +18,12 @@ from medpeft_core.reports.tables import (
 from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes
 from pages.widgets.wording import DISCLAIMER
 
-FORMATS: dict[str, tuple[Callable[[PaperTable], str], str, str]] = {
-    "LaTeX": (write_latex, "tex", "latex"),
-    "Markdown": (write_markdown, "md", "markdown"),
-    "CSV": (write_csv, "csv", "text"),
+FORMATS: dict[str, tuple[Callable[[PaperTable], str], str]] = {
+    "LaTeX": (write_latex, "tex"),
+    "Markdown": (write_markdown, "md"),
+    "CSV": (write_csv, "csv"),
 }
+ROW_HEIGHT, HEADER_HEIGHT, MAX_ROWS = 35, 38, 10  # pixels
 FIGURES, AVERAGE_PRECISION, RUNS, EVERYTHING = "AUROC", "Average precision", "Runs", "All numbers"
 
 
@@ -56,9 +57,12 @@ def draw_tables(runs: Sequence[ComparedRun]) -> None:
                 key=f"compare_format_{what == EVERYTHING}",
                 width="content",
             )
-        write, ending, language = FORMATS[kind]
+        write, ending = FORMATS[kind]
         text = build_numbers_csv(runs) if what == EVERYTHING else write(build_table(runs, what))
-        st.code(text, language=language, height=min(22 * (text.count("\n") + 2) + 20, 420), wrap_lines=False)
+        if what == EVERYTHING:
+            _draw_numbers(runs)
+        else:
+            st.code(text, language=None, wrap_lines=True)  # the colours of a language are too pale to read
         st.download_button(
             f"Save as .{ending}",
             data=text.encode(),
@@ -67,6 +71,18 @@ def draw_tables(runs: Sequence[ComparedRun]) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _draw_numbers(runs: Sequence[ComparedRun]) -> None:
+    frame = _build_rows(runs)
+    st.dataframe(
+        frame,
+        key="compare_numbers",
+        hide_index=True,
+        lazy=False,
+        height=HEADER_HEIGHT + ROW_HEIGHT * min(len(frame), MAX_ROWS),
+        alt=f"{len(frame)} figures of {len(runs)} runs, a row each.",
+    )
 
 
 def build_table(runs: Sequence[ComparedRun], what: str) -> PaperTable:
