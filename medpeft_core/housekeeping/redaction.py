@@ -95,7 +95,7 @@ def redact_value(value: Any, name: str = "") -> Any:
     text = str(value)
     if name in ("root", "path", "folder") or "/" in text or "\\" in text:
         return PATH
-    return text if is_run_id(text) or _is_known(text) or _is_hash(name) else GAP
+    return text if is_run_id(text) or _is_known(text) or _is_hash(text, name) else GAP
 
 
 def _redact_frame(frame: re.Match[str]) -> str:
@@ -153,9 +153,9 @@ def _is_known_word(word: str) -> bool:
     return len(parts) > 1 and all(not part or part in known for part in parts)
 
 
-def _is_hash(name: str) -> bool:
+def _is_hash(text: str, name: str) -> bool:
     """Whether a setting is a digest of weights: the same everywhere, and nothing can be read from it."""
-    return name.endswith("sha256")
+    return name.endswith("sha256") and re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 @functools.lru_cache(maxsize=1)
