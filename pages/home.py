@@ -28,6 +28,7 @@ with st.container(horizontal=True, gap="small"):
     if has_runs:
         st.page_link("pages/compare.py", label="Compare runs", icon=":material/compare_arrows:")
         st.page_link("pages/explain.py", label="See where a model looked", icon=":material/visibility:")
+        st.page_link("pages/predict.py", label="Try an image of your own", icon=":material/image_search:")
 
 st.subheader("Latest runs")
 draw_latest_runs()
