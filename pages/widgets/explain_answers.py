@@ -52,10 +52,7 @@ def forget() -> None:
 
 
 def prepare_next(run: Run, case: Case) -> None:
-    """Have the map of the next image drawn while nobody waits, and the model loaded for the images after it."""
-    compute = get_lab().compute
-    if not compute.is_warm:
-        compute.submit("hello", slot="hello")
+    """Have the map of the next image drawn while nobody waits."""
     if case.following is None:
         return
     image, label = case.following
@@ -65,7 +62,7 @@ def prepare_next(run: Run, case: Case) -> None:
     st.session_state["explain_ahead"] = wanted
     if read_answer(run, image, label) is None:
         slot = f"{_visit()}-ahead"
-        compute.submit("explain_ahead", slot=slot, run_id=run.run_id, image=image, label=label)
+        get_lab().compute.submit("explain_ahead", slot=slot, run_id=run.run_id, image=image, label=label)
 
 
 def _visit() -> str:

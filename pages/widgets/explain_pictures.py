@@ -20,7 +20,7 @@ from pages.widgets.explain_cases import Case
 from pages.widgets.explain_run import Chosen
 from pages.widgets.explain_words import write_cam_facts, write_localisation
 from pages.widgets.lab import get_lab
-from pages.widgets.picture_blend import colour_table, encode_png
+from pages.widgets.picture_blend import encode_png
 from pages.widgets.picture_viewer import Outline, Picture, choose_look, draw_download, draw_picture
 from pages.widgets.wording import escape_markdown
 
@@ -60,7 +60,6 @@ def _draw(futures: Sequence["Future[Answer] | None"], chosen: Chosen, case: Case
     if is_pending and are_done:
         st.rerun()  # draw the page once more, now without polling
     if not are_done:
-        colour_table("inferno")  # its import is paid for while the map is on its way
         _draw_waiting(case, chosen.names)
         return
     answers: list[Answer | None] = []

@@ -44,12 +44,14 @@ def choose_runs() -> Chosen | None:
     Raises:
         RunError: the first run's files are damaged.
     """
-    store = get_lab().store
+    store, compute = get_lab().store, get_lab().compute
     summaries = list_summaries(store)
     finished = [item for item in summaries if item["status"] == FINISHED]
     if not finished:
         _draw_empty(has_runs=bool(summaries))
         return None
+    if not compute.is_warm:
+        compute.submit("hello", slot="hello")  # it takes seconds to start: let it, while this page reads its files
     _turn_away({item["run_id"]: item["status"] for item in summaries})
     first, second = st.columns(2)
     with first:

@@ -4,10 +4,12 @@ import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, PngImagePlugin
 
+TABLES = Path(__file__).resolve().parents[2] / "assets" / "colour_maps.png"
 JPEG_QUALITY = 93
 MIN_SHOWN_SIDE = 700  # pixels, about what a picture gets on a wide screen
 COLOUR_MAPS = {"inferno": "Inferno", "viridis": "Viridis", "gray": "Grey", "turbo": "Turbo (rainbow)"}
@@ -52,12 +54,11 @@ def lay_map(image: Image.Image, cam: Image.Image, opacity: float, colour_map: st
     return Image.composite(colours, image.convert("RGB"), cam.point(lambda value: round(value * opacity)))
 
 
-@functools.lru_cache(maxsize=len(COLOUR_MAPS))
+@functools.cache
 def colour_table(colour_map: str) -> np.ndarray:
-    """(256, 3) uint8, the colours of a map from 0 to 1."""
-    from matplotlib import colormaps  # takes a moment, so only once a map is there
-
-    return (colormaps[colour_map](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    """(256, 3) uint8, the colours of a map from 0 to 1, as matplotlib has them, whose import would take a second."""
+    with Image.open(TABLES) as tables:  # a row for each of COLOUR_MAPS
+        return np.asarray(tables.convert("RGB"))[list(COLOUR_MAPS).index(colour_map)]
 
 
 def draw_outlines(image: Image.Image, outlines: Sequence[Outline]) -> Image.Image:

@@ -261,7 +261,7 @@ def test_explain_page_shows_a_stored_answer_without_asking(app, home, make_run, 
     open_page(app, run=make_run(home).run_id)
     assert compute.asked == []
     assert len(app.get("image")) == 2
-    assert [item["kind"] for item in compute.ahead] == ["hello"]  # the model is loaded for what comes next
+    assert {"kind": "hello"} in compute.ahead  # libraries are loaded for what comes next
 
 
 def test_explain_page_has_the_next_image_prepared(app, home, make_run, compute):
@@ -280,7 +280,7 @@ def test_explain_page_has_the_next_image_prepared(app, home, make_run, compute):
 def test_explain_page_prepares_nothing_while_an_image_is_waited_for(app, home, make_run, compute):
     compute.is_silent = True
     open_page(app, run=make_run(home).run_id)
-    assert compute.ahead == []
+    assert {item["kind"] for item in compute.ahead} == {"hello"}
 
 
 def test_explain_page_says_how_the_map_falls_on_the_finding(app, home, make_run, compute):

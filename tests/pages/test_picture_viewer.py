@@ -3,6 +3,7 @@
 import io
 import json
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +63,13 @@ def test_map_lies_where_it_is_strong_and_nowhere_else(colour_map):
     top = colour_table(colour_map)[255].astype(float)
     np.testing.assert_allclose(shown[:, 30:], np.broadcast_to((100 + top) / 2, (40, 30, 3)), atol=1)
     np.testing.assert_array_equal(np.asarray(lay_map(image, cam, 0.0, colour_map)), 100)
+
+
+@pytest.mark.parametrize("colour_map", list(COLOUR_MAPS))
+def test_colours_are_those_of_matplotlib(colour_map):
+    """`assets/colour_maps.png` holds them, a row for each map."""
+    wanted = (matplotlib.colormaps[colour_map](np.arange(256))[:, :3] * 255).round()
+    np.testing.assert_array_equal(colour_table(colour_map), wanted)
 
 
 @pytest.mark.parametrize("colour_map", ["inferno", "viridis", "gray"])
