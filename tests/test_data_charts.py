@@ -132,14 +132,16 @@ def test_value_chart_leaves_out_a_split_without_known_values():
 
 
 def test_age_chart_names_its_splits_from_above_and_uses_one_scale():
-    spec = CHARTS["age"]
-    rows = spec["data"]["values"]
-    heights = {row["value"]: row["top"] - row["foot"] for row in rows}
-    assert heights["90+"] == pytest.approx(0.82)
-    assert heights["0-9"] == pytest.approx(0.82 / 3)
-    feet = {row["split"]: row["foot"] for row in rows}
-    assert feet["train"] > feet["val"] > feet["test"]
-    labels = [text for text in read_texts(draw("age")) if text in SPLITS]
+    svg = draw("age")
+    bars = re.findall(
+        r'split: (\w+); age: ([^;]+);[^>]*aria-roledescription="bar" d="M[\d.]+,([\d.]+)h[\d.]+v([\d.]+)', svg
+    )
+    tops = {(split, age): float(top) for split, age, top, _ in bars}
+    heights = {(split, age): float(height) for split, age, _, height in bars}
+    assert len(bars) == 9
+    assert tops["train", "0-9"] < tops["val", "0-9"] < tops["test", "0-9"]
+    assert heights["train", "90+"] == pytest.approx(heights["test", "90+"]) == pytest.approx(3 * heights["val", "0-9"])
+    labels = [text for text in read_texts(svg) if text in SPLITS]
     assert labels == ["test", "val", "train"]  # of the axis, from below
 
 

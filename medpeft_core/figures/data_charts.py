@@ -113,14 +113,13 @@ def build_age_chart(rows: Sequence[Row]) -> Spec:
     ages = list(dict.fromkeys(row["value"] for row in rows))
     splits = _list_splits(rows)
     highest = max((row["share"] for row in rows), default=1.0) or 1.0
-    shown = [
-        {**row, "foot": lane, "top": lane + LANE_SHARE * row["share"] / highest}
-        for row in rows
-        for lane in [len(splits) - 1 - splits.index(row["split"])]
-    ]
     names = f"{json.dumps(splits[::-1])}[datum.value]"
     return {
-        **_frame(shown, height=len(splits) * LANE_HEIGHT + AXIS_HEIGHT),
+        **_frame(list(rows), height=len(splits) * LANE_HEIGHT + AXIS_HEIGHT),
+        "transform": [
+            {"calculate": f"indexof({json.dumps(splits[::-1])}, datum.split)", "as": "foot"},
+            {"calculate": f"datum.foot + datum.share * {LANE_SHARE / highest}", "as": "top"},
+        ],
         "mark": {"type": "bar", "width": {"band": 0.9}},
         "encoding": {
             "x": {
@@ -214,17 +213,17 @@ def _list_splits(rows: Sequence[Row]) -> list[str]:
 
 
 def _place(rows: list[Row], group: str, splits: list[str]) -> list[Row]:
-    """The rows with `y`, in pixels from above: one below the other, with a gap between two groups."""
+    """The rows with `at`, in pixels from above: one below the other, with a gap between two groups."""
     groups = list(dict.fromkeys(row[group] for row in rows))
     height = len(splits) * ROW_HEIGHT + GROUP_GAP
     return [
-        {**row, "y": (splits.index(row["split"]) + 0.5) * ROW_HEIGHT + groups.index(row[group]) * height}
+        {**row, "at": (splits.index(row["split"]) + 0.5) * ROW_HEIGHT + groups.index(row[group]) * height}
         for row in rows
     ]
 
 
 def _measure_rows(rows: list[Row]) -> int:
-    return round(max((row["y"] for row in rows), default=0) + ROW_HEIGHT / 2 + GROUP_GAP)
+    return round(max((row["at"] for row in rows), default=0) + ROW_HEIGHT / 2 + GROUP_GAP)
 
 
 def _build_row_axes(rows: list[Row], group: str, *, texts: str) -> tuple[Spec, Spec]:
@@ -234,18 +233,18 @@ def _build_row_axes(rows: list[Row], group: str, *, texts: str) -> tuple[Spec, S
     """
     places: dict[str, list[float]] = {}
     for row in rows:
-        places.setdefault(row[group], []).append(row["y"])
+        places.setdefault(row[group], []).append(row["at"])
     middles = {name: (min(found) + max(found)) / 2 for name, found in places.items()}
     shared = {"grid": False, "ticks": False, "domain": False, "labelOverlap": False, "labelPadding": 6}
     scale = {"domain": [0, _measure_rows(rows)], "reverse": True, "nice": False, "zero": False}
-    y: Spec = {"field": "y", "type": "quantitative", "title": None, "scale": scale}
+    y: Spec = {"field": "at", "type": "quantitative", "title": None, "scale": scale}
     left = {
         **shared, "orient": "left", "values": list(middles.values()), "labelLimit": LABEL_LIMIT,
         "labelExpr": _look_up(list(middles.values()), list(middles)),
     }  # fmt: skip
     right = {
-        **shared, "orient": "right", "values": [row["y"] for row in rows], "labelFontSize": 11, "labelLimit": 180,
-        "labelExpr": _look_up([row["y"] for row in rows], [row[texts] for row in rows]),
+        **shared, "orient": "right", "values": [row["at"] for row in rows], "labelFontSize": 11, "labelLimit": 180,
+        "labelExpr": _look_up([row["at"] for row in rows], [row[texts] for row in rows]),
     }  # fmt: skip
     return {**y, "axis": left}, {**y, "axis": right}
 

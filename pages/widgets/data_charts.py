@@ -1,6 +1,6 @@
 """Labels, splits and people of a data set as charts and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,26 +13,23 @@ from medpeft_core.figures.data_charts import (
     build_prevalence_chart,
     build_value_chart,
 )
+from pages.widgets.chart_saving import draw_chart_head
 from pages.widgets.data_state import count_all
 from pages.widgets.wording import write_share
 
-INTERVAL_HELP = (
-    "Lines are 95 % intervals (Wilson). They take images as independent; where patients have several images, the truth "
-    "is a little less sure than they say."
-)
 MAX_PAIR_LABELS = 30
 
 
 def draw_labels(view: DataView) -> None:
     """Prevalence by split with n, the same as a table, and which labels occur together."""
     counts = count_all(view)
-    st.markdown("**How often each label is positive**", help=INTERVAL_HELP)
-    st.vega_lite_chart(
-        build_prevalence_chart(counts["labels"]), key="data_prevalence", alt=_describe_labels(counts["labels"])
-    )
+    rows = counts["labels"]
+    _draw_head(view, "How often each label is positive", lambda: build_prevalence_chart(rows), key="data_prevalence")
+    st.vega_lite_chart(build_prevalence_chart(rows), key="data_prevalence", alt=_describe_labels(rows))
     st.caption(
-        "Share of positives among the images whose label is known, with its 95 % interval; on the right, positives of "
-        "known images."
+        "Share of positives among the images whose label is known, and at the right edge their numbers. Lines are 95 % "
+        "intervals (Wilson); they take images as independent, so where patients have several images the truth is a "
+        "little less sure than they say."
     )
     with st.expander("The same as a table", icon=":material/table:"):
         st.dataframe(
@@ -43,7 +40,7 @@ def draw_labels(view: DataView) -> None:
             alt="Positives, known and unknown images of each label and split",
         )
     if 1 < len(view.manifest.labels) <= MAX_PAIR_LABELS and view.manifest.task == "multilabel":
-        _draw_pairs(counts["pairs"])
+        _draw_pairs(view, counts["pairs"])
 
 
 def draw_people(view: DataView) -> None:
@@ -63,7 +60,7 @@ def draw_people(view: DataView) -> None:
             "This data set has no patient ids: leakage between images of one patient could not be checked.",
             icon=":material/warning:",
         )
-    _draw_ages(counts, view.report["age"])
+    _draw_ages(view, counts)
     left, right = st.columns(2, gap="large")
     for column, name in ((left, "sex"), (right, "view")):
         with column:
@@ -120,20 +117,28 @@ def _write_part(part: int, whole: int) -> str:
     return f"{part:,} ({write_share(part, whole)})"
 
 
-def _draw_pairs(rows: Sequence[dict[str, Any]]) -> None:
-    st.markdown("**Which labels occur together**")
+def _draw_head(view: DataView, title: str, build: Callable[[], dict[str, Any]], *, key: str) -> None:
+    """The chart's title with the menu that saves it."""
+    saved = f"{title}: {view.report['title']}"
+    draw_chart_head(title, build, key=key, is_synthetic=view.manifest.is_synthetic, saved_title=saved)
+
+
+def _draw_pairs(view: DataView, rows: Sequence[dict[str, Any]]) -> None:
     if not any(row["num_images"] for row in rows if row["label"] != row["other"]):
         st.caption("No image has two labels.")
         return
+    _draw_head(view, "Which labels occur together", lambda: build_pair_map(rows), key="data_pairs")
     st.vega_lite_chart(build_pair_map(rows), key="data_pairs", alt=_describe_pairs(rows))
     st.caption("Of the images with the label of the row, how many percent have the label of the column as well.")
 
 
-def _draw_ages(counts: dict[str, Any], age: dict[str, Any] | None) -> None:
-    st.markdown("**Age**")
+def _draw_ages(view: DataView, counts: dict[str, Any]) -> None:
+    age = view.report["age"]
     if not counts["ages"] or age is None:
-        st.caption("No ages are known.")
+        st.markdown("**Age**")
+        st.caption("Not known for any image.")
         return
+    _draw_head(view, "Age", lambda: build_age_chart(counts["ages"]), key="data_ages")
     st.vega_lite_chart(build_age_chart(counts["ages"]), key="data_ages", alt=_describe_values("Age", counts["ages"]))
     unknown = counts["unknown"]["age"]
     missing = f" Not known for {unknown:,}." if unknown else ""
