@@ -13,6 +13,7 @@ from medpeft_core.figures.data_charts import (
     build_prevalence_chart,
     build_value_chart,
 )
+from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head
 from pages.widgets.data_state import count_all
 from pages.widgets.wording import write_share
@@ -25,7 +26,7 @@ def draw_labels(view: DataView) -> None:
     counts = count_all(view)
     rows = counts["labels"]
     _draw_head(view, "How often each label is positive", lambda: build_prevalence_chart(rows), key="data_prevalence")
-    st.vega_lite_chart(build_prevalence_chart(rows), key="data_prevalence", alt=_describe_labels(rows))
+    st.vega_lite_chart(add_ink(build_prevalence_chart(rows)), key="data_prevalence", alt=_describe_labels(rows))
     st.caption(
         "Share of positives among the images whose label is known, and at the right edge their numbers. Lines are 95 % "
         "intervals (Wilson); they take images as independent, so where patients have several images the truth is a "
@@ -128,7 +129,7 @@ def _draw_pairs(view: DataView, rows: Sequence[dict[str, Any]]) -> None:
         st.caption("No image has two labels.")
         return
     _draw_head(view, "Which labels occur together", lambda: build_pair_map(rows), key="data_pairs")
-    st.vega_lite_chart(build_pair_map(rows), key="data_pairs", alt=_describe_pairs(rows))
+    st.vega_lite_chart(add_ink(build_pair_map(rows)), key="data_pairs", alt=_describe_pairs(rows))
     st.caption("Of the images with the label of the row, how many percent have the label of the column as well.")
 
 
@@ -139,7 +140,9 @@ def _draw_ages(view: DataView, counts: dict[str, Any]) -> None:
         st.caption("Not known for any image.")
         return
     _draw_head(view, "Age", lambda: build_age_chart(counts["ages"]), key="data_ages")
-    st.vega_lite_chart(build_age_chart(counts["ages"]), key="data_ages", alt=_describe_values("Age", counts["ages"]))
+    st.vega_lite_chart(
+        add_ink(build_age_chart(counts["ages"])), key="data_ages", alt=_describe_values("Age", counts["ages"])
+    )
     unknown = counts["unknown"]["age"]
     missing = f" Not known for {unknown:,}." if unknown else ""
     st.caption(
@@ -155,7 +158,7 @@ def _draw_values(counts: dict[str, Any], name: str, *, num_images: int) -> None:
         st.caption("Not known for any image.")
         return
     alt = _describe_values(name.capitalize(), rows)
-    st.vega_lite_chart(build_value_chart(rows, title=name), key=f"data_{name}", alt=alt)
+    st.vega_lite_chart(add_ink(build_value_chart(rows, title=name)), key=f"data_{name}", alt=alt)
     known = f"Known for {num_images - unknown:,} images."
     st.caption(f"{known} Not known for {unknown:,}." if unknown else known)
 
