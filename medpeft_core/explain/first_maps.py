@@ -9,7 +9,7 @@ from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.known_data import KnownData
 
-IMAGES_PER_CASE = 2
+IMAGES_PER_CASE = 3
 BUDGET_S = 10.0  # a big model takes a second for each map; nobody should wait for the end of a run because of them
 
 

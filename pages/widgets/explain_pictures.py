@@ -107,7 +107,8 @@ def _draw_answers(
             letter = f"**{LETTERS[number]}** · " if len(pictures) > 1 else ""
             if answer["localisation"] is not None:
                 st.markdown(f"{letter}{write_localisation(answer['localisation'], case.label)}")
-            st.caption(f"{letter}{write_cam_facts(answer)} **{CAPTION}**")
+            caution = f" **{CAPTION}**" if picture.cam is not None else ""
+            st.caption(f"{letter}{write_cam_facts(answer)}{caution}")
             draw_download(picture, look, key=f"explain_{PLACES[number]}")
     if len(pictures) > 1:
         st.caption(
