@@ -9,6 +9,7 @@ from medpeft_core.errors import RunError
 from medpeft_core.figures import build_auroc_forest, build_curve_overlay, build_param_scatter, build_time_scatter
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.run import Run
+from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head, draw_save_menu
 from pages.widgets.compare_runs import ComparedRun, is_any_synthetic
 from pages.widgets.wording import write_auroc
@@ -75,7 +76,7 @@ def _draw_chart(
     build: Callable[[], Spec], runs: Sequence[ComparedRun], *, key: str, title: str, saved_title: str
 ) -> None:
     draw_chart_head(title, build, key=key, is_synthetic=is_any_synthetic(runs), saved_title=saved_title)
-    st.vega_lite_chart(build(), key=key, alt=f"{saved_title}. {_describe_means(runs)}")
+    st.vega_lite_chart(add_ink(build()), key=key, alt=f"{saved_title}. {_describe_means(runs)}")
 
 
 def _draw_overlay(runs: Sequence[ComparedRun], statuses: list[str | None]) -> None:
@@ -87,7 +88,9 @@ def _draw_overlay(runs: Sequence[ComparedRun], statuses: list[str | None]) -> No
         st.rerun()  # a run began, ended or went: its line in the table and its figures are other ones now
     histories = {item.name: read_curve_events(item.run) for item in runs}
     spec = _build_overlay(runs, histories)
-    st.vega_lite_chart(spec, key="compare_curves", alt="Val AUROC over the epochs. " + _describe_curves(histories))
+    st.vega_lite_chart(
+        add_ink(spec), key="compare_curves", alt="Val AUROC over the epochs. " + _describe_curves(histories)
+    )
 
 
 def _build_overlay(runs: Sequence[ComparedRun], histories: dict[str, list[dict[str, Any]]]) -> Spec:

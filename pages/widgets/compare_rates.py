@@ -11,6 +11,7 @@ from medpeft_core.reports.curves import RateCurves, build_rate_curves
 from medpeft_core.reports.predictions import load_predictions
 from medpeft_core.reports.tables import MACRO
 from medpeft_core.runs.run import Run
+from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head
 from pages.widgets.compare_runs import ComparedRun, is_any_synthetic
 from pages.widgets.wording import escape_markdown, write_auroc
@@ -53,7 +54,7 @@ def draw_rates(runs: Sequence[ComparedRun], *, names: Sequence[str]) -> None:
         draw_chart_head(
             "ROC", lambda: roc, key="compare_roc", is_synthetic=is_synthetic, saved_title=f"ROC on test: {label}"
         )
-        st.vega_lite_chart(roc, key="compare_roc", alt=f"ROC curves on test, {label}. {words}")
+        st.vega_lite_chart(add_ink(roc), key="compare_roc", alt=f"ROC curves on test, {label}. {words}")
     with right:
         prevalences = [item.prevalence for item in found.values()]
         steps = build_precision_recall_chart(lines["precision_recall"], names=names, prevalences=prevalences)
@@ -64,7 +65,7 @@ def draw_rates(runs: Sequence[ComparedRun], *, names: Sequence[str]) -> None:
             is_synthetic=is_synthetic,
             saved_title=f"Precision and recall on test: {label}",
         )
-        st.vega_lite_chart(steps, key="compare_pr", alt=f"Precision-recall curves on test, {label}. {words}")
+        st.vega_lite_chart(add_ink(steps), key="compare_pr", alt=f"Precision-recall curves on test, {label}. {words}")
     frame = build_rates_frame([item for item in runs if item.name in found], found, label)
     st.dataframe(
         frame,

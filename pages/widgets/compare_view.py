@@ -12,6 +12,7 @@ from pages.widgets.compare_pairs import draw_pairs
 from pages.widgets.compare_rates import draw_rates
 from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes, load_compared
 from pages.widgets.compare_settings import draw_differences
+from pages.widgets.compare_settings_chart import draw_settings_chart
 from pages.widgets.compare_tables import draw_tables
 from pages.widgets.wording import DISCLAIMER
 
@@ -27,7 +28,8 @@ def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], select
     runs, damaged = load_compared(store, summaries, selected[:MAX_COMPARED])
     if len(selected) > MAX_COMPARED:
         st.warning(
-            f"{len(selected)} runs are selected. The first {MAX_COMPARED} are compared: more cannot be told apart.",
+            f"{len(selected)} runs are selected. The first {MAX_COMPARED} are compared below, as more curves cannot be "
+            "told apart; “All at a glance” shows every one.",
             icon=":material/filter_9_plus:",
         )
     for run_id in damaged:
@@ -39,6 +41,7 @@ def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], select
         for caveat in find_caveats(runs):
             st.warning(caveat, title="Compare these figures with care", icon=":material/balance:")
         draw_differences(runs)
+    draw_settings_chart(summaries, selected)
     draw_curves(runs)
     _draw_test_results(runs)
     st.caption("  \n".join([*find_notes(runs), f"**{DISCLAIMER}**"]))

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from medpeft_core.figures import build_learning_curves, build_loss_curve, build_lr_curve, build_speed_curve
 from medpeft_core.runs.states import RunState
+from pages.widgets.chart_ink import add_ink
 from pages.widgets.monitor_history import LiveHistory
 from pages.widgets.wording import write_auroc
 
@@ -88,4 +89,4 @@ def _title_row(title: str) -> DeltaGenerator:
 
 
 def _draw_chart(spec: dict[str, Any], name: str, *, alt: str) -> None:
-    st.vega_lite_chart(spec, width="stretch", key=f"monitor_chart_{name}", alt=alt)
+    st.vega_lite_chart(add_ink(spec), width="stretch", key=f"monitor_chart_{name}", alt=alt)

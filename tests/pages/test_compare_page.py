@@ -193,9 +193,12 @@ def test_compare_page_keeps_a_selected_run_that_the_filter_hides(app, home, make
 
 def test_compare_page_compares_as_many_runs_as_colours_tell_apart(app, home, make_runs):
     make_runs(home, 14)
-    run_ids = [item["run_id"] for item in list_summaries(RunStore(home))]
-    open_page(app, *run_ids)
-    assert "14 runs are selected. The first 12 are compared: more cannot be told apart." in read_words(app)
+    summaries = list_summaries(RunStore(home))
+    open_page(app, *(item["run_id"] for item in summaries))
+    assert "14 runs are selected. The first 12 are compared below" in read_words(app)
+    num_finished = sum(item["status"] == "finished" for item in summaries)
+    assert f"A line for each of {num_finished} runs" in read_words(app)
+    assert len(app.get("plotly_chart")) == 1
 
 
 def test_compare_page_opens_with_200_runs(app, home, make_runs):
