@@ -157,6 +157,7 @@ def list_finished(home: Path) -> list[str]:
 
 
 def clear_maps(home: Path) -> None:
+    time.sleep(2)  # what the last server started may still be writing
     shutil.rmtree(home / "cache" / "explanations", ignore_errors=True)
 
 

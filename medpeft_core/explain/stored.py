@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from medpeft_core.runs.run import Run
 
 FORMAT_VERSION = 2  # to be raised whenever the same request would give another answer
 MAX_KEPT_FILES = 900
+EMPTY_S = 60.0  # a folder that has just become empty may be about to be filled by another process
 PICTURES = ("image_path", "cam_path")
 
 Stamp = tuple[str, int, int]
@@ -72,8 +74,9 @@ def drop_oldest(parent: Path) -> None:
         with contextlib.suppress(PermissionError):  # Windows: the page reads it at this moment
             path.unlink(missing_ok=True)
     for folder in parent.iterdir():
-        with contextlib.suppress(OSError):  # it still holds something
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # it still holds something, or is gone
+            if time.time() - folder.stat().st_mtime > EMPTY_S:
+                folder.rmdir()
 
 
 def stamp_file(path: Path) -> Stamp:

@@ -168,9 +168,17 @@ def test_drop_oldest_keeps_what_was_used_last(tmp_path: Path, monkeypatch: pytes
         folder.mkdir(exist_ok=True)
         (folder / f"{number}.png").write_bytes(b"")
         os.utime(folder / f"{number}.png", (number, number))
+    monkeypatch.setattr(stored_module, "EMPTY_S", -1.0)
     drop_oldest(tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["2.png", "3.png", "4.png"]
     assert not (tmp_path / "run0").exists()
+
+
+def test_drop_oldest_leaves_a_folder_that_another_process_has_just_made(tmp_path: Path) -> None:
+    """The worker's first maps tidied up while a page's map was about to be written, which then failed."""
+    (tmp_path / "begun").mkdir()
+    drop_oldest(tmp_path)
+    assert (tmp_path / "begun").is_dir()
 
 
 def test_read_answer_needs_neither_model_nor_data_set(run: Run, toy: Path, explainer: Explainer) -> None:
