@@ -10,8 +10,11 @@ from typing import Any
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
+from medpeft_core.figures.styles import GREY
+from medpeft_core.runs.run_ids import shorten_backbone
+
 TRANSPARENT = "rgba(0,0,0,0)"
-COLOUR_SCALE = "Viridis"
+COLOUR_SCALE = ((0.0, "#479ccc"), (1.0, "#d55e00"))  # both seen on white and on dark; the height says the same
 HEIGHT = 380
 MAX_TICKS = 12
 LOG_SPREAD = 20.0  # axes whose largest value is so many times the smallest go by the logarithm
@@ -39,11 +42,12 @@ def collect_settings(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in ("run_id", *kept, *(name for _, name in RESULTS))} for row in found]
 
 
-def build_settings_chart(rows: Sequence[dict[str, Any]]) -> go.Figure:
+def build_settings_chart(rows: Sequence[dict[str, Any]], *, ink: str = GREY) -> go.Figure:
     """A line for each run across its settings to its test AUROC, which also gives the colour.
 
     Args:
         rows: of `collect_settings`, at least one.
+        ink: colour of the words.
     """
     titles = dict((name, title) for title, name in (*SETTINGS, *RESULTS))
     names = [name for name in titles if name in rows[0]]
@@ -55,16 +59,19 @@ def build_settings_chart(rows: Sequence[dict[str, Any]]) -> go.Figure:
             ],
             line={
                 "color": [row["test_auroc"] for row in rows],
-                "colorscale": COLOUR_SCALE,
+                "colorscale": [list(stop) for stop in COLOUR_SCALE],
                 "showscale": False,
             },
             labelangle=-20,
-            labelside="bottom",
+            labelside="top",
+            labelfont={"color": ink, "size": 13},
+            tickfont={"color": ink, "size": 12},
+            rangefont={"color": TRANSPARENT},  # it would lie on the ticks
         )
     )
     figure.update_layout(
         height=HEIGHT,
-        margin={"l": 70, "r": 50, "t": 20, "b": 90},
+        margin={"l": 70, "r": 50, "t": 110, "b": 40},
         paper_bgcolor=TRANSPARENT,
         plot_bgcolor=TRANSPARENT,
     )
@@ -74,6 +81,7 @@ def build_settings_chart(rows: Sequence[dict[str, Any]]) -> go.Figure:
 def _read(summary: Summary) -> dict[str, Any]:
     figures = summary.get("metrics") or {}
     settings = {name: summary.get(name) for _, name in SETTINGS}
+    settings["backbone"] = shorten_backbone(str(settings["backbone"]))  # long names lie on each other
     settings["rank"] = (summary.get("knobs") or {}).get("rank")
     return {**settings, **{name: figures.get(name) for _, name in RESULTS}}
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from medpeft_core.figures.parallel import build_settings_chart, collect_settings
+from pages.widgets.chart_ink import pick_ink
 from pages.widgets.wording import write_auroc
 
 MIN_RUNS = 3  # two are told apart by the table of what differs
@@ -26,8 +27,8 @@ def draw_settings_chart(summaries: Sequence[dict[str, Any]], selected: Sequence[
     st.subheader("All at a glance", anchor=False)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(
-            f"A line for each of {len(rows)} runs, the brighter the higher its test AUROC. Drag along an axis to keep "
-            "the runs within.",
+            f"A line for each of {len(rows)} runs, from blue for the lowest test AUROC to orange for the highest. Drag "
+            "along an axis to keep the runs within.",
             width="stretch",
         )
         with st.popover("Save", icon=":material/download:", type="tertiary", key="compare_settings_save"):
@@ -46,15 +47,16 @@ def draw_settings_chart(summaries: Sequence[dict[str, Any]], selected: Sequence[
                 width="stretch",
             )
     best = max(rows, key=lambda row: row["test_auroc"])
-    st.plotly_chart(
-        build_settings_chart(rows),
-        key="compare_settings_chart",
-        config={
-            "displaylogo": False,
-            "displayModeBar": True,
-            "modeBarButtons": [["toImage"]],
-            "toImageButtonOptions": {"format": ending, "filename": "compare-settings", "scale": 2},
-        },
-        alt=f"Settings and results of {len(rows)} runs. The highest test AUROC is {write_auroc(best['test_auroc'])}, "
-        f"of {best['run_id']}.",
-    )
+    with st.container(key="compare_settings_scroll"):
+        st.plotly_chart(
+            build_settings_chart(rows, ink=pick_ink()),
+            key="compare_settings_chart",
+            config={
+                "displaylogo": False,
+                "displayModeBar": True,
+                "modeBarButtons": [["toImage"]],
+                "toImageButtonOptions": {"format": ending, "filename": "compare-settings", "scale": 2},
+            },
+            alt=f"Settings and results of {len(rows)} runs. The highest test AUROC is "
+            f"{write_auroc(best['test_auroc'])}, of {best['run_id']}.",
+        )
