@@ -10,11 +10,10 @@ from medpeft_core.reports.disagreements import Pair, pair_predictions
 from medpeft_core.reports.predictions import Predictions, load_predictions
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_results import NO_PATIENTS
-from pages.widgets.run_picker import PARAMETER, pick_run, write_option, write_run_name
+from pages.widgets.run_picker import pick_run, turn_away_unfinished, write_option, write_run_name
 from pages.widgets.wording import DISCLAIMER, SYNTHETIC, escape_markdown, write_auroc
 
 SECOND_PARAMETER = "with"
@@ -52,7 +51,7 @@ def choose_runs() -> Chosen | None:
         return None
     if not compute.is_warm:
         compute.submit("hello", slot="hello")  # it takes seconds to start: let it, while this page reads its files
-    _turn_away({item["run_id"]: item["status"] for item in summaries})
+    turn_away_unfinished(summaries, verb="be explained")
     first, second = st.columns(2)
     with first:
         run_id = pick_run(finished, key="explain_run")
@@ -144,22 +143,6 @@ def _draw_notes(runs: list[Run]) -> None:
     if any(item.get("training", {}).get("num_train_patients") is None for item in found):
         notes.append(NO_PATIENTS)
     st.caption(" · ".join(notes))
-
-
-def _turn_away(statuses: dict[str, str | None]) -> None:
-    """Say why a run that the address names cannot be explained yet, and forget it."""
-    wanted = st.query_params.get(PARAMETER, "")
-    if wanted not in statuses or statuses[wanted] == FINISHED or not is_run_id(wanted):
-        return
-    st.info(
-        f"The run {wanted} is {statuses[wanted] or 'damaged'}. Only a finished run can be explained: its best weights "
-        "and its predictions are there then. Another run is shown.",
-        icon=":material/hourglass_top:",
-    )
-    st.page_link(
-        "pages/monitor.py", label=f"Watch {wanted}", icon=":material/monitoring:", query_params={"run": wanted}
-    )
-    del st.query_params[PARAMETER]
 
 
 def _draw_empty(*, has_runs: bool) -> None:

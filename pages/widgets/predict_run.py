@@ -6,10 +6,9 @@ import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
-from pages.widgets.run_picker import PARAMETER, pick_run
+from pages.widgets.run_picker import pick_run, turn_away_unfinished
 from pages.widgets.wording import DISCLAIMER, write_auroc
 
 SYNTHETIC_MODEL = "This model has learned from synthetic images only; on real ones its answers mean nothing."
@@ -36,7 +35,7 @@ def choose_run() -> Run | None:
     if not finished:
         _draw_empty(has_runs=bool(summaries))
         return None
-    _turn_away({item["run_id"]: item["status"] for item in summaries})
+    turn_away_unfinished(summaries, verb="predict")
     run_id = pick_run(finished, key="predict_run")
     if run_id is None:
         return None
@@ -53,22 +52,6 @@ def _draw_notes(metrics: dict[str, Any]) -> None:
         st.warning(NO_BETTER_THAN_CHANCE, icon=":material/casino:")
     if metrics.get("is_synthetic"):
         st.warning(SYNTHETIC_MODEL, icon=":material/palette:")
-
-
-def _turn_away(statuses: dict[str, str | None]) -> None:
-    """Say why a run that the address names cannot predict yet, and forget it."""
-    wanted = st.query_params.get(PARAMETER, "")
-    if wanted not in statuses or statuses[wanted] == FINISHED or not is_run_id(wanted):
-        return
-    st.info(
-        f"The run {wanted} is {statuses[wanted] or 'damaged'}. Only a finished run can predict: its best weights and "
-        "its thresholds are there then. Another run is shown.",
-        icon=":material/hourglass_top:",
-    )
-    st.page_link(
-        "pages/monitor.py", label=f"Watch {wanted}", icon=":material/monitoring:", query_params={"run": wanted}
-    )
-    del st.query_params[PARAMETER]
 
 
 def _draw_empty(*, has_runs: bool) -> None:

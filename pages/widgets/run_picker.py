@@ -8,7 +8,7 @@ import streamlit as st
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.methods import METHODS
 from medpeft_core.runs.run_ids import is_run_id
-from medpeft_core.runs.states import RUNNING
+from medpeft_core.runs.states import FINISHED, RUNNING
 from pages.widgets.runs_table import DAMAGED_MARK, STATUS_MARKS
 
 PARAMETER = "run"
@@ -48,6 +48,28 @@ def pick_run(summaries: Sequence[dict[str, Any]], *, key: str, label: str = "Run
         required=True,
         label_visibility="collapsed",
     )
+
+
+def turn_away_unfinished(summaries: Sequence[dict[str, Any]], *, verb: str) -> None:
+    """Say why a run that the address names cannot be taken yet, lead to it, and forget it.
+
+    Args:
+        summaries: all runs of the lab.
+        verb: what only a finished run can: "predict", "be explained".
+    """
+    statuses = {item["run_id"]: item["status"] for item in summaries}
+    wanted = st.query_params.get(PARAMETER, "")
+    if wanted not in statuses or statuses[wanted] == FINISHED or not is_run_id(wanted):
+        return
+    st.info(
+        f"The run {wanted} is {statuses[wanted] or 'damaged'}. Only a finished run can {verb}: its best weights, "
+        "predictions and thresholds are there then. Another run is shown.",
+        icon=":material/hourglass_top:",
+    )
+    st.page_link(
+        "pages/monitor.py", label=f"Watch {wanted}", icon=":material/monitoring:", query_params={PARAMETER: wanted}
+    )
+    del st.query_params[PARAMETER]
 
 
 def order_runs(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,6 +112,6 @@ def _draw_unknown(wanted: str) -> None:
     named = f"`{wanted}` " if is_run_id(wanted) else ""  # any other text from an address stays unshown
     st.warning(
         f"The address names a run {named}that is not here: it was deleted, or belongs to another lab. "
-        "Choose one of these runs.",
+        "Choose one of these runs. Compare lists what was deleted within the last week and brings it back.",
         icon=":material/search_off:",
     )
