@@ -65,12 +65,12 @@ for image in images:
     plain.append(time.perf_counter() - start)
     first = first or time.perf_counter() - began
 package.activations_and_grads.release()
-from medpeft_core.explain.cam import build_reshape, compute_gradcam, enlarge, find_gradients
+from medpeft_core.explain.cam import build_reshape, explain_logit
 own, worst = [], 0.0
 for image, theirs in zip(images, maps):
     start = time.perf_counter()
-    found = find_gradients(network, image.images, layer=backbone.cam_layer, index=0, reshape=build_reshape(backbone))
-    cam = enlarge(compute_gradcam(*found), image.images.shape[-1])
+    found = explain_logit(network, image.images, layer=backbone.cam_layer, index=0, reshape=build_reshape(backbone))
+    cam = found.large
     own.append(time.perf_counter() - start)
     worst = max(worst, float(abs(cam - theirs).max()))
 flat = sum(float(theirs.max()) == 0 for theirs in maps)
@@ -122,7 +122,7 @@ def measure_run(home: Path, run_id: str, browser: Browser, *, rounds: int, num_i
     found = run_plain(home, run_id, num_images)
     show("grad-cam alone: first map", [found["first"]])
     show("grad-cam alone: next maps", found["plain"][1:])
-    show("the lab's own: next maps", found["own"][1:])
+    show("the lab's map: next maps", found["own"][1:])
     print(f"{'':>28}largest difference {found['worst']:.1e}, {found['flat']} of {num_images} maps flat")
 
 

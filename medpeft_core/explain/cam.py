@@ -1,8 +1,4 @@
-"""Class activation maps in the pixels of the source file, refused when meaningless.
-
-Grad-CAM is written out here: the grad-cam package, whose maps these equal (tests), takes seconds to import matplotlib's
-windows, OpenCV and scikit-learn, and walks back through the whole network where the part above the layer is enough.
-"""
+"""Class activation maps by the grad-cam package, in the pixels of the source file, refused when meaningless."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
-from torch.nn import functional
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.errors import ExplainError
 from medpeft_core.explain.load import LoadedImage, LoadedRun
 
+CAM_METHODS = {"gradcam": GradCAM}
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 FLAT_BELOW = 1e-6  # of the range of a map, as a share of the sizes that it was added up from: rounding reaches that
 
@@ -57,91 +55,64 @@ def find_cam(loaded: LoadedRun, image: LoadedImage, label: str, *, method: str =
     if method not in CAM_METHODS:
         raise ExplainError(f"There is no map {method!r}. Choose: {', '.join(CAM_METHODS)}.")
     backbone = loaded.built.backbone
-    activations, gradients = find_gradients(
+    found = explain_logit(
         loaded.built.adapted.network,
         image.images,
         layer=backbone.cam_layer,
         index=loaded.labels.index(label),
         reshape=build_reshape(backbone),
+        method=method,
     )
-    coarse = CAM_METHODS[method](activations, gradients)  # (h, w)
-    sizes = (gradients.mean(dim=(1, 2), keepdim=True) * activations).abs().sum(dim=0)  # (h, w)
-    check_cam(coarse, label, scale=float(sizes.max()))
-    large = enlarge(coarse, image.images.shape[-1])  # (S, S)
+    check_cam(found.coarse, label, scale=found.scale)
     sides = {"source_size": image.source_size, "cached_size": image.cached_size}
-    height, width = coarse.shape
-    return Cam(values=place_in_source(large, **sides), grid=(height, width), square=find_square(**sides))
+    height, width = found.coarse.shape
+    return Cam(values=place_in_source(found.large, **sides), grid=(height, width), square=find_square(**sides))
 
 
-def find_gradients(
-    network: nn.Module, images: torch.Tensor, *, layer: str, index: int, reshape: Reshape
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a layer gives for one image, and how one logit changes with it.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerMap:
+    """A map as it is at its layer, and at the size of the model's input.
 
-    The layer's output is cut off from what made it. So a frozen backbone has gradients too, and nothing below is kept.
+    Attributes:
+        coarse: (h, w) float32, 0 or more; in units of the logit, so the range differs from image to image.
+        scale: the largest sum of sizes that a value of `coarse` was added up from.
+        large: (S, S) float32, from 0 at the weakest to 1 at the strongest place.
+    """
+
+    coarse: np.ndarray
+    scale: float
+    large: np.ndarray
+
+
+def explain_logit(
+    network: nn.Module, images: torch.Tensor, *, layer: str, index: int, reshape: Reshape, method: str = "gradcam"
+) -> LayerMap:
+    """Where one logit of one image comes from, seen at one layer.
 
     Args:
         images: (1, 3, S, S), normalised.
         layer: name of the module.
         index: of the logit.
         reshape: the layer's output to (B, C, h, w).
-
-    Returns:
-        Activations and gradients, (C, h, w) each.
-    """
-    found: list[torch.Tensor] = []
-
-    def cut(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
-        found.append(output.detach().requires_grad_(True))
-        return found[-1].clone()  # what follows may work in place
-
-    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    handle = network.get_submodule(layer).register_forward_hook(cut)
-    try:
-        for parameter in wanted:
-            parameter.requires_grad_(False)  # else all layers below would keep what they computed
-        with torch.enable_grad():
-            logits = network(images.detach())  # (1, K)
-            (gradients,) = torch.autograd.grad(logits[0, index], found[0])
-    finally:
-        handle.remove()
-        for parameter in wanted:
-            parameter.requires_grad_(True)
-    return reshape(found[0].detach())[0].float(), reshape(gradients)[0].float()
-
-
-def compute_gradcam(activations: torch.Tensor, gradients: torch.Tensor) -> np.ndarray:
-    """The channels' sum, each weighed by the mean of its gradient, as far as it speaks for the label.
-
-    Args:
-        activations: (C, h, w) of a layer.
-        gradients: (C, h, w) of the label's logit.
-
-    Returns:
-        (h, w) float32, 0 or more; in units of the logit, so the range differs from image to image.
+        method: one of `CAM_METHODS`.
 
     Reference: Selvaraju et al. 2017, Grad-CAM, arXiv:1610.02391, equations 1 and 2.
     """
-    weights = gradients.mean(dim=(1, 2), keepdim=True)  # (C, 1, 1)
-    return np.asarray((weights * activations).sum(dim=0).clamp(min=0).numpy(), dtype=np.float32)  # (h, w)
-
-
-CAM_METHODS = {"gradcam": compute_gradcam}
-
-
-def enlarge(cam: np.ndarray, side: int) -> np.ndarray:
-    """A coarse map at the size of the model's input, from 0 at its weakest to 1 at its strongest place.
-
-    Args:
-        cam: (h, w), not the same everywhere.
-        side: S, of the square in pixels.
-
-    Returns:
-        (S, S) float32 in [0, 1].
-    """
-    scaled = torch.from_numpy(_stretch(cam))[None, None]
-    large = functional.interpolate(scaled, size=(side, side), mode="bilinear", align_corners=False)
-    return _stretch(large[0, 0].numpy())  # the strongest cell may lie between pixels
+    module, targets = network.get_submodule(layer), [ClassifierOutputTarget(index)]
+    inputs = images.clone().requires_grad_(True)  # a frozen backbone has no gradients without this
+    explainer = CAM_METHODS[method](model=network, target_layers=[module], reshape_transform=reshape)
+    try:  # not `with`: its end would swallow an IndexError
+        large = explainer(input_tensor=inputs, targets=targets)[0]  # (S, S)
+        kept = explainer.activations_and_grads
+        activations = kept.activations[0].detach().cpu().float().numpy()  # (1, C, h, w)
+        gradients = kept.gradients[0].detach().cpu().float().numpy()  # (1, C, h, w)
+        summed = explainer.get_cam_image(inputs, module, targets, activations, gradients)[0]  # (h, w)
+    finally:
+        explainer.activations_and_grads.release()
+        network.zero_grad(set_to_none=True)
+    sizes = np.abs(gradients.mean(axis=(2, 3), keepdims=True) * activations).sum(axis=1)  # (1, h, w)
+    coarse = np.maximum(summed, 0).astype(np.float32)
+    return LayerMap(coarse=coarse, scale=float(sizes.max()), large=_stretch(np.asarray(large, dtype=np.float32)))
 
 
 def build_reshape(backbone: Backbone) -> Reshape:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from medpeft_core.errors import ExplainError
-from medpeft_core.explain.cam import check_cam, compute_gradcam, enlarge, find_gradients, tokens_to_map
+from medpeft_core.explain.cam import check_cam, explain_logit, tokens_to_map
 from medpeft_core.explain.load import LoadedImage
 
 
@@ -36,10 +36,10 @@ def image_of(red: list, green: list) -> torch.Tensor:
 
 
 def cnn_cam(index: int, red: list = RED, green: list = GREEN) -> list:
-    found = find_gradients(
+    found = explain_logit(
         TwoChannelCnn(), image_of(red, green), layer="features", index=index, reshape=lambda features: features
     )
-    return compute_gradcam(*found).tolist()
+    return found.coarse.tolist()
 
 
 def test_gradcam_of_a_cnn_by_hand() -> None:
@@ -66,7 +66,8 @@ class OneBlock(nn.Module):
     def __init__(self, pool: str) -> None:
         super().__init__()
         self.pool = pool
-        self.norm1 = nn.Identity()
+        self.norm1 = nn.Linear(2, 2, bias=False)  # leaves tokens as they are, in a tensor of its own as a norm does
+        self.norm1.weight.data = torch.eye(2)
         self.value = nn.Linear(2, 2, bias=False)
         self.value.weight.data = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
         self.head = nn.Linear(2, 1, bias=False)
@@ -88,12 +89,11 @@ def test_gradcam_of_one_block_by_hand(pool: str) -> None:
 
     The map is 2 red - green: 2 - 0, 4 - 1, 6 - 1, 0 - 2.
     """
-    activations, gradients = find_gradients(
+    found = explain_logit(
         OneBlock(pool), image_of(RED, GREEN), layer="norm1", index=0, reshape=lambda tokens: tokens_to_map(tokens, 1)
     )
-    assert gradients.flatten(1).T.tolist() == [pytest.approx([2, -1])] * 4
-    assert activations.tolist() == [RED, GREEN]
-    assert compute_gradcam(activations, gradients).tolist() == [pytest.approx([2, 3]), pytest.approx([5, 0])]
+    assert found.coarse.tolist() == [pytest.approx([2, 3]), pytest.approx([5, 0])]
+    assert found.scale == pytest.approx(2 * 3 + 1)
 
 
 def test_the_output_of_a_block_is_flat_under_token_pooling() -> None:
@@ -108,22 +108,27 @@ def test_the_output_of_a_block_is_flat_under_token_pooling() -> None:
             tokens = torch.cat((torch.ones(1, 1, 2), images[:, :2].flatten(2).transpose(1, 2)), dim=1)
             return self.head(self.block(tokens)[:, 0])
 
-    found = find_gradients(
+    found = explain_logit(
         Wrapped(), image_of(RED, GREEN), layer="block", index=0, reshape=lambda tokens: tokens_to_map(tokens, 1)
     )
     with pytest.raises(ExplainError, match="flat"):
-        check_cam(compute_gradcam(*found), "one")
+        check_cam(found.coarse, "one", scale=found.scale)
 
 
-def test_enlarge_by_hand() -> None:
+def test_large_map_by_hand() -> None:
     """A row of two cells over four pixels, whose centres lie at -1/4, 1/4, 3/4 and 5/4 of the way between them."""
-    cam = np.array([[0.0, 8.0], [0.0, 8.0]], np.float32)
-    assert enlarge(cam, 4)[0].tolist() == [0, 0.25, 0.75, 1]
 
+    class Halving(TwoChannelCnn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Sequential(self.features, nn.AvgPool2d(2))
+            self.head.weight.data = torch.tensor([[4.0, 0.0], [0.0, 4.0]])
 
-def test_enlarge_fills_the_whole_range() -> None:
-    large = enlarge(np.array([[1.0, 1, 1], [1, 3, 1], [1, 1, 1]], np.float32), 8)
-    assert (large.min(), large.max()) == (0, 1)
+    red = torch.tensor([[0.0, 8.0], [0.0, 8.0]]).repeat_interleave(2, 0).repeat_interleave(2, 1)  # (4, 4)
+    images = torch.stack([red, torch.zeros(4, 4), torch.zeros(4, 4)])[None]
+    found = explain_logit(Halving(), images, layer="features", index=0, reshape=lambda features: features)
+    assert found.coarse.tolist() == [[0, 8], [0, 8]]
+    assert found.large[0].tolist() == pytest.approx([0, 0.25, 0.75, 1])
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
@@ -135,13 +140,13 @@ def test_check_cam_judges_flatness_by_the_sizes_that_were_added(scale: float) ->
     check_cam(np.array([[0.0, 1e-3]]) * scale, "one", scale=scale)
 
 
-def test_find_gradients_leaves_the_model_as_it_was() -> None:
+def test_explain_logit_leaves_the_model_as_it_was() -> None:
     model = TwoChannelCnn().requires_grad_(True)
-    find_gradients(model, image_of(RED, GREEN), layer="features", index=0, reshape=lambda features: features)
+    explain_logit(model, image_of(RED, GREEN), layer="features", index=0, reshape=lambda features: features)
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert not model.features._forward_hooks
     with pytest.raises(IndexError):
-        find_gradients(model, image_of(RED, GREEN), layer="features", index=9, reshape=lambda features: features)
+        explain_logit(model, image_of(RED, GREEN), layer="features", index=9, reshape=lambda features: features)
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not model.features._forward_hooks
 
@@ -150,5 +155,5 @@ def test_loaded_image_is_not_asked_for_gradients() -> None:
     image = LoadedImage(
         path=Path("x.png"), images=image_of(RED, GREEN), source_size=(2, 2), cached_size=(2, 2), warnings=()
     )
-    find_gradients(TwoChannelCnn(), image.images, layer="features", index=0, reshape=lambda features: features)
+    explain_logit(TwoChannelCnn(), image.images, layer="features", index=0, reshape=lambda features: features)
     assert not image.images.requires_grad

@@ -1,8 +1,4 @@
-"""Grad-CAM of every kind of backbone and method, against one written down here again and against the grad-cam package.
-
-The one here walks back through the whole network by autograd, with the input asked for gradients; the lab's own cuts
-the graph at the layer.
-"""
+"""Grad-CAM of every kind of backbone and method, against one written down here in plain autograd."""
 
 from pathlib import Path
 
@@ -11,15 +7,13 @@ import numpy as np
 import pytest
 import timm
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone
 from medpeft_core.config import AugmentConfig, MethodConfig, RunConfig
 from medpeft_core.errors import ExplainError
-from medpeft_core.explain.cam import build_reshape, compute_cam, compute_gradcam, find_cam, find_gradients
+from medpeft_core.explain.cam import build_reshape, compute_cam, explain_logit, find_cam
 from medpeft_core.explain.load import LoadedImage, LoadedRun
 from medpeft_core.methods import METHODS
 from medpeft_core.training.augment import BatchTransform
@@ -111,40 +105,28 @@ def cam_by_autograd(built: BuiltModel, images: torch.Tensor, index: int) -> np.n
 
 @pytest.mark.parametrize("method", list(METHOD_KNOBS))
 @pytest.mark.parametrize("backbone", list(BACKBONES))
-def test_cam_equals_autograd_and_the_package(backbone: str, method: str) -> None:
+def test_cam_equals_autograd(backbone: str, method: str) -> None:
     loaded = load(backbone, method)
     built, size = loaded.built, BACKBONES[backbone][1]
     assert built.backbone.kind == KINDS.get(backbone, "vit")
-    image, num_shown = make_image(size), 0
-    package = GradCAM(
-        model=built.adapted.network,
-        target_layers=[built.adapted.network.get_submodule(built.backbone.cam_layer)],
-        reshape_transform=lambda features: as_grid(features, built.backbone),
-    )
-    maps = []
+    image, maps = make_image(size), []
     for index, label in enumerate(LABELS):
         expected = cam_by_autograd(built, image.images, index)
-        found = compute_gradcam(
-            *find_gradients(
-                built.adapted.network, image.images, layer=built.backbone.cam_layer, index=index,
-                reshape=build_reshape(built.backbone),
-            )
+        found = explain_logit(
+            built.adapted.network, image.images, layer=built.backbone.cam_layer, index=index,
+            reshape=build_reshape(built.backbone),
         )  # fmt: skip
-        assert np.abs(found - expected).max() <= 1e-5 * max(float(np.abs(expected).max()), 1e-3)
-        theirs = package(image.images.clone().requires_grad_(True), [ClassifierOutputTarget(index)])[0]
+        assert np.abs(found.coarse - expected).max() <= 1e-5 * max(float(np.abs(expected).max()), 1e-3)
         try:
             cam = find_cam(loaded, image, label)
         except ExplainError:
             assert np.ptp(expected) < 1e-6
             continue
         assert cam.grid == expected.shape
-        assert np.abs(cam.values - theirs).max() < 1e-3  # the package adds 1e-7 to the scale of each map
         large = cv2.resize((expected - expected.min()) / np.ptp(expected), (size, size))
         assert np.abs(cam.values - (large - large.min()) / np.ptp(large)).max() < 1e-5
         maps.append(cam.values)
-        num_shown += 1
-    package.activations_and_grads.release()
-    assert num_shown >= 2
+    assert len(maps) >= 2
     assert np.abs(maps[0] - maps[1]).max() > 0.05
 
 
