@@ -101,13 +101,15 @@ def build_comparison_table(runs: list[Run]) -> pd.DataFrame:
 def build_run_names(summaries: list[Summary]) -> dict[str, str]:
     """Run id to a short name for legends, such as "LoRA r8 · ViT-Tiny · 25 %", each one once.
 
-    What tells runs of the same name apart is added to them: data set, weights, image size, knobs, seed, and if nothing
-    else does, the last digits of the run id.
+    Where the runs are of several data sets, each name says which, for their figures do not compare. What tells runs of
+    the same name apart is added to them: data set, weights, image size, knobs, seed, and if nothing else does, the last
+    digits of the run id.
 
     Args:
         summaries: lines of `list_summaries` or results of `summarise_result`; a damaged run is called by its id.
     """
-    names = {item["run_id"]: short_name(item) for item in summaries}
+    is_mixed = len({item.get("dataset") for item in summaries if item.get("dataset")}) > 1
+    names = {item["run_id"]: _name_with_data(item) if is_mixed else short_name(item) for item in summaries}
     for describe in _list_details(summaries):
         told: dict[str, set[str]] = {}  # what the runs of each name say of this detail
         for item in summaries:
@@ -118,6 +120,10 @@ def build_run_names(summaries: list[Summary]) -> dict[str, str]:
                 names[item["run_id"]] = f"{name} · {describe(item)}"
     counts = Counter(names.values())
     return {run_id: name if counts[name] == 1 else run_id for run_id, name in names.items()}
+
+
+def _name_with_data(summary: Summary) -> str:
+    return f"{short_name(summary)} · {summary['dataset']}" if summary.get("dataset") else short_name(summary)
 
 
 def short_name(summary: Summary) -> str:

@@ -95,6 +95,9 @@ def find_notes(runs: Sequence[ComparedRun]) -> list[str]:
         notes.append(f"{noun} not finished: curves so far only, and no test figures.")
     if any(item.metrics and item.metrics["training"].get("num_train_patients") is None for item in runs):
         notes.append(NO_PATIENTS)
-    if is_any_synthetic(runs):
+    synthetic = [item for item in runs if item.provenance.get("is_synthetic")]
+    if synthetic and len(synthetic) < len(runs):
+        notes.append(f"Of {', '.join(item.name for item in synthetic)}: {SYNTHETIC[0].lower()}{SYNTHETIC[1:]}")
+    elif synthetic:
         notes.append(SYNTHETIC)
     return notes

@@ -38,13 +38,25 @@ def draw_comparison(store: RunStore, summaries: Sequence[dict[str, Any]], select
         return
     if len(runs) > 1:
         st.subheader("What differs", anchor=False)
-        for caveat in find_caveats(runs):
-            st.warning(caveat, title="Compare these figures with care", icon=":material/balance:")
+        if caveats := find_caveats(runs):
+            st.warning("  \n".join(caveats), title="Compare these figures with care", icon=":material/balance:")
         draw_differences(runs)
     draw_settings_chart(summaries, selected)
     draw_curves(runs)
     _draw_test_results(runs)
     st.caption("  \n".join([*find_notes(runs), f"**{DISCLAIMER}**"]))
+
+
+def _draw_way_to_images(finished: Sequence[ComparedRun]) -> None:
+    """From the figures of two runs to what both say about one image."""
+    first, second = finished[:2]
+    if len(finished) == 2 and first.summary["dataset"] == second.summary["dataset"]:
+        st.page_link(
+            "pages/explain.py",
+            label="See both on the same images",
+            icon=":material/visibility:",
+            query_params={"run": first.run.run_id, "with": second.run.run_id},
+        )
 
 
 def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
@@ -58,6 +70,7 @@ def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
     if len(finished) > 1:
         st.subheader("Differences", anchor=False)
         draw_pairs(finished)
+        _draw_way_to_images(finished)
     st.subheader("ROC, precision and recall", anchor=False)
     draw_rates(finished, names=[item.name for item in runs])
     if len(finished) > 1:

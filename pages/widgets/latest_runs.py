@@ -6,11 +6,12 @@ import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
 from pages.widgets.lab import get_lab
+from pages.widgets.run_picker import PARAMETER
 from pages.widgets.runs_table import draw_runs_table
 
 NUM_SHOWN = 8
 POLL_EVERY_S = 2.0
-COLUMNS = ("status", "run_id", "progress", "curve", "test_auroc", "interval", "started")
+COLUMNS = ("status", "run_id", "progress", "curve", "test_auroc", "interval", "dataset", "started")
 WORKING = ("queued", "running", "paused")
 
 
@@ -23,6 +24,7 @@ def draw_latest_runs() -> None:
             icon=":material/hourglass_empty:",
         )
         return
+    st.caption("Tick a run to open it. The figures of synthetic and of real images do not compare.")
     is_active = _has_work(summaries)
     st.fragment(_draw_table, run_every=POLL_EVERY_S if is_active else None)(was_active=is_active)
     if len(summaries) > NUM_SHOWN:
@@ -37,4 +39,8 @@ def _draw_table(*, was_active: bool) -> None:
     summaries = list_summaries(get_lab().store)
     if _has_work(summaries) != was_active:
         st.rerun()  # begin or end the polling
-    draw_runs_table(summaries[:NUM_SHOWN], key="home_runs", columns=COLUMNS)
+    chosen = draw_runs_table(
+        summaries[:NUM_SHOWN], key="home_runs", columns=COLUMNS, selection_mode="single-row", max_rows=NUM_SHOWN
+    )
+    if chosen:
+        st.switch_page("pages/monitor.py", query_params={PARAMETER: chosen[0]})

@@ -12,12 +12,14 @@ from medpeft_core.runs.states import FINISHED, RUNNING
 from pages.widgets.runs_table import DAMAGED_MARK, STATUS_MARKS
 
 PARAMETER = "run"
+LAST_KEY = "last_run"  # so that a reader who goes from page to page stays with a run
 
 
 def pick_run(summaries: Sequence[dict[str, Any]], *, key: str, label: str = "Run") -> str | None:
     """Let the reader choose one of the runs.
 
-    Without a run in the address the first running one is taken, else the newest; the address then names it.
+    Without a run in the address the first running one is taken, else the one that was looked at last on any page, else
+    the newest; the address then names it.
 
     Args:
         summaries: the runs to choose from, newest first, as `list_summaries` gives them; not empty.
@@ -31,8 +33,13 @@ def pick_run(summaries: Sequence[dict[str, Any]], *, key: str, label: str = "Run
     wanted = st.query_params.get(PARAMETER)
     if wanted is None:
         wanted = next(iter(by_id))
+        last = st.session_state.get(LAST_KEY)
+        if by_id[wanted]["status"] != RUNNING and last in by_id:
+            wanted = last
         st.query_params[PARAMETER] = wanted
     is_known = wanted in by_id
+    if is_known:
+        st.session_state[LAST_KEY] = wanted
     if not is_known:
         _draw_unknown(wanted)
     st.session_state[key] = wanted if is_known else None  # the address decides, also after a link or a step back

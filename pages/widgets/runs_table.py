@@ -125,7 +125,7 @@ def _build_row(summary: dict[str, Any]) -> dict[str, Any]:
         "rank": rank if isinstance(rank, int) else None,
         "trainable": summary.get("num_trainable_params") or metrics.get("num_trainable_params"),
         "backbone": summary.get("backbone"),
-        "dataset": summary.get("dataset"),
+        "dataset": _write_dataset(summary),
         "fraction": summary.get("fraction"),
         "seed": summary.get("seed"),
         "started": _as_moment(summary.get("created_at")),
@@ -137,6 +137,10 @@ def _build_row(summary: dict[str, Any]) -> dict[str, Any]:
         "notes": " ".join((summary.get("notes") or "").split()) or None,
         "owner": summary.get("owner") or None,
     }
+
+
+def _write_dataset(summary: dict[str, Any]) -> str | None:
+    return f"{summary['dataset']}, synthetic" if summary.get("data_is_synthetic") else summary.get("dataset")
 
 
 def _percent_done(summary: dict[str, Any]) -> float | None:
@@ -190,7 +194,7 @@ def _configure_columns() -> dict[str, Any]:
             "Trainable", width=85, format="compact", help="Parameters that are trained; the others stay as they were."
         ),
         "backbone": config.TextColumn("Backbone", width=170),
-        "dataset": config.TextColumn("Data", width=130),
+        "dataset": config.TextColumn("Data", width=140),
         "fraction": config.NumberColumn(
             "Fraction", width=80, format="percent", help="Share of the training patients that were used."
         ),

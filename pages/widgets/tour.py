@@ -36,9 +36,9 @@ STEPS = (
     Step(
         page="home",
         title="Start the demo",
-        text="The demo draws synthetic radiographs and trains two small models on them, in about five minutes and "
+        text="The demo draws synthetic radiographs and trains two small models on them, in about four minutes and "
         "without a network. It runs in the background of this computer: close the page, come back, it is still there.",
-        hint="Press **Start the demo** below, then go on while it works.",
+        hint="Press **Start the demo** below, or take the runs that are here, and go on while it works.",
     ),
     Step(
         page="train",

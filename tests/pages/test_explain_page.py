@@ -402,3 +402,16 @@ def test_write_call_says_yes_from_the_threshold_on(prob, threshold, call):
 )  # fmt: skip
 def test_write_truth_marks_what_the_call_got_wrong(target, is_called, truth):
     assert write_truth(target, is_called) == truth
+
+
+def test_explain_stays_with_the_run_that_was_looked_at_on_another_page(app, home, make_run):
+    """Who went from one page to the next by the menu found another run there than the one just read about."""
+    first = make_run(home, seed=1)
+    make_run(home, seed=2)
+    app.query_params["run"] = first.run_id
+    app.run()
+    app.switch_page("pages/monitor.py").run()
+    del app.query_params["run"]
+    app.switch_page("pages/explain.py").run()
+    assert not app.exception
+    assert app.query_params["run"] == first.run_id

@@ -100,3 +100,10 @@ def test_demo_runs_are_found_among_others(home, make_run):
     wanted = [make_demo_run(make_run, home, config) for config in (CNN, VIT)]
     found = find_demo_runs(list_summaries(RunStore(home)))
     assert [item["run_id"] for item in found] == [run.run_id for run in wanted]
+
+
+def test_home_says_which_runs_are_on_synthetic_images(app, home, make_run):
+    """A visitor took the higher AUROC of synthetic images for the better model."""
+    make_run(home)
+    app.run()
+    assert app.main.dataframe[0].value["dataset"].iloc[0] == "phantom, synthetic"

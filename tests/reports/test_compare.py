@@ -165,6 +165,7 @@ def test_short_name_reads_well(values, name):
         (({}, {"fraction": 0.1}), ["", " · 10 %"]),
         (({"seed": 1}, {"seed": 2}), [" · seed 1", " · seed 2"]),
         (({"dataset": "nih", "seed": 1}, {"seed": 2}), [" · nih", " · phantom"]),
+        (({"dataset": "nih"}, {"fraction": 0.1}), [" · nih", " · 10 % · phantom"]),
         (({"weights": "/a/mae.pt"}, {"weights": "C:\\b\\mrm.pt"}), [" · mae.pt", " · mrm.pt"]),
         (({"weights": "/a/w.pt"}, {"weights": "/b/w.pt"}), [" · 0000", " · 0001"]),
         (({"image_size": 112}, {"image_size": 224}), [" · 112 px", " · 224 px"]),
