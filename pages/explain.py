@@ -3,6 +3,7 @@
 import streamlit as st
 
 from medpeft_core.errors import MedPeftError
+from pages.widgets.arrow_focus import give_arrows_back
 from pages.widgets.explain_cases import choose_case
 from pages.widgets.explain_run import choose_runs
 from pages.widgets.explain_view import draw_case
@@ -22,3 +23,4 @@ try:
             draw_case(chosen, case)
 except MedPeftError as error:
     st.error(escape_markdown(str(error)), title="The results of this run cannot be read", icon=":material/error:")
+give_arrows_back(key="explain_arrow_focus")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from medpeft_core.errors import MedPeftError
+from pages.widgets.arrow_focus import give_arrows_back
 from pages.widgets.frame import ensure_frame
 from pages.widgets.predict_answers import prepare
 from pages.widgets.predict_run import choose_run
@@ -26,3 +27,4 @@ try:
             draw_hint(run)
 except MedPeftError as error:
     st.error(escape_markdown(str(error)), title="This run cannot predict", icon=":material/error:")
+give_arrows_back(key="predict_arrow_focus")

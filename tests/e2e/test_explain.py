@@ -95,6 +95,8 @@ def test_explain_journey(
     wait_for_answer(page, NUM_PAGES)
 
     check_arrows_stay_in_fields(page)
+    check_arrows_after_the_mouse(page)
+    check_no_frame_around_the_page(page)
     show_a_map(page)
     check_handle(page)
     check_download(page, tmp_path)
@@ -126,9 +128,58 @@ def check_arrows_stay_in_fields(page: Page) -> None:
     wait_for_answer(page, 4)
 
 
+def check_arrows_after_the_mouse(page: Page) -> None:
+    """Arrow keys died exactly when they were wanted: after a list, a view or a number had been chosen by hand."""
+
+    def turn(what: str) -> None:
+        wait_until_idle(page)
+        page.wait_for_function("document.activeElement === document.body")
+        number = find_position(page)
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(ANSWER, arg=number + 1, timeout=120_000)
+        assert find_position(page) == number + 1, what
+
+    page.get_by_role("combobox", name="Images").click()
+    page.get_by_role("option", name=re.compile("Most certain and right")).click()
+    expect(page).to_have_url(re.compile("show=right"))
+    turn("a list")
+    page.get_by_role("combobox", name="Images").click()
+    page.get_by_role("option", name=re.compile("All test images")).click()
+    expect(page).not_to_have_url(re.compile("show="))
+    field = page.get_by_role("spinbutton", name=re.compile("^Image, of"))
+    field.click()
+    field.fill("5")
+    field.press("Enter")
+    wait_for_answer(page, 5)
+    turn("a number")
+    show_a_map(page)
+    for view in ("Side by side", "Slider", "Original", "Overlay"):
+        show_a_map(page)
+        page.get_by_role("radio", name=view, exact=True).click()
+        turn(view)
+    choice = page.get_by_role("combobox", name="Label to explain")
+    choice.focus()
+    choice.fill("Effusion")
+    choice.press("Enter")  # whoever uses the keyboard stays where the choice was made
+    expect(page).to_have_url(re.compile("label=Effusion"))
+    wait_until_idle(page)
+    page.wait_for_timeout(500)
+    expect(choice).to_be_focused()
+
+
+def check_no_frame_around_the_page(page: Page) -> None:
+    """A click on blank page and a key drew a thick grey frame around everything."""
+    page.get_by_role("heading", name="Explain", exact=True).click()
+    page.keyboard.press("ArrowUp")
+    main = page.get_by_test_id("stMain")
+    expect(main).to_be_focused()
+    assert main.evaluate("element => getComputedStyle(element, '::before').boxShadow") == "none"
+    assert main.evaluate("element => getComputedStyle(element).outlineStyle") == "none"
+
+
 def check_handle(page: Page) -> None:
     """The before/after handle is a slider to keyboards and screen readers, and keeps the arrow keys to itself."""
-    page.get_by_text("Slider", exact=True).click()
+    page.get_by_role("radio", name="Slider", exact=True).click()
     handle = page.get_by_role("slider", name=re.compile("^Original to the left of the handle"))
     expect(handle).to_have_attribute("aria-valuenow", "50")
     number = find_position(page)
