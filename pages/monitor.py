@@ -15,6 +15,9 @@ st.title("Monitor")
 summaries = list_summaries(get_lab().store)
 if not summaries:
     draw_work(None)
+    if any(not job.is_finished for job in get_lab().jobs.list_jobs()):
+        st.info("The runs appear here as soon as their images are there.", icon=":material/hourglass_top:")
+        st.stop()
     st.info(
         "No runs yet. A run shows here from the moment it is queued: how far it is, its curves, its settings, its log.",
         icon=":material/hourglass_empty:",

@@ -187,6 +187,9 @@ class RunStore:
         run = self.load(run_id)
         if self._is_busy(run):
             raise RunError(f"Run {run.run_id} is being trained and cannot be deleted. Stop it first.")
+        with contextlib.suppress(RunError):  # a damaged run is deleted as it is
+            if run.status == QUEUED:
+                _write_end(run, CANCELLED, None)  # else it would train without a word when it is brought back
         deleted = self.trash.take(run)
         with contextlib.suppress(RunError):  # rows about a run that is gone do no harm
             self.index.forget_run(run.run_id)
@@ -194,7 +197,7 @@ class RunStore:
         return deleted
 
     def restore(self, run_id: str) -> Run:
-        """Bring a deleted run back as it was; one that waited in the queue goes to its end.
+        """Bring a deleted run back as it was; one that waited in the queue is cancelled, and can be queued again.
 
         Raises:
             RunError: it is not in the trash, or a run of that name is there again.
@@ -202,10 +205,6 @@ class RunStore:
         check_run_id(run_id)
         run = Run(self.runs_dir / run_id)
         self.trash.give_back(self.trash.find(run_id), run.folder)
-        with contextlib.suppress(RunError):  # a damaged run comes back damaged
-            state = run.state()
-            if state.status == QUEUED and state.pid is None:
-                self.index.enqueue(run_id, state.device or run.config().train.device)
         return run
 
     def list_deleted(self) -> list[DeletedRun]:

@@ -12,7 +12,7 @@ from pages.widgets.lab import get_lab
 from pages.widgets.run_status import draw_status_chip
 from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_duration
 
-JOB_TITLE = "Demo: two short runs"
+JOB_TITLE = "Demo, first step: drawing its images"
 POLL_EVERY_S = 1.0
 WORKING = ("queued", "running", "paused")
 
@@ -57,13 +57,6 @@ def _draw_runs(*, was_working: bool) -> None:
 def _draw_actions(runs: list[dict[str, Any]]) -> None:
     has_results = len(runs) == len(build_demo_configs()) and all(item["status"] == "finished" for item in runs)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button(
-            "Run the demo again" if runs else "Start the demo",
-            type="secondary" if has_results else "primary",
-            icon=":material/play_arrow:",
-            key="home_start_demo",
-        ):
-            _start()
         if has_results:
             ids = ",".join(item["run_id"] for item in runs)
             st.page_link(
@@ -75,6 +68,14 @@ def _draw_actions(runs: list[dict[str, Any]]) -> None:
                 icon=":material/visibility:",
                 query_params={"run": runs[0]["run_id"], "show": "found"},
             )
+        if st.button(
+            "Run the demo again" if runs else "Start the demo",
+            type="tertiary" if has_results else "primary",
+            icon=":material/play_arrow:",
+            key="home_start_demo",
+            help="Trains two new runs; those that are here stay, and Compare lists them." if runs else None,
+        ):
+            _start()
 
 
 def _start() -> None:
@@ -88,8 +89,10 @@ def _start() -> None:
 
 
 def _draw_last_failure() -> None:
-    """Why the demo did not get to its runs, when its last job ended badly."""
+    """Why the demo did not get to its runs, when its last job ended badly or was stopped."""
     job = next((job for job in get_lab().jobs.list_jobs() if job.title == JOB_TITLE), None)
+    if job is not None and job.state().status == "stopped":
+        st.info("The demo was stopped while its images were drawn. Nothing half-done was left.", icon=":material/stop:")
     if job is not None and job.state().status in ("failed", "interrupted"):
         st.error(
             job.state().error or "The reason is not known.", title="The demo did not start", icon=":material/error:"

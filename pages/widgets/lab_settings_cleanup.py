@@ -154,7 +154,7 @@ def _draw_pictures(inventory: Inventory) -> None:
 def _draw_deleted() -> None:
     st.markdown("**Deleted runs**")
     deleted = get_lab().store.list_deleted()
-    st.caption("They can be brought back on Monitor or Compare for a week. Costs: after this there is no way back.")
+    st.caption("They can be brought back on Compare for a week. Costs: after this there is no way back.")
     _draw_removal(
         "deleted",
         f"Remove {len(deleted)} for good" if deleted else "Remove them for good",

@@ -54,9 +54,8 @@ def draw_actions(run: Run, state: RunState, remedies: Sequence[Remedy]) -> None:
                 key=f"monitor_remedy_{number}",
             ):
                 _apply(run, remedy)
-        if run.adapter_dir.is_dir():
-            _link("explain", "See where it looked", ":material/visibility:", {"run": run.run_id})
         if state.status == FINISHED:
+            _link("explain", "See where it looked", ":material/visibility:", {"run": run.run_id})
             _link("compare", "Compare", ":material/compare_arrows:", {"runs": run.run_id})
         _link("train", "Copy its settings", ":material/content_copy:", {"copy": run.run_id})
         if st.button("Delete", icon=":material/delete:", type="tertiary", key="monitor_delete"):
@@ -117,6 +116,7 @@ def _delete(run_id: str) -> None:
         _tell(error)
         return
     st.query_params.pop(PARAMETER, None)
+    st.toast("The run was deleted. Compare lists it and brings it back for a week.", icon=":material/delete:")
 
 
 def _tell(error: MedPeftError) -> None:

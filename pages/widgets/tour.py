@@ -45,7 +45,8 @@ STEPS = (
         title="Choose a run",
         text="From top to bottom: the data, how many of the labels to use, the backbone, the method and its rank. "
         "Beside the form stands at once what it means: trained parameters, memory, time.",
-        hint="Change the rank and watch the number of trained parameters. The **Data** page shows what is in a set.",
+        hint="Choose **LoRA** as the method, change its rank, and watch the number of trained parameters. The **Data** "
+        "page shows what is in a set.",
     ),
     Step(
         page="monitor",

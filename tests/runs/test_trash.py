@@ -49,13 +49,15 @@ def test_restore_brings_a_run_back_byte_for_byte(store):
     assert store.list_deleted() == []
 
 
-def test_restore_puts_a_queued_run_back_into_the_queue(store):
-    """A queued run that was deleted and brought back said that it waits, and waited for ever."""
+def test_restore_of_a_run_that_was_queued_starts_nothing(store):
+    """A queued run that was deleted and brought back began to train without a word."""
     run = create(store, status="queued")
     store.index.enqueue(run.run_id, "cpu")
     store.delete(run.run_id)
     assert store.index.queued() == []
-    store.restore(run.run_id)
+    assert store.restore(run.run_id).status == "cancelled"
+    assert store.index.queued() == []
+    store.requeue(run.run_id)
     assert [entry.run_id for entry in store.index.queued()] == [run.run_id]
 
 
