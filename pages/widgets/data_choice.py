@@ -11,16 +11,18 @@ import streamlit as st
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
-from medpeft_core.datasets.views import list_views, view_key
+from medpeft_core.datasets.views import list_views
 from pages.widgets.data_jobs import list_prepare_jobs
+from pages.widgets.data_sets import DATA_PARAMETER, clean_folder, find_roots, find_section
 from pages.widgets.settings_form import bind, draw_settings, list_settings, renew_widgets
 from pages.widgets.wording import escape_markdown
 
-DATA_PARAMETER, IMAGE_PARAMETER = "data", "image"
+IMAGE_PARAMETER = "image"
 CHOICE_KEY = "data_chosen"
 SHOWN_KEY = "data_shown"  # the key of the set that the page showed last
 FIRST_DATASET = "phantom"
 MAX_OFFERED = 6
+UNKNOWN_SET = "The address names a data set that is not prepared in this lab. Choose one here."
 
 
 def choose_data() -> dict[str, Any]:
@@ -29,7 +31,7 @@ def choose_data() -> dict[str, Any]:
     if CHOICE_KEY not in st.session_state:
         st.session_state[CHOICE_KEY] = _begin(kept)
     choice = st.session_state[CHOICE_KEY]
-    _follow_address(choice, kept)
+    _follow_address(choice)
     names = list(DATASETS.names())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
@@ -39,7 +41,7 @@ def choose_data() -> dict[str, Any]:
             format_func=lambda item: DATASETS[item].title,
             **bind(choice, "dataset", key="data_dataset", after=forget_address),
         )
-        root = _choose_root(choice, name, kept) if DATASETS[name].needs_root else None
+        root = _choose_root(choice, name) if DATASETS[name].needs_root else None
     options = _choose_options(choice, name)
     _offer_kept(choice, kept)
     return {"dataset": name, "root": root, "options": options, "split_seed": choice.get("split_seed", 0)}
@@ -71,44 +73,42 @@ def _begin(kept: list[dict[str, Any]]) -> dict[str, Any]:
     return choice
 
 
-def _follow_address(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
+def _follow_address(choice: dict[str, Any]) -> None:
     """Take over the set that a link, a bookmark or a reload names."""
     wanted = st.query_params.get(DATA_PARAMETER)
     if wanted is None or wanted == st.session_state.get(SHOWN_KEY):
         return
-    found = next((item["data"] for item in kept if item["key"] == wanted), None) or _find_in_jobs(wanted)
-    if found is None or found["dataset"] not in DATASETS:
-        st.warning(
-            "The address names a data set that is not prepared in this lab. Choose one here.",
-            icon=":material/search_off:",
-        )
+    found = find_section(wanted)
+    if found is None:
+        st.warning(UNKNOWN_SET, icon=":material/search_off:")
         forget_address()
         return
     _take(choice, found)
     st.session_state[SHOWN_KEY] = wanted
 
 
-def _find_in_jobs(key: str) -> dict[str, Any] | None:
-    """The set of a job that prepares it, or tried to."""
-    return next((data for _, data in list_prepare_jobs() if view_key(DataConfig(**data)) == key), None)
-
-
 def _take(choice: dict[str, Any], data: dict[str, Any]) -> None:
     """Let the widgets stand on a set that is prepared."""
     name = data["dataset"]
-    defaults = {item.name: item.default for item in list_settings(DATASETS[name].options, section="data")}
     choice["dataset"] = name
     choice["split_seed"] = data.get("split_seed", 0)
-    choice["options"][name] = {key: value for key, value in data["options"].items() if value != defaults.get(key)}
+    choice["options"][name] = list_changed_options(data)
     if data["root"]:
         choice["roots"][name] = data["root"]
     renew_widgets()
 
 
-def _choose_root(choice: dict[str, Any], name: str, kept: list[dict[str, Any]]) -> str | None:
+def list_changed_options(data: dict[str, Any]) -> dict[str, Any]:
+    """The reader's options of a data section that are not as they are by default."""
+    settings = list_settings(DATASETS[data["dataset"]].options, section="data")
+    defaults = {item.name: item.default for item in settings}
+    return {name: value for name, value in data["options"].items() if value != defaults.get(name)}
+
+
+def _choose_root(choice: dict[str, Any], name: str) -> str | None:
     """The folder; at first the one in which the set was found before."""
     roots, offered = choice["roots"], choice.setdefault("offered", {})
-    known = [item["data"]["root"] for item in kept if item["data"]["dataset"] == name and item["data"]["root"]]
+    known = find_roots(name)
     if known and not offered.get(name):  # once: who empties the field does not want it again
         roots.setdefault(name, known[0])
         offered[name] = True
@@ -119,7 +119,7 @@ def _choose_root(choice: dict[str, Any], name: str, kept: list[dict[str, Any]]) 
         help="The folder in which the data set lies, on the computer that the lab runs on.",
         **bind(roots, name, key=f"data_root_{name}", after=forget_address),
     )
-    return root.strip() or None
+    return clean_folder(root)
 
 
 def _choose_options(choice: dict[str, Any], name: str) -> dict[str, Any]:

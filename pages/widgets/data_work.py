@@ -10,6 +10,7 @@ from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_choice import show_in_address
 from pages.widgets.data_jobs import find_job
+from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.wording import escape_markdown, write_ago
@@ -71,7 +72,12 @@ def _draw_prepared(data: DataConfig, view: DataView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Check again", icon=":material/fact_check:", key="data_prepare"):
             _start(data)
-        st.page_link("pages/train.py", label="Train on it", icon=":material/model_training:")
+        st.page_link(
+            "pages/train.py",
+            label="Train on it",
+            icon=":material/model_training:",
+            query_params=build_data_link(data),
+        )
         st.caption(f":material/check_circle: Prepared, checked {write_ago(view.made_at)}.", width="content")
     freshness = check_sources(view)
     if freshness == "gone":

@@ -1,6 +1,5 @@
 """On the Train page: data that are not prepared yet, and the job that prepares them."""
 
-import contextlib
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -8,7 +7,10 @@ import streamlit as st
 
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.views import view_key
 from medpeft_core.errors import MedPeftError
+from pages.widgets.data_jobs import find_job
+from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.train_answers import forget_answers
@@ -22,7 +24,7 @@ def draw_unprepared(config: RunConfig) -> None:
         config: resolved.
     """
     data = asdict(replace(config.data, fraction=1.0, fraction_seed=0))  # as the Data page does: whole
-    job = next((job for job, asked in _list_prepare_jobs() if asked == data), None)
+    job = find_job(view_key(config.data), cache_size=config.data.cache_size)
     if job is not None and not job.is_finished:
         follow_job(job, key="train_data_job", on_end=forget_answers)  # they said that the data were not there
         return
@@ -38,23 +40,12 @@ def draw_unprepared(config: RunConfig) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Prepare the data now", icon=":material/fact_check:", key="train_prepare"):
             _start(spec.title, data)
-        st.page_link("pages/data.py", label="Data page", icon=":material/radiology:")
-
-
-def find_roots(dataset: str) -> list[str]:
-    """Folders in which a data set was looked for before, the newest first."""
-    roots = [asked["root"] for _, asked in _list_prepare_jobs() if asked["dataset"] == dataset and asked["root"]]
-    return list(dict.fromkeys(roots))
-
-
-def _list_prepare_jobs() -> list[tuple[Any, dict[str, Any]]]:
-    """Jobs that prepare data, the newest first, with the data sections they were asked for; damaged ones left out."""
-    found: list[tuple[Any, dict[str, Any]]] = []
-    for job in get_lab().jobs.list_jobs():
-        with contextlib.suppress(MedPeftError):
-            data = job.request().data
-            found += [(job, data)] if data is not None else []
-    return found
+        st.page_link(
+            "pages/data.py",
+            label="Data page",
+            icon=":material/radiology:",
+            query_params=build_data_link(config.data) if job is not None else None,
+        )
 
 
 def _start(title: str, data: dict[str, Any]) -> None:

@@ -102,6 +102,17 @@ def copy_run(run_id: str, config: RunConfig) -> None:
     put_draft(draft, copied={"run_id": run_id, "draft": copy.deepcopy(draft)})
 
 
+def use_data(section: dict[str, Any]) -> None:
+    """Let the form stand on a data set: its name, folder, options and split; everything else stays as it is chosen.
+
+    Args:
+        section: `dataset`, `root`, `options` (those that are changed) and `split_seed`.
+    """
+    get_draft()["data"].update({name: section[name] for name in ("dataset", "root", "split_seed")})
+    get_draft()["data"]["options"] = dict(section["options"])
+    renew_widgets()
+
+
 def describe_copy() -> str | None:
     """Which run the settings come from, and whether they were changed since; None when they come from none."""
     copied = st.session_state.get(COPIED_KEY)

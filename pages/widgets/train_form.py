@@ -8,8 +8,8 @@ from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.datasets import DATASETS, DatasetSpec
 from medpeft_core.methods import METHODS, MethodSpec
-from pages.widgets.settings_form import bind
-from pages.widgets.train_data import find_roots
+from pages.widgets.data_sets import clean_folder, find_roots
+from pages.widgets.settings_form import bind, renew_widgets
 from pages.widgets.train_draft import DEFAULTS, FILE, get_draft, settle
 from pages.widgets.wording import write_count
 
@@ -63,7 +63,7 @@ def _choose_data(table: dict[str, Any]) -> None:
 
 
 def _choose_root(table: dict[str, Any], spec: DatasetSpec) -> None:
-    root = table.get("root")
+    key, root = f"train_root_{spec.name}", table.get("root")
     known = find_roots(spec.name)
     options = known if root is None or root in known else [root, *known]
     st.selectbox(
@@ -73,8 +73,16 @@ def _choose_root(table: dict[str, Any], spec: DatasetSpec) -> None:
         accept_new_options=True,
         placeholder="Type the folder, for example /data/nih-cxr14",
         help=f"{spec.how_to_get} `data.root`",
-        **bind(table, "root", key=f"train_root_{spec.name}"),
+        **bind(table, "root", key=key, after=lambda: _take_root(table, key)),
     )
+
+
+def _take_root(table: dict[str, Any], key: str) -> None:
+    """A path is often pasted with quotes around it."""
+    root = clean_folder(table.get("root"))
+    if root != table.get("root"):
+        table["root"] = root
+        renew_widgets(key)
 
 
 def _choose_fraction(table: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
 from medpeft_core.presets import PRESETS
 from medpeft_core.runs.run_ids import check_run_id
+from pages.widgets.data_choice import UNKNOWN_SET, list_changed_options
+from pages.widgets.data_sets import DATA_PARAMETER, find_section
 from pages.widgets.lab import get_lab
 from pages.widgets.settings_form import bind
 from pages.widgets.train_answers import forget_answers
-from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_preset
+from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_data, use_preset
 from pages.widgets.train_form import choose_dataset
 from pages.widgets.train_messages import draw_problem
 from pages.widgets.train_start import OPENING_KEY, START_BUTTON_KEY, forget_start
@@ -20,7 +22,8 @@ PROBLEM_KEY = "train_copy_problem"
 def open_page() -> None:
     """On coming here: wake the compute process, look at the data anew, and fill the form as the address says.
 
-    The address is `?copy=RUN` or `?dataset=NAME`; it is cleared, or it would undo every change of the form.
+    The address is `?copy=RUN`, `?data=KEY` of a data set, or `?dataset=NAME`; it is cleared, or it would undo every
+    change of the form.
     """
     is_new = START_BUTTON_KEY not in st.session_state  # a widget's state goes when its page is left
     if is_new and OPENING_KEY not in st.session_state:  # an answer that comes while the page is drawn restarts it
@@ -29,7 +32,7 @@ def open_page() -> None:
         forget_answers()
         forget_start()
         st.session_state.pop(PROBLEM_KEY, None)
-    run_id, dataset = st.query_params.get("copy"), st.query_params.get("dataset")
+    run_id, dataset, key = (st.query_params.get(name) for name in ("copy", "dataset", DATA_PARAMETER))
     if run_id is not None:
         del st.query_params["copy"]
         _copy(run_id)
@@ -37,6 +40,9 @@ def open_page() -> None:
         del st.query_params["dataset"]
         if dataset in DATASETS:
             choose_dataset(get_draft()["data"], dataset)
+    if key is not None:
+        del st.query_params[DATA_PARAMETER]
+        _use_data(key)
 
 
 def draw_presets() -> None:
@@ -58,7 +64,7 @@ def draw_presets() -> None:
         with st.popover("Copy settings from a run", icon=":material/content_copy:"):
             _draw_runs()
     if problem := st.session_state.get(PROBLEM_KEY):
-        draw_problem(problem, title="The settings could not be copied")
+        draw_problem(problem, title="The settings could not be taken over")
     about_preset = PRESETS[chosen].description if chosen is not None else "Own settings: they differ from each preset."
     st.caption("  \n".join([about_preset, *([note] if (note := describe_copy()) else [])]))
 
@@ -82,6 +88,15 @@ def _draw_runs() -> None:
 def _use_preset(key: str) -> None:
     if (name := st.session_state[key]) is not None:
         use_preset(name)
+
+
+def _use_data(key: str) -> None:
+    section = find_section(key)
+    if section is None:
+        st.session_state[PROBLEM_KEY] = UNKNOWN_SET
+        return
+    use_data({"split_seed": 0, **section, "options": list_changed_options(section)})
+    st.session_state.pop(PROBLEM_KEY, None)
 
 
 def _copy(run_id: str) -> None:

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from data_visits import SMALL, make_nih, prepare_phantom, read_words, wait_for_job
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.prepare import inspect_dataset
@@ -15,15 +14,6 @@ from medpeft_core.datasets.views import list_views, view_key, view_path
 from medpeft_core.worker.jobs import JobStore
 from pages.widgets.chart_ink import LIGHT_INK
 from pages.widgets.wording import escape_markdown
-
-SMALL = {"num_patients": 40, "size": 64}
-JOB_TIMEOUT_S = 120
-
-
-def read_words(app):
-    """All words of the main part of the page."""
-    kinds = ("markdown", "caption", "info", "warning", "error", "subheader")
-    return "\n".join(item.value for kind in kinds for item in app.main.get(kind))
 
 
 def read_address(app, name):
@@ -42,29 +32,6 @@ def open_page(app, **parameters):
     return app
 
 
-def prepare_phantom(home) -> DataConfig:
-    """A small synthetic set, prepared without a job, as a run or the command line does it."""
-    data = DataConfig(dataset="phantom", options=SMALL)
-    inspect_dataset(data)
-    return data
-
-
-def make_nih(folder: Path, *, patients: bool = True) -> Path:
-    """An NIH folder of 40 patients with three films of 20 x 20 pixels each; one image of its own for each film."""
-    (folder / "images").mkdir(parents=True)
-    lines = ["Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"]
-    for number in range(120):
-        name, finding = (
-            f"{number // 3 + 1:08d}_{number % 3:03d}.png",
-            ("No Finding", "Mass|Hernia", "Pneumonia")[number % 3],
-        )
-        Image.new("L", (20, 20), number).save(folder / "images" / name)
-        patient = number // 3 + 1 if patients else ""
-        lines.append(f"{name},{finding},{number % 3},{patient},{30 + number % 40},{'MF'[number % 2]},PA")
-    (folder / "Data_Entry_2017.csv").write_text("\n".join(lines) + "\n")
-    return folder
-
-
 def show_nih(app, root: Path):
     """Open the page on a prepared NIH folder by its address."""
     data = DataConfig(dataset="nih", root=str(root))
@@ -76,16 +43,6 @@ def show_nih(app, root: Path):
 def data_page(app):
     """The page, opened."""
     return open_page(app)
-
-
-def wait_for_job(home):
-    """The newest job once it has ended."""
-    deadline = time.monotonic() + JOB_TIMEOUT_S
-    job = JobStore(home).list_jobs()[0]
-    while not JobStore(home).settle(job).is_finished:
-        assert time.monotonic() < deadline, job.state()
-        time.sleep(0.2)
-    return job
 
 
 def test_data_page_of_an_empty_lab_says_what_the_set_is(data_page):
@@ -175,6 +132,15 @@ def test_data_page_tells_what_is_wrong_with_a_folder(data_page, home):
     data_page.run()
     assert not data_page.exception
     assert escape_markdown("Data_Entry_2017") in read_words(data_page)
+
+
+def test_data_page_takes_a_folder_in_quotes(data_page, tmp_path):
+    """A path that was pasted with its quotes was said not to exist."""
+    inspect_dataset(DataConfig(dataset="nih", root=str(make_nih(tmp_path / "my nih"))))
+    data_page.selectbox(key="data_dataset").set_value("nih").run()
+    data_page.text_input(key="data_root_nih").set_value(f'"{tmp_path}/my nih"').run()
+    assert not data_page.exception
+    assert data_page.button(key="data_prepare").label == "Check again"
 
 
 def test_data_page_tells_of_an_impossible_setting(data_page):
