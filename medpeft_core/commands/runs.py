@@ -14,8 +14,8 @@ from medpeft_core.commands.console import (
 )
 from medpeft_core.errors import RunError
 from medpeft_core.reports.compare import build_run_names
-from medpeft_core.reports.pairs import TEST_NAME, TestSample, compare_pairs, sample_run
-from medpeft_core.reports.sentences import describe_pair
+from medpeft_core.reports.pairs import TestSample, compare_pairs, sample_run
+from medpeft_core.reports.sentences import describe_pair, explain_resamplings
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
@@ -163,9 +163,11 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
         print_table(("label", *(item["run_id"] for item in results)), per_label, title="Test AUROC by label")
     if pairs:
         names = build_run_names(results)
-        print("Differences of the mean AUROC" + (f" ({TEST_NAME})" if any(pair["test"] for pair in pairs) else ""))
+        print("Differences of the mean AUROC")
         for pair in pairs:
             print(f"  {describe_pair(pair, names)}")
+        if any(pair["test"] for pair in pairs):
+            print(f"  Intervals: {explain_resamplings(pairs)}")
         if sum(pair["p_value"] is not None for pair in pairs) > 1:
             print("  Corrected p: for the number of pairs (Holm).")
     for note in dict.fromkeys(note for item in results for note in item["data_notes"]):

@@ -14,6 +14,7 @@ import numpy as np
 from medpeft_core.errors import RunError
 from medpeft_core.metrics.paired import adjust_holm, compare_samples, sample_macro_auroc
 from medpeft_core.reports.predictions import load_predictions
+from medpeft_core.reports.support import Support, count_positives, find_thin
 from medpeft_core.runs.run import Run
 
 TEST_NAME = "paired patient-level bootstrap of the macro AUROC"
@@ -34,7 +35,8 @@ class TestSample:
         images: (N,) names, sorted.
         targets: (N, K) in that order.
         clusters: (N,) the first image of each image's patient; its own name where patients are not known.
-        samples: (S,) macro AUROC of each resampling.
+        samples: (S,) macro AUROC of each resampling, NaN where a label lacks a class.
+        support: label to its positives.
     """
 
     __test__ = False  # not a test of pytest
@@ -47,6 +49,7 @@ class TestSample:
     targets: np.ndarray
     clusters: np.ndarray
     samples: np.ndarray
+    support: dict[str, Support]
 
 
 def sample_run(run: Run) -> TestSample:
@@ -74,6 +77,9 @@ def sample_run(run: Run) -> TestSample:
         samples=sample_macro_auroc(
             predictions.probs()[order], targets, clusters.to_numpy(dtype=str), num_samples=NUM_SAMPLES, seed=SEED
         ),
+        support=count_positives(
+            targets, predictions.labels, table["patient_id"].to_numpy(dtype=str) if has_patients else None
+        ),
     )
 
 
@@ -93,8 +99,10 @@ def compare_pairs(
     Returns:
         For each pair: `a, b` (run ids), `delta_auroc` (test AUROC of b minus that of a; None when one has none), `low,
         high` (its interval), `p_value` (two-sided), `p_value_holm` (corrected for all pairs of this answer), `test`
-        (its name), `confidence`, `num_samples`, `num_images`, `num_patients`, and `reason`: why there is no test, in
-        which case the numbers of the test are None.
+        (its name), `confidence`, `num_drawn` (resamplings), `num_samples` (those that had a value: images of both
+        classes for every label), `num_images`, `num_patients`, `rare_labels` (those with too few positives, rarest
+        first: `label, num_positive, num_positive_patients`), and `reason`: why there is no test, in which case the
+        numbers of the test are None.
     """
     samples: dict[str, TestSample | str] = {}
     for run in runs:
@@ -134,8 +142,8 @@ def find_obstacle(first: TestSample, second: TestSample) -> str | None:
 def _compare(a: str, b: str, first: TestSample | str, second: TestSample | str) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "a": a, "b": b, "delta_auroc": None, "low": None, "high": None, "p_value": None, "p_value_holm": None,
-        "test": None, "confidence": None, "num_samples": None, "num_images": None, "num_patients": None,
-        "reason": None,
+        "test": None, "confidence": None, "num_drawn": None, "num_samples": None, "num_images": None,
+        "num_patients": None, "rare_labels": None, "reason": None,
     }  # fmt: skip
     for item in (first, second):
         if isinstance(item, str):
@@ -158,7 +166,12 @@ def _compare(a: str, b: str, first: TestSample | str, second: TestSample | str) 
         "p_value": found.p_value,
         "test": TEST_NAME,
         "confidence": CONFIDENCE,
+        "num_drawn": len(first.samples),
         "num_samples": found.interval.num_valid_samples,
         "num_images": len(first.images),
         "num_patients": len(np.unique(first.clusters)),
+        "rare_labels": [
+            {"label": label, "num_positive": item.num_images, "num_positive_patients": item.num_patients}
+            for label, item in find_thin(first.support).items()
+        ],
     }

@@ -1,7 +1,9 @@
 """What a comparison says in plain words, the same on pages, in the terminal and beside exported tables. Light."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from medpeft_core.reports.support import Support, describe_resamplings, describe_shortage
 
 MINUS = "−"
 
@@ -35,10 +37,16 @@ def judge_pair(pair: Mapping[str, Any]) -> str:
 
 def write_p_values(pair: Mapping[str, Any]) -> str:
     """The p-value, and the corrected one where that is another: p = 0.020, corrected p = 0.059."""
-    plain, corrected = write_p_value(pair["p_value"]), pair["p_value_holm"]
-    if corrected is None or write_p_value(corrected) == plain:
+    is_bound = is_smallest_p(pair)
+    plain, corrected = write_p_value(pair["p_value"], is_bound=is_bound), pair["p_value_holm"]
+    if corrected is None or write_p_value(corrected, is_bound=is_bound) == plain:
         return f"p {plain}"
-    return f"p {plain}, corrected p {write_p_value(corrected)}"
+    return f"p {plain}, corrected p {write_p_value(corrected, is_bound=is_bound)}"
+
+
+def is_smallest_p(pair: Mapping[str, Any]) -> bool:
+    """Whether no resampling lay on the other side of 0: more of them could have given a smaller p."""
+    return bool(pair["p_value"] * (pair["num_samples"] + 1) <= 2 + 1e-9)
 
 
 def name_runs(text: str, names: Mapping[str, str]) -> str:
@@ -54,6 +62,33 @@ def write_signed(value: float) -> str:
     return text if text == "0.000" else f"{'+' if value > 0 else MINUS}{text}"
 
 
-def write_p_value(value: float) -> str:
-    """As papers write it: = 0.031, < 0.001."""
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
+def write_p_value(value: float, *, is_bound: bool = False) -> str:
+    """As papers write it: = 0.031, < 0.001; ≤ 0.003 where no smaller one could have been found.
+
+    Args:
+        value: in (0, 1].
+        is_bound: as `is_smallest_p` tells it.
+    """
+    if value < 0.001:
+        return "< 0.001"
+    return f"{'≤' if is_bound else '='} {value:.3f}" if value < 0.1 else f"{'≤' if is_bound else '='} {value:.2f}"
+
+
+def explain_resamplings(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """How the tested pairs were resampled, in one or more sentences: what was drawn, what counted, what "≤" means.
+
+    Args:
+        pairs: as `reports.pairs.compare_pairs` gives them; one at least is tested.
+    """
+    tested = [pair for pair in pairs if pair["test"]]
+    counts = [(pair["num_drawn"], pair["num_samples"]) for pair in tested]
+    lines = [f"{tested[0]['test']}, {describe_resamplings(counts)}."]
+    if any(is_smallest_p(pair) and pair["p_value"] >= 0.001 for pair in tested):
+        lines.append("“≤” marks the smallest p that so few resamplings can give.")
+    rare = {
+        item["label"]: Support(item["num_positive"], item["num_positive_patients"])
+        for pair in tested
+        for item in pair["rare_labels"]
+    }
+    shortage = describe_shortage(counts, rare)
+    return " ".join([*lines, *([shortage] if shortage else [])])

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from medpeft_core.metrics.spec import METRICS
+from medpeft_core.reports.support import Support, describe_resamplings, describe_shortage, describe_thin
 
 MACRO = "Mean over labels"
 TABLE_METRICS = ("auroc", "auprc")
 NOT_A_LABEL, MISSING = "–", "n/a"
+POSITIVE_IMAGES, POSITIVE_PATIENTS = "Positive images", "Positive patients"
 BEST_NOTE = (
     "Bold: the highest value of a row as it is printed; equal ones are all bold. It is no test of whether runs differ."
 )
@@ -48,7 +50,8 @@ class PaperTable:
 def build_metric_rows(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFrame:
     """Every figure on test, a row each.
 
-    Columns: run_id, name, split, confidence, metric, label, value, low, high, reason, and the numbers of images.
+    Columns: run_id, name, split, confidence, num_drawn (resamplings), metric, label, value, low, high,
+    num_valid_samples (resamplings that the interval is made of), reason, and the numbers of images.
 
     Args:
         runs: run id, name and metrics.json of each finished run.
@@ -56,7 +59,10 @@ def build_metric_rows(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> pd.
     rows = []
     for run_id, name, metrics in runs:
         test = metrics["test"]
-        head = {"run_id": run_id, "name": name, "split": "test", "confidence": test["confidence"]}
+        head = {
+            "run_id": run_id, "name": name, "split": "test", "confidence": test["confidence"],
+            "num_drawn": test["bootstrap_samples"],
+        }  # fmt: skip
         for metric in TABLE_METRICS:
             rows.append({**head, **_read_macro(test["macro"], metric)})
             rows += [{**head, **_read_label(label, values, metric)} for label, values in test["per_class"].items()]
@@ -64,36 +70,73 @@ def build_metric_rows(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> pd.
 
 
 def build_metric_table(
-    rows: pd.DataFrame, metric: str, *, mark_best: bool = True, notes: Sequence[str] = ()
+    rows: pd.DataFrame,
+    metric: str,
+    *,
+    support: Mapping[str, Support] | None = None,
+    mark_best: bool = True,
+    notes: Sequence[str] = (),
 ) -> PaperTable:
     """A row per label after the mean, a column per run: "0.861 (0.842 to 0.880)".
 
     Args:
         rows: as `build_metric_rows` gives them.
         metric: one of `TABLE_METRICS`.
+        support: label to its positives among the test images that all runs share, which become columns; None where
+            they do not share them.
         mark_best: set the highest value of each row in bold; not for runs on different test images.
         notes: further sentences for below the table.
     """
     rows = rows[rows["metric"] == metric]
     labels, names = list(dict.fromkeys(rows["label"])), list(dict.fromkeys(rows["name"]))
     found = {(row["label"], row["name"]): row for row in rows.to_dict("records")}
+    counts = build_support_columns(labels, support or {})
     cells, best = [], set()
     for at, label in enumerate(labels):
         items: list[Any] = [found.get((label, name)) for name in names]
-        cells.append((label, *(NOT_A_LABEL if item is None else write_figure(item) for item in items)))
+        figures = [NOT_A_LABEL if item is None else write_figure(item) for item in items]
+        cells.append((label, *(column[at] for column in counts.values()), *figures))
         printed = [None if item is None or pd.isna(item["value"]) else f"{item['value']:.3f}" for item in items]
         known = [value for value in printed if value is not None]
         if mark_best and len(known) > 1:
-            best |= {(at, column) for column, value in enumerate(printed, 1) if value == max(known)}
+            best |= {(at, column) for column, value in enumerate(printed, 1 + len(counts)) if value == max(known)}
     level = " or ".join(sorted({f"{100 * value:g} %" for value in rows["confidence"]}))
-    explained = f"In brackets: {level} interval, by resampling patients."
+    samples = list_resamplings(rows)
+    explained = f"In brackets: {level} interval, by resampling patients: {describe_resamplings(samples)}."
+    cautions = [text for text in (describe_shortage(samples, support or {}), describe_thin(support or {})) if text]
     return PaperTable(
         title=f"{METRICS[metric].title} on test",
-        columns=("Label", *names),
+        columns=("Label", *counts, *names),
         rows=tuple(cells),
         best=frozenset(best),
-        notes=(explained, *((BEST_NOTE,) if best else ()), *notes),
+        notes=(explained, *cautions, *((BEST_NOTE,) if best else ()), *notes),
     )
+
+
+def build_support_columns(labels: Sequence[str], support: Mapping[str, Support]) -> dict[str, list[str]]:
+    """The positive test images of each label and, where they are known, their patients, as columns of texts.
+
+    Args:
+        labels: of the rows; one that is none of the runs' labels, such as the mean, gets a dash.
+        support: label to its positives; empty for no columns.
+    """
+    if not support:
+        return {}
+    found = [support.get(label) for label in labels]
+    columns = {POSITIVE_IMAGES: [NOT_A_LABEL if item is None else f"{item.num_images:,}" for item in found]}
+    if all(item.num_patients is not None for item in support.values()):
+        columns[POSITIVE_PATIENTS] = [NOT_A_LABEL if item is None else f"{item.num_patients:,}" for item in found]
+    return columns
+
+
+def list_resamplings(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """For each run how many resamplings were drawn, and how many had a mean over the labels.
+
+    Args:
+        rows: as `build_metric_rows` gives them; one metric or several.
+    """
+    means = rows[rows["label"] == MACRO].drop_duplicates("run_id")
+    return [(int(row["num_drawn"]), int(row["num_valid_samples"])) for row in means.to_dict("records")]
 
 
 def build_runs_table(table: pd.DataFrame, *, notes: Sequence[str] = ()) -> PaperTable:
@@ -213,7 +256,15 @@ def _escape_markdown(text: str) -> str:
 def _read_macro(macro: Mapping[str, Any], metric: str) -> dict[str, Any]:
     low, high = (macro.get(key) for key in _MACRO_KEYS[metric])
     reason = None if macro[metric] is not None else "no label has images of both classes"
-    return {"metric": metric, "label": MACRO, "value": macro[metric], "low": low, "high": high, "reason": reason}
+    return {
+        "metric": metric,
+        "label": MACRO,
+        "value": macro[metric],
+        "low": low,
+        "high": high,
+        "num_valid_samples": macro["num_valid_samples"],
+        "reason": reason,
+    }
 
 
 def _read_label(label: str, values: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -225,6 +276,7 @@ def _read_label(label: str, values: Mapping[str, Any], metric: str) -> dict[str,
         "value": values[metric],
         "low": low,
         "high": high,
+        "num_valid_samples": values["num_valid_samples"],
         "reason": values["reason"],
         **counts,
     }

@@ -9,7 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from medpeft_core.reports.pairs import NUM_SAMPLES, TestSample, compare_pairs, sample_run
-from medpeft_core.reports.sentences import describe_pair, judge_pair, name_runs, write_p_value, write_signed
+from medpeft_core.reports.sentences import (
+    describe_pair,
+    explain_resamplings,
+    is_smallest_p,
+    judge_pair,
+    name_runs,
+    write_p_value,
+    write_signed,
+)
 from medpeft_core.runs.run import Run
 from pages.widgets.compare_runs import ComparedRun
 from pages.widgets.wording import escape_markdown
@@ -82,14 +90,18 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
                 "Against": names[pair["a"]],
                 "Difference": write_signed(pair["delta_auroc"]) if is_tested else "–",
                 "Interval": f"{write_signed(pair['low'])} to {write_signed(pair['high'])}" if is_tested else "–",
-                "p": write_p_value(pair["p_value"]).removeprefix("= ") if is_tested else "–",
-                "Corrected p": write_p_value(pair["p_value_holm"]).removeprefix("= ") if is_tested else "–",
+                "p": _write_p(pair, "p_value") if is_tested else "–",
+                "Corrected p": _write_p(pair, "p_value_holm") if is_tested else "–",
                 "What it says": judge_pair(pair) if is_tested else f"no test: {name_runs(pair['reason'], names)}",
             }
         )
     frame = pd.DataFrame(rows)
     is_single = sum(pair["test"] is not None for pair in pairs) < 2
     return frame.drop(columns="Corrected p") if is_single else frame
+
+
+def _write_p(pair: dict[str, Any], key: str) -> str:
+    return write_p_value(pair[key], is_bound=is_smallest_p(pair)).removeprefix("= ")
 
 
 class _Sampler:
@@ -137,7 +149,7 @@ def _explain(pairs: Sequence[dict[str, Any]]) -> str:
     first = tested[0]
     text = (
         f"Difference of the mean AUROC, run minus the one it is held against, with its {100 * first['confidence']:g} % "
-        f"interval: {first['test']}, {NUM_SAMPLES:,} samples; both runs of a pair see the same patients each time. "
+        f"interval: {explain_resamplings(tested)} Both runs of a pair see the same patients each time. "
         "One run of each setting cannot tell how much another seed would change."
     )
     if len(tested) > 1:

@@ -16,6 +16,7 @@ from medpeft_core.reports.tables import (
     write_markdown,
 )
 from pages.widgets.compare_runs import ComparedRun, find_caveats, find_notes
+from pages.widgets.compare_support import read_shared_support
 from pages.widgets.wording import DISCLAIMER
 
 FORMATS: dict[str, tuple[Callable[[PaperTable], str], str]] = {
@@ -97,7 +98,8 @@ def build_table(runs: Sequence[ComparedRun], what: str) -> PaperTable:
     if what == RUNS:
         return build_runs_table(build_comparison_table([item.run for item in runs]), notes=notes)
     metric = "auroc" if what == FIGURES else "auprc"
-    return build_metric_table(_build_rows(runs), metric, mark_best=not caveats, notes=notes)
+    support = read_shared_support(runs)
+    return build_metric_table(_build_rows(runs), metric, support=support, mark_best=not caveats, notes=notes)
 
 
 def build_numbers_csv(runs: Sequence[ComparedRun]) -> str:

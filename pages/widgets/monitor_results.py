@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.reports.support import describe_resamplings
 from medpeft_core.runs.run import Run
 from pages.widgets.glossary import explain
 from pages.widgets.monitor_cards import Card, draw_cards
@@ -60,9 +61,10 @@ def list_caveats(metrics: dict[str, Any]) -> list[str]:
     """The sentences that belong to every figure of this run."""
     test = metrics["test"]
     level = f"{100 * test['confidence']:g} %"
+    counts = (test["bootstrap_samples"], test["macro"]["num_valid_samples"])
     left_out = len(test["macro"]["labels_left_out"])
     lines = [
-        f"Intervals: {level}, {test['interval']}, {test['bootstrap_samples']:,} samples. Each AUROC asks how well "
+        f"Intervals: {level}, {test['interval']}: {describe_resamplings([counts])}. Each AUROC asks how well "
         "images with the label rank above images without it."
     ]
     if left_out:

@@ -8,7 +8,7 @@ from stored_runs import make_run
 from medpeft_core.metrics import compute_macro_auroc
 from medpeft_core.reports.pairs import CONFIDENCE, NUM_SAMPLES, TEST_NAME, compare_pairs, sample_run
 from medpeft_core.reports.predictions import load_predictions
-from medpeft_core.reports.sentences import describe_pair, write_p_value, write_signed
+from medpeft_core.reports.sentences import describe_pair, explain_resamplings, write_p_value, write_signed
 
 
 def compare(*runs, **options):
@@ -122,7 +122,8 @@ def test_runs_with_different_labels_or_without_figures_are_not_tested(home):
 def make_pair(**changes):
     return {
         "a": "A", "b": "B", "delta_auroc": -0.0211, "low": -0.0341, "high": -0.0079, "p_value": 0.002,
-        "p_value_holm": 0.002, "test": TEST_NAME, "confidence": 0.95, "reason": None, **changes,
+        "p_value_holm": 0.002, "test": TEST_NAME, "confidence": 0.95, "num_drawn": 2000, "num_samples": 2000,
+        "rare_labels": [], "reason": None, **changes,
     }  # fmt: skip
 
 
@@ -146,6 +147,11 @@ def make_pair(**changes):
             "better (p = 1.00).",
         ),
         (
+            {"p_value": 2 / 638, "p_value_holm": 6 / 638, "num_samples": 637},
+            "LoRA is 0.021 AUROC below full (−0.034 to −0.008): the interval leaves out 0 (p ≤ 0.003, corrected p ≤ "
+            "0.009).",
+        ),
+        (
             {"test": None, "reason": "A has no test figures yet"},
             "LoRA and full: no test, because full has no test figures yet.",
         ),
@@ -153,6 +159,40 @@ def make_pair(**changes):
 )  # fmt: skip
 def test_sentences_are_true(changes, sentence):
     assert describe_pair(make_pair(**changes), {"A": "full", "B": "LoRA"}) == sentence
+
+
+def test_pairs_of_rare_labels_say_how_many_resamplings_counted(home):
+    """The page said 2,000 samples where 637 had counted, as resamplings without a positive were dropped."""
+    first, second = make_run(home), make_run(home, method="full", quality=1.5)
+    for run in (first, second):
+        change_predictions(run, keep_one_positive)
+    (pair,) = compare(first, second)
+    assert pair["num_drawn"] == NUM_SAMPLES
+    assert 0 < pair["num_samples"] < NUM_SAMPLES, "a single patient is not drawn in a third of the resamplings"
+    rarest = pair["rare_labels"][0]
+    assert (rarest["num_positive"], rarest["num_positive_patients"]) == (1, 1)
+    text = explain_resamplings([pair])
+    assert f"2,000 resamplings, of which {pair['num_samples']:,} had images of both classes for every label" in text
+    assert "Less than half" not in text
+    assert (
+        compare(first, second)[0]["num_samples"]
+        == sample_run(first).samples.size - np.isnan(sample_run(first).samples).sum()
+    )
+
+
+def keep_one_positive(table):
+    name = next(column for column in table.columns if column.startswith("target_"))
+    return table.assign(**{name: [1.0, *[0.0] * (len(table) - 1)]})
+
+
+def test_explained_resamplings_are_cautious_when_few_counted():
+    rare = [{"label": "Hernia", "num_positive": 3, "num_positive_patients": 1}]
+    text = explain_resamplings([make_pair(num_samples=637, p_value=2 / 638, rare_labels=rare)])
+    assert "may be too narrow" in text
+    assert "rare labels: Hernia 3 positive images of 1 patient" in text
+    assert "“≤” marks the smallest p" in text
+    plain = explain_resamplings([make_pair()])
+    assert plain == f"{TEST_NAME}, 2,000 resamplings."
 
 
 def test_numbers_in_sentences():

@@ -6,9 +6,12 @@ import io
 import pandas as pd
 import pytest
 
+from medpeft_core.reports.support import Support
 from medpeft_core.reports.tables import (
     BEST_NOTE,
     MACRO,
+    POSITIVE_IMAGES,
+    POSITIVE_PATIENTS,
     PaperTable,
     build_metric_rows,
     build_metric_table,
@@ -25,6 +28,7 @@ def label_figures(value, low=None, high=None):
     return {
         "auroc": value, "low": low, "high": high, "auprc": value, "auprc_low": low, "auprc_high": high,
         "num_positive": 3, "num_negative": 7, "num_unknown": 0,
+        "num_valid_samples": 980,
         "reason": None if value is not None else "no positive image in this split",
     }  # fmt: skip
 
@@ -33,7 +37,14 @@ def make_metrics(macro, **labels):
     return {
         "test": {
             "confidence": 0.95,
-            "macro": {"auroc": macro, "auroc_low": macro - 0.1, "auroc_high": macro + 0.1, "auprc": macro},
+            "bootstrap_samples": 1000,
+            "macro": {
+                "auroc": macro,
+                "auroc_low": macro - 0.1,
+                "auroc_high": macro + 0.1,
+                "auprc": macro,
+                "num_valid_samples": 307,
+            },
             "per_class": {name: label_figures(*values) for name, values in labels.items()},
         }
     }
@@ -56,6 +67,22 @@ def test_metric_table_holds_values_with_intervals_and_marks_the_best():
     assert not any(row == 3 for row, _ in table.best)
     assert BEST_NOTE in table.notes
     assert "95 %" in table.notes[0]
+
+
+def test_metric_table_says_how_many_resamplings_counted_and_shows_the_positives():
+    """The tables said 1,000 samples where 307 counted, and nothing of the three images behind an AUROC."""
+    support = {"Effusion": Support(40, 31), "Pleural_Thickening": Support(12, 6), "Never": Support(3, 1)}
+    table = build_metric_table(ROWS, "auroc", support=support)
+    assert table.columns == ("Label", POSITIVE_IMAGES, POSITIVE_PATIENTS, "full & co", "LoRA")
+    assert table.rows[0][:3] == (MACRO, "–", "–")
+    assert table.rows[1][:4] == ("Effusion", "40", "31", "0.812 (0.700 to 0.900)")
+    assert {(0, 3), (2, 4)} <= table.best, "bold stands with the figures, not with the counts"
+    notes = " ".join(table.notes)
+    assert "1,000 resamplings, of which 307 had images of both classes for every label" in notes
+    assert "Less than half" in notes
+    assert "Never 3 positive images of 1 patient" in notes
+    unknown = {label: Support(item.num_images, None) for label, item in support.items()}
+    assert POSITIVE_PATIENTS not in build_metric_table(ROWS, "auroc", support=unknown).columns
 
 
 def test_metric_table_of_runs_on_different_images_marks_no_best():
