@@ -14,6 +14,7 @@ from medpeft_core.commands.console import (
 )
 from medpeft_core.errors import RunError
 from medpeft_core.reports.compare import build_run_names
+from medpeft_core.reports.confounds import describe_confounds
 from medpeft_core.reports.pairs import TestSample, compare_pairs, sample_run
 from medpeft_core.reports.sentences import describe_pair, explain_resamplings
 from medpeft_core.reports.summary import summarise_result
@@ -166,6 +167,8 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
         print("Differences of the mean AUROC")
         for pair in pairs:
             print(f"  {describe_pair(pair, names)}")
+        if caution := describe_confounds(pairs, runs, names):
+            print(f"  {caution}")
         if any(pair["test"] for pair in pairs):
             print(f"  Intervals: {explain_resamplings(pairs)}")
         if sum(pair["p_value"] is not None for pair in pairs) > 1:

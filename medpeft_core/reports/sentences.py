@@ -30,9 +30,23 @@ def judge_pair(pair: Mapping[str, Any]) -> str:
     """What the interval of a tested pair says about 0, in words."""
     if pair["low"] <= 0 <= pair["high"]:
         return "the interval covers 0, so these images do not tell which is better"
-    if pair["p_value_holm"] is not None and pair["p_value_holm"] >= 1 - pair["confidence"]:
+    if _may_be_chance(pair):
         return "the interval leaves out 0, but among so many pairs that may be chance"
     return "the interval leaves out 0"
+
+
+def judge_pair_briefly(pair: Mapping[str, Any], num_pairs: int) -> str:
+    """The same in a table's few words.
+
+    Args:
+        pair: a tested one.
+        num_pairs: that were tested with it.
+    """
+    if pair["low"] <= 0 <= pair["high"]:
+        return "covers 0"
+    if _may_be_chance(pair):
+        return f"leaves out 0, may be chance among {num_pairs} pairs"
+    return "leaves out 0"
 
 
 def write_p_values(pair: Mapping[str, Any]) -> str:
@@ -92,3 +106,7 @@ def explain_resamplings(pairs: Sequence[Mapping[str, Any]]) -> str:
     }
     shortage = describe_shortage(counts, rare)
     return " ".join([*lines, *([shortage] if shortage else [])])
+
+
+def _may_be_chance(pair: Mapping[str, Any]) -> bool:
+    return pair["p_value_holm"] is not None and pair["p_value_holm"] >= 1 - pair["confidence"]

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.reports.confounds import describe_confounds
 from medpeft_core.reports.pairs import NUM_SAMPLES, TestSample, compare_pairs, sample_run
 from medpeft_core.reports.sentences import (
     describe_pair,
     explain_resamplings,
     is_smallest_p,
-    judge_pair,
+    judge_pair_briefly,
     name_runs,
     write_p_value,
     write_signed,
@@ -34,6 +35,9 @@ def draw_pairs(runs: Sequence[ComparedRun]) -> None:
 
     Args:
         runs: with test figures, two or more.
+
+    Raises:
+        RunError: a config is damaged.
     """
     names = {item.run.run_id: item.name for item in runs}
     yardstick = EVERY
@@ -53,6 +57,8 @@ def draw_pairs(runs: Sequence[ComparedRun]) -> None:
     pairs = compare_pairs([item.run for item in runs], pairs=wanted, sample=_Sampler([item.run for item in runs]))
     if len(pairs) <= MAX_SENTENCES:
         st.markdown("\n".join(f"- {escape_markdown(describe_pair(pair, names))}" for pair in pairs))
+    if caution := describe_confounds(pairs, [item.run for item in runs], names):
+        st.warning(escape_markdown(caution), icon=":material/balance:")
     frame = build_pairs_frame(pairs, names)
     if any(pair["test"] for pair in pairs):
         st.dataframe(
@@ -63,9 +69,13 @@ def draw_pairs(runs: Sequence[ComparedRun]) -> None:
             row_height=ROW_HEIGHT,
             height=HEADER_HEIGHT + ROW_HEIGHT * min(len(frame), MAX_ROWS),
             column_config={
-                "Run": st.column_config.TextColumn(width=260),
-                "Against": st.column_config.TextColumn(width=260),
-                "What it says": st.column_config.TextColumn(width=430),
+                "Run": st.column_config.TextColumn(width=210),
+                "Against": st.column_config.TextColumn(width=210),
+                "Difference": st.column_config.TextColumn(width=85),
+                "Interval": st.column_config.TextColumn(width=130),
+                "p": st.column_config.TextColumn(width=70),
+                "Corrected p": st.column_config.TextColumn(width=95),
+                "The interval": st.column_config.TextColumn(width=280),
             },
             alt="; ".join(describe_pair(pair, names) for pair in pairs),
         )
@@ -81,6 +91,7 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
         pairs: as `compare_pairs` gives them.
         names: run id to name.
     """
+    num_tested = sum(pair["test"] is not None for pair in pairs)
     rows = []
     for pair in pairs:
         is_tested = pair["test"] is not None
@@ -92,12 +103,13 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
                 "Interval": f"{write_signed(pair['low'])} to {write_signed(pair['high'])}" if is_tested else "–",
                 "p": _write_p(pair, "p_value") if is_tested else "–",
                 "Corrected p": _write_p(pair, "p_value_holm") if is_tested else "–",
-                "What it says": judge_pair(pair) if is_tested else f"no test: {name_runs(pair['reason'], names)}",
+                "The interval": judge_pair_briefly(pair, num_tested)
+                if is_tested
+                else f"no test: {name_runs(pair['reason'], names)}",
             }
         )
     frame = pd.DataFrame(rows)
-    is_single = sum(pair["test"] is not None for pair in pairs) < 2
-    return frame.drop(columns="Corrected p") if is_single else frame
+    return frame.drop(columns="Corrected p") if num_tested < 2 else frame
 
 
 def _write_p(pair: dict[str, Any], key: str) -> str:

@@ -58,6 +58,35 @@ def test_differences_are_those_of_the_command_line(app, home, make_run):
     assert "Corrected p" not in row.index
 
 
+def test_differences_of_runs_with_other_settings_are_not_called_those_of_methods(app, home, make_run):
+    """Ten settings differed, and the page said that LoRA was worse."""
+    open_page(app, make_run(home), make_run(home, method="full", fraction=0.25, epochs_done=2))
+    words = read_words(app)
+    assert "differ in 2 settings besides the method (label fraction, epochs)" in words
+    assert "not between two methods" in words
+
+
+def test_rare_labels_are_named_and_positives_stand_in_the_table(app, home, make_run):
+    """An AUROC of 0.047 on three positives of one patient stood there like any other."""
+    runs = [make_run(home), make_run(home, method="full")]
+    for run in runs:
+        path = run.predictions_dir / "test.parquet"
+        table = pd.read_parquet(path)
+        table["target_Nodule"] = [1.0, 1.0, *[0.0] * (len(table) - 2)]
+        table["patient_id"] = [table["patient_id"].iloc[0]] * 2 + list(table["patient_id"].iloc[2:])
+        table.to_parquet(path, index=False)
+    open_page(app, *runs)
+    table = find_table(app, "Positive images").set_index("Label")
+    assert table.loc["Nodule", ["Positive images", "Positive patients"]].tolist() == ["2", "1"]
+    assert "Nodule 2 positive images of 1 patient" in read_words(app)
+    assert "resamplings, of which" in read_words(app)
+
+
+def test_positives_are_left_out_where_runs_have_other_test_images(app, home, make_run):
+    open_page(app, make_run(home), make_run(home, provenance={"data_fingerprint": "00"}))
+    assert find_table(app, "Positive images") is None
+
+
 def test_differences_of_equal_runs_say_that_they_cannot_be_told_apart(app, home, make_run):
     runs = [make_run(home, quality=1.0), make_run(home, method="full", quality=1.0)]
     open_page(app, *runs)

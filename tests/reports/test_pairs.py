@@ -8,7 +8,13 @@ from stored_runs import make_run
 from medpeft_core.metrics import compute_macro_auroc
 from medpeft_core.reports.pairs import CONFIDENCE, NUM_SAMPLES, TEST_NAME, compare_pairs, sample_run
 from medpeft_core.reports.predictions import load_predictions
-from medpeft_core.reports.sentences import describe_pair, explain_resamplings, write_p_value, write_signed
+from medpeft_core.reports.sentences import (
+    describe_pair,
+    explain_resamplings,
+    judge_pair_briefly,
+    write_p_value,
+    write_signed,
+)
 
 
 def compare(*runs, **options):
@@ -193,6 +199,18 @@ def test_explained_resamplings_are_cautious_when_few_counted():
     assert "“≤” marks the smallest p" in text
     plain = explain_resamplings([make_pair()])
     assert plain == f"{TEST_NAME}, 2,000 resamplings."
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "leaves out 0"),
+        ({"high": 0.01}, "covers 0"),
+        ({"p_value_holm": 0.06}, "leaves out 0, may be chance among 3 pairs"),
+    ],
+)
+def test_tables_say_in_few_words_what_sentences_say(changes, words):
+    assert judge_pair_briefly(make_pair(**changes), 3) == words
 
 
 def test_numbers_in_sentences():
