@@ -1,4 +1,4 @@
-"""Reads what a user typed, or a JSON file holds, as the type that a setting is annotated with."""
+"""Reads what a user typed, or a JSON file holds, as the type that a setting is annotated with; and the way back."""
 
 import types
 import typing
@@ -28,6 +28,17 @@ def coerce(value: Any, hint: Any, name: str) -> Any:
             raise ConfigError(f"{name} is {value!r}, but it must be a table of settings.")
         return dict(value)
     return _coerce_plain(value, hint, name)
+
+
+def write_text(value: Any) -> str:
+    """A value as text that `coerce` reads back, exactly."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if isinstance(value, tuple | list):
+        return ",".join(map(write_text, value))
+    return str(value)
 
 
 def _coerce_plain(value: Any, hint: type, name: str) -> Any:

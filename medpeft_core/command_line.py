@@ -4,6 +4,7 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
+from medpeft_core.coerce import write_text
 from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, OptimConfig, RunConfig, section_names
 from medpeft_core.resolve import OPEN_TABLES, resolve_config
 
@@ -50,9 +51,9 @@ def build_command(config: RunConfig) -> str:
         if name == FOUND_LATER or (value == defaults[name] and name not in REQUIRED):
             continue
         if name in OPTIONS:
-            words += [OPTIONS[name], _as_text(value)]
+            words += [OPTIONS[name], write_text(value)]
         else:
-            settings += ["--set", f"{'.'.join(name)}={_as_text(value)}"]
+            settings += ["--set", f"{'.'.join(name)}={write_text(value)}"]
     return shlex.join([*words, *settings])
 
 
@@ -77,14 +78,3 @@ def _find_defaults(config: RunConfig) -> dict[tuple[str, str], Any]:
         optim=OptimConfig(optimizer=config.optim.optimizer),  # it decides the default learning rate
     )
     return {**flatten_config(resolve_config(bare)), ("optim", "optimizer"): OptimConfig().optimizer}
-
-
-def _as_text(value: Any) -> str:
-    """A value as `coerce` reads it back, exactly."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    if isinstance(value, tuple | list):
-        return ",".join(map(_as_text, value))
-    return str(value)

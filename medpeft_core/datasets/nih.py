@@ -80,7 +80,9 @@ def _find_entries(root: Path) -> Path:
     if found:
         return found
     below = next((path.parent for name in ENTRY_FILES for path in sorted(root.glob(f"*/{name}"))), None)
-    hint = f"{below} holds one: give that folder." if below else EXPECTED
+    above = next((place for place in root.parents[:2] for name in ENTRY_FILES if (place / name).is_file()), None)
+    other = below or above
+    hint = f"{other} holds one: give that folder." if other else EXPECTED
     raise DataError(f"{root} holds neither {' nor '.join(ENTRY_FILES)}. {hint}")
 
 

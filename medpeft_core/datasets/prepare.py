@@ -15,6 +15,7 @@ from medpeft_core.config import DataConfig, build_part
 from medpeft_core.datasets.cache_notes import note_use
 from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, find_pixel_cache, pixel_cache_key
+from medpeft_core.datasets.prepare_command import build_prepare_command
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report import DataReport
 from medpeft_core.datasets.report_build import build_report
@@ -204,8 +205,8 @@ def _find_reader(data: DataConfig) -> tuple[DatasetSpec, Path | None, Any]:
         )
     root = Path(data.root).expanduser().resolve() if data.root else None
     if root is not None and not root.is_dir():
-        problem = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"data.root is {root}, but it {problem}. Give the folder that holds {spec.title}.")
+        problem = f"{root} is a file, not a folder" if root.exists() else f"The folder {root} does not exist"
+        raise DataError(f"{problem}. Give the folder that holds {spec.title}.")
     return spec, root, options
 
 
@@ -219,7 +220,7 @@ def _demand_prepared(data: DataConfig) -> PreparedData:
     if prepared is None:
         raise DataError(
             f"The images of {data.dataset} have not been prepared at {data.cache_size} pixels (data.cache_size) since "
-            f"they last changed. Prepare them on the Data page or with: python -m medpeft_core prepare {data.dataset}"
+            f"they last changed. Prepare them on the Data page or with: {build_prepare_command(data)}"
         )
     return prepared
 

@@ -10,6 +10,7 @@ import numpy as np
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.fractions import count_positives, fraction_warnings
 from medpeft_core.datasets.prepare import PreparedData, find_prepared
+from medpeft_core.datasets.prepare_command import build_prepare_command
 from medpeft_core.datasets.splits import UNCHECKED_NOTE
 from medpeft_core.errors import DataError
 from medpeft_core.resolve import resolve_data
@@ -71,7 +72,7 @@ class KnownData:
         if prepared is None:
             raise DataError(
                 f"The data set {data.dataset!r} is not prepared at {data.cache_size} pixels. Prepare it on the Data "
-                f"page, or run: python -m medpeft_core prepare {data.dataset}"
+                f"page, or run: {build_prepare_command(data)}"
             )
         return prepared
 

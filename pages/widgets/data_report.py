@@ -21,8 +21,9 @@ MAX_SHOWN = 4  # warnings at once; problems are all shown
 CARD_WIDTH = 150  # pixels below which the cards take another line
 
 
-def draw_cards(report: dict[str, Any]) -> None:
+def draw_cards(view: DataView) -> None:
     """The size of the set in four figures."""
+    report = view.report
     pixels = report["pixels"]
     size = pixels["most_common_source_size"]
     patients = report["num_patients"]
@@ -35,11 +36,19 @@ def draw_cards(report: dict[str, Any]) -> None:
             f"{size[1]} × {size[0]}" if size else "n/a",
             f"and {others:,} other sizes" if others > 0 else None,
         ),
-        ("Decoded, on disk", write_bytes(pixels["cache_bytes"]), f"short side at most {pixels['cache_size']} pixels"),
+        ("Decoded, on disk", *_describe_decoded(view)),
     )
     with st.grid(4, min_column_width=CARD_WIDTH):
         for title, value, note in cards:
             st.metric(title, value, border=True, height="stretch", help=note)
+
+
+def _describe_decoded(view: DataView) -> tuple[str, str]:
+    """What the decoded images take now, and a note on them."""
+    size, side = write_bytes(view.report["pixels"]["cache_bytes"]), view.report["pixels"]["cache_size"]
+    if not view.has_pixels:
+        return "removed", f"They took {size}, with a short side of at most {side} pixels."
+    return size, f"short side at most {side} pixels"
 
 
 def draw_findings(report: dict[str, Any]) -> None:

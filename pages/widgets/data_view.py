@@ -26,7 +26,7 @@ def draw_view(view: DataView) -> None:
     notes = [DISCLAIMER, *([SYNTHETIC] if view.manifest.is_synthetic else [])]
     st.caption(" · ".join(notes))
     if image is None or view.find_row(image) is None:  # else the picture shall stand on top, also on a phone
-        draw_cards(view.report)
+        draw_cards(view)
         draw_findings(view.report)
     titles = [f"{icon} {name}" for name, icon in TABS.items()]
     if image is not None:

@@ -20,7 +20,13 @@ GONE = (
     "The files are not where they were when this set was prepared: {folder}. What was found then is shown, and small "
     "images as far as they were kept. Put the folder back, or give the new one above."
 )
-NO_PIXELS = "The decoded images of this set have been deleted. The next run decodes them again, or do it now."
+NO_DRAWINGS = (
+    "The images of this set are not where the lab had drawn them. What was found then is shown; draw them again."
+)
+NO_PIXELS = (
+    "The decoded images of this set were removed to free the disk. What was found in them is shown; to train and to "
+    "explain they must be decoded again. The next run does so by itself, or do it now."
+)
 
 
 def draw_work(data: DataConfig, view: DataView | None) -> None:
@@ -69,8 +75,17 @@ def _draw_unprepared(data: DataConfig, *, is_missing_root: bool) -> None:
 
 
 def _draw_prepared(data: DataConfig, view: DataView) -> None:
+    """What can be done with the set, how it is, and what is wrong with its files since it was prepared."""
+    freshness = check_sources(view)
+    is_undrawn = freshness == "gone" and view.manifest.is_synthetic
+    is_undecoded = freshness != "gone" and not view.has_pixels
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Check again", icon=":material/fact_check:", key="data_prepare"):
+        if is_undrawn or is_undecoded:
+            label, icon = ("Draw again", ":material/draw:") if is_undrawn else ("Decode again", ":material/refresh:")
+            is_clicked = st.button(label, type="primary", icon=icon, key="data_prepare")
+        else:
+            is_clicked = st.button("Check again", icon=":material/fact_check:", key="data_prepare")
+        if is_clicked:
             _start(data)
         st.page_link(
             "pages/train.py",
@@ -78,15 +93,21 @@ def _draw_prepared(data: DataConfig, view: DataView) -> None:
             icon=":material/model_training:",
             query_params=build_data_link(data),
         )
-        st.caption(f":material/check_circle: Prepared, checked {write_ago(view.made_at)}.", width="content")
-    freshness = check_sources(view)
-    if freshness == "gone":
+        state = (
+            ":material/check_circle: Prepared, checked"
+            if view.has_pixels
+            else ":material/history: Not decoded, checked"
+        )
+        st.caption(f"{state} {write_ago(view.made_at)}.", width="content")
+    if is_undrawn:
+        st.warning(NO_DRAWINGS, icon=":material/folder_off:")
+    elif freshness == "gone":
         folder = escape_markdown(str(view.manifest.image_root))
         st.warning(GONE.format(folder=folder), icon=":material/folder_off:")
+    elif is_undecoded:
+        st.warning(NO_PIXELS, icon=":material/delete:")
     elif freshness == "changed":
         st.warning(CHANGED, icon=":material/update:")
-    elif not view.has_pixels:
-        st.warning(NO_PIXELS, icon=":material/delete:")
 
 
 def _start(data: DataConfig) -> None:

@@ -137,6 +137,13 @@ def test_nih_refuses_images_listed_twice_and_half_missing_patients(make_nih):
         read(root)
 
 
+def test_nih_leads_from_the_folder_of_images_to_the_one_with_the_table(make_nih):
+    """Who gave .../nih/images was told what a folder should hold, not that it is the one above."""
+    root = make_nih()
+    with pytest.raises(DataError, match=rf"{root.name} holds one: give that folder\.$"):
+        read(root / "images")
+
+
 def test_nih_says_what_a_folder_should_hold(tmp_path, make_nih):
     with pytest.raises(
         DataError, match=r"holds neither Data_Entry_2017\.csv nor .*It should hold Data_Entry_2017\.csv and the images"

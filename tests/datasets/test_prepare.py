@@ -174,9 +174,9 @@ def test_prepare_dataset_needs_every_split(make_nih):
 def test_prepare_dataset_explains_a_wrong_config(make_nih, tmp_path):
     with pytest.raises(DataError, match=r"NIH ChestX-ray14 needs the folder it lies in\. Give it with --root FOLDER"):
         prepare_dataset(DataConfig(dataset="nih"))
-    with pytest.raises(DataError, match="nowhere, but it does not exist"):
+    with pytest.raises(DataError, match=r"^The folder .*nowhere does not exist\. Give the folder that holds NIH"):
         prepare(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="but it is a file"):
+    with pytest.raises(DataError, match=r"Data_Entry_2017\.csv is a file, not a folder\. Give the folder"):
         prepare(make_nih() / "Data_Entry_2017.csv")
     with pytest.raises(ConfigError, match=r"There is no setting data\.colour\. Settings of data: lists"):
         prepare(tmp_path, options={"colour": 1})

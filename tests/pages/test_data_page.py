@@ -203,11 +203,34 @@ def test_data_page_still_shows_a_set_whose_folder_is_gone(app, tmp_path):
     assert "does not exist" in read_words(page)
 
 
-def test_data_page_says_that_decoded_images_were_deleted(app, home, tmp_path):
+def test_data_page_offers_to_decode_again_what_was_removed(app, home, tmp_path):
+    """The page said "Prepared" and "49 MiB on disk" above the sentence that the decoded images were gone."""
     page = show_nih(app, make_nih(tmp_path / "nih"))
+    assert "Prepared, checked" in read_words(page)
     shutil.rmtree(home / "cache" / "pixels")
     page.run()
-    assert "decoded images of this set have been deleted" in read_words(page)
+    words = read_words(page)
+    assert "decoded images of this set were removed" in words
+    assert "Prepared, checked" not in words
+    assert next(item.value for item in page.metric if item.label == "Decoded, on disk") == "removed"
+    page.button(key="data_prepare").click().run()
+    assert wait_for_job(home).state().status == "finished"
+    page.run()
+    assert "Prepared, checked" in read_words(page)
+    assert page.button(key="data_prepare").label == "Check again"
+    assert next(item.value for item in page.metric if item.label == "Decoded, on disk") != "removed"
+
+
+def test_data_page_names_its_button_after_what_is_missing(app, home):
+    data = prepare_phantom(home)
+    page = open_page(app, data=view_key(data))
+    shutil.rmtree(home / "cache" / "pixels")
+    page.run()
+    assert page.button(key="data_prepare").label == "Decode again"
+    shutil.rmtree(home / "datasets")
+    page.run()
+    assert page.button(key="data_prepare").label == "Draw again"
+    assert "Put the folder back" not in read_words(page)
 
 
 def test_data_page_says_what_cannot_be_checked_without_patients(app, tmp_path):

@@ -265,7 +265,8 @@ def test_forecast_speed_leaves_a_busy_gpu_alone(forecaster: Forecaster, monkeypa
 def test_known_data_looks_again_after_a_while(monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
     known, data = KnownData(), make_config().data
     assert known.find(data) is None
-    with pytest.raises(DataError, match=f"'toy' is not prepared at {IMAGE_SIZE} pixels"):
+    sentence = rf"'toy' is not prepared at {IMAGE_SIZE} pixels.*prepare toy --set data\.cache_size={IMAGE_SIZE}$"
+    with pytest.raises(DataError, match=sentence):
         known.get(data)
     first = prepare_dataset(data)
     found = known.get(data)
