@@ -13,7 +13,10 @@ from pages.widgets.wording import escape_markdown
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 
 st.title("Explain")
-st.markdown("Page through the test images of a run: what the model says about each, what is true, and where it looked.")
+with st.container(key="explain_intro"):
+    st.markdown(
+        "Page through the test images of a run: what the model says about each, what is true, and where it looked."
+    )
 
 try:
     chosen = choose_runs()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from medpeft_core.explain.answer import Explainer
-from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_cases
+from medpeft_core.reports.predictions import load_predictions, sort_cases
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.known_data import KnownData
@@ -14,7 +14,7 @@ BUDGET_S = 10.0  # a big model takes a second for each map; nobody should wait f
 
 
 def draw_first_maps(run: Run, *, should_stop: Callable[[], bool], budget_s: float = BUDGET_S) -> int:
-    """Explain the first images of each case, for each image's own label.
+    """Explain the first images of each case, each for the label that put it there.
 
     Args:
         run: an evaluated run.
@@ -22,21 +22,24 @@ def draw_first_maps(run: Run, *, should_stop: Callable[[], bool], budget_s: floa
         budget_s: after this time no other map is begun.
 
     Returns:
-        How many images were explained.
+        How many maps were drawn.
 
     Raises:
         MedPeftError: the run, its weights or its data are not there or damaged.
     """
     begin = time.monotonic()
     predictions = load_predictions(run)
-    labels = choose_labels(predictions)
-    rows = [int(row) for case in CASES for row in sort_cases(predictions, case)[:IMAGES_PER_CASE]]
+    lists = sort_cases(predictions).values()
+    wanted = [
+        (int(row), int(label))
+        for images in lists
+        for row, label in zip(images.rows[:IMAGES_PER_CASE], images.labels[:IMAGES_PER_CASE], strict=True)
+    ]
     explainer = Explainer(RunStore(run.home), KnownData())
     num_drawn = 0
-    for row in dict.fromkeys(rows):  # each once, the first ones first
+    for row, label in dict.fromkeys(wanted):  # each once, the first ones first
         if should_stop() or time.monotonic() - begin > budget_s:
             break
-        label = predictions.labels[labels[row]]
-        explainer.explain(run.run_id, str(predictions.table["image"].iloc[row]), label)
+        explainer.explain(run.run_id, str(predictions.table["image"].iloc[row]), predictions.labels[label])
         num_drawn += 1
     return num_drawn

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 from medpeft_core.datasets.images import scale_short_side
 from medpeft_core.datasets.uploads import encode_png
 from medpeft_core.errors import DataError, ExplainError
-from medpeft_core.explain.cam import compute_cam
+from medpeft_core.explain.cam import find_cam
 from medpeft_core.explain.likeness import Likeness
 from medpeft_core.explain.load import LoadedImage, LoadedRun, predict_image
 from medpeft_core.runs.run import Run
@@ -54,7 +54,8 @@ class Predictor:
         Returns:
             {"run_id", "label", "probs", "thresholds" and "prevalence" by label, "square": base64 PNG of exactly what
             the model sees, "image_size": its side, "cam": base64 of an 8-bit grey PNG that lies over the whole image, 0
-            to 255 for a map of 0 to 1, or None where "cam_error" says why, "layer", "is_synthetic": whether the run was
+            to 255 for a map of 0 to 1, or None where "cam_error" says why, "grid": [rows, columns] that the map has at
+            its layer, or None, "layer", "is_synthetic": whether the run was
             trained on synthetic images, "warnings": how the image differs from those of the training set}.
 
         Raises:
@@ -72,9 +73,10 @@ class Predictor:
         assert backbone.mean is not None
         assert backbone.std is not None
         square = to_pixels(image.images, mean=backbone.mean, std=backbone.std)[0]  # (S, S, 3)
-        cam, cam_error = None, None
+        cam, cam_error, grid = None, None, None
         try:
-            cam = _encode(np.rint(compute_cam(loaded, image, chosen) * 255).astype(np.uint8))
+            found = find_cam(loaded, image, chosen)
+            cam, grid = _encode(np.rint(found.values * 255).astype(np.uint8)), list(found.grid)
         except ExplainError as error:
             cam_error = str(error)
         return {
@@ -87,6 +89,7 @@ class Predictor:
             "image_size": int(square.shape[0]),
             "cam": cam,
             "cam_error": cam_error,
+            "grid": grid,
             "layer": loaded.built.backbone.cam_layer,
             "is_synthetic": loaded.is_synthetic,
             "warnings": self._likeness.compare(loaded.config.data, scaled, tuple(source_size)),

@@ -95,58 +95,82 @@ def choose_labels(predictions: Predictions) -> np.ndarray:
     return np.where(is_true | ~has_true, probs, -1.0).argmax(axis=1)
 
 
-def sort_cases(predictions: Predictions, case: str, label: str | None = None) -> np.ndarray:
-    """Rows of the images of one kind, those worth a look first; see `sort_all_cases`.
+@dataclass(frozen=True, kw_only=True)
+class CaseList:
+    """Images of one kind, those worth a look first.
 
-    Raises:
-        ValueError: a case or label that does not exist; a bug.
+    Attributes:
+        rows: (M,) their rows in the table, each at most once.
+        labels: (M,) for each the number of the label that put it into the list.
     """
-    if case not in CASES:
-        raise ValueError(f"There is no case {case!r}.")
-    return sort_all_cases(predictions, label)[case]
+
+    rows: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
-def sort_all_cases(predictions: Predictions, label: str | None = None) -> dict[str, np.ndarray]:
-    """For each of `CASES` the rows of its images, those worth a look first.
+def sort_cases(predictions: Predictions, label: str | None = None) -> dict[str, CaseList]:
+    """For each of `CASES` its images, those worth a look first.
 
-    Calls are made at the thresholds chosen on val. Images whose label or threshold is unknown are in "all" only; those
-    whose threshold alone is unknown in "present" too.
+    Calls are made at the thresholds chosen on val. A label whose truth or threshold is unknown for an image puts it
+    into "all" only; one whose threshold alone is unknown into "present" too.
 
     Args:
         predictions: of one split.
-        label: the label that is judged; None: for each image the one of `choose_labels`.
+        label: the label that is judged; None: any label. An image is then in a list when one of its labels puts it
+            there, and is looked at for the one that does so most clearly; it may be in several lists.
 
     Returns:
-        Row numbers, (M,) each with M from 0 to N. "all": in the order of the file. "present": images with the finding,
-        most probable first. "found": of these the ones that were called, most probable first. "missed": those that were
-        not, least probable first. "alarm": called without the finding, most probable first. "right" and "wrong": calls
-        of both kinds, those furthest from the threshold, in log-odds, first.
+        "all": in the order of the file, each for the label of `choose_labels`. "present": the finding is there, most
+        probable first. "found": it is there and was called, furthest above its threshold first. "missed": it is there
+        and was not called, furthest below first. "alarm": called and not there, furthest above first. "right" and
+        "wrong": calls of both kinds, furthest from the threshold first. Distances are in log-odds, so that labels with
+        different thresholds can be compared.
 
     Raises:
         ValueError: a label that does not exist; a bug.
     """
-    rows = np.arange(len(predictions.table))
-    if len(rows) == 0:
-        return dict.fromkeys(CASES, rows)
-    column = choose_labels(predictions) if label is None else np.full(len(rows), predictions.labels.index(label))
-    probs, targets = predictions.probs()[rows, column], predictions.targets()[rows, column]  # (N,)
-    threshold = _thresholds(predictions)[column]
-    is_judged = ~np.isnan(targets) & ~np.isnan(threshold)
-    is_present, is_called = targets == 1, probs >= threshold
-    distance = np.abs(_log_odds(probs) - _log_odds(threshold))
+    judged = np.arange(len(predictions.labels)) if label is None else np.array([predictions.labels.index(label)])
+    probs, targets = predictions.probs()[:, judged], predictions.targets()[:, judged]  # (N, J)
+    thresholds = _thresholds(predictions)[judged]  # (J,)
+    is_judged = ~np.isnan(targets) & ~np.isnan(thresholds)
+    is_present, is_called = targets == 1, probs >= thresholds
+    margin = _log_odds(probs) - _log_odds(thresholds)  # above 0: called
     kept = {
         "present": (is_present, probs),
-        "found": (is_judged & is_present & is_called, probs),
-        "missed": (is_judged & is_present & ~is_called, -probs),
-        "alarm": (is_judged & ~is_present & is_called, probs),
-        "right": (is_judged & (is_called == is_present), distance),
-        "wrong": (is_judged & (is_called != is_present), distance),
+        "found": (is_judged & is_present & is_called, margin),
+        "missed": (is_judged & is_present & ~is_called, -margin),
+        "alarm": (is_judged & ~is_present & is_called, margin),
+        "right": (is_judged & (is_called == is_present), np.abs(margin)),
+        "wrong": (is_judged & (is_called != is_present), np.abs(margin)),
     }
-    return {"all": rows, **{case: _sort(rows[is_kept], worth) for case, (is_kept, worth) in kept.items()}}
+    own = choose_labels(predictions) if label is None else np.repeat(judged, len(probs))
+    lists = {case: _sort(is_kept, worth, judged) for case, (is_kept, worth) in kept.items()}
+    return {"all": CaseList(rows=np.arange(len(probs)), labels=own), **lists}
 
 
-def _sort(rows: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    return np.asarray(rows[np.argsort(-worth[rows], kind="stable")])
+def choose_other_label(predictions: Predictions, row: int, label: str) -> str | None:
+    """The most probable label of an image that was called, other than the given one.
+
+    Returns:
+        The most probable of all others when none of them was called; None when there is no other label.
+    """
+    probs = dict(zip(predictions.labels, predictions.probs()[row], strict=True))
+    others = [name for name in predictions.labels if name != label]
+    limits = predictions.thresholds
+    called = [name for name in others if (limit := limits[name]) is not None and probs[name] >= limit]
+    return max(called or others, key=lambda name: probs[name], default=None)
+
+
+def _sort(is_kept: np.ndarray, worth: np.ndarray, labels: np.ndarray) -> CaseList:
+    """From (N, J) each: the rows with a label that is kept, each for its worthiest one, worthiest first."""
+    best = np.where(is_kept, worth, -np.inf)  # (N, J)
+    rows = np.flatnonzero(is_kept.any(axis=1))
+    column = best[rows].argmax(axis=1)
+    order = np.argsort(-best[rows, column], kind="stable")
+    return CaseList(rows=rows[order], labels=labels[column[order]])
 
 
 def _thresholds(predictions: Predictions) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Which test image to look at, and which label to explain; the choice lives in the address beside the runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
 from medpeft_core.reports.disagreements import sort_disagreements
-from medpeft_core.reports.predictions import CASES, Predictions, choose_labels, sort_all_cases
+from medpeft_core.reports.predictions import CASES, CaseList, Predictions, sort_cases
 from pages.widgets.explain_run import Chosen
 from pages.widgets.wording import escape_markdown
 
@@ -14,19 +14,33 @@ DISAGREE = "disagree"
 CASE_WORDS = {
     "all": "In the order of the data set.",
     "present": "The finding is there; most probable first.",
-    "found": "The finding is there and the model says so; most probable first.",
-    "missed": "The finding is there, and the model says no; least probable first.",
-    "alarm": "The finding is not there, but the model says so; most probable first.",
+    "found": "The finding is there and the model says so; furthest above its threshold first.",
+    "missed": "The finding is there, and the model says no; furthest below its threshold first.",
+    "alarm": "The finding is not there, but the model says so; furthest above its threshold first.",
     "right": "The model's call is right; those furthest from its threshold first.",
     "wrong": "The model's call is wrong; those furthest from its threshold first.",
     DISAGREE: "One run says yes and the other no; those whose probabilities differ most first.",
 }
-CASE_HELP = "Calls are made at the thresholds that were chosen on the validation images."
-LABEL_HELP = (
-    "The map and the choice of images are about this label. Left empty, they are about the most probable true label of "
-    "each image, or the most probable one where no finding is known."
+ANY_CASE_WORDS = {
+    **CASE_WORDS,
+    "present": "Some label is there; the most probable one is explained, most probable first.",
+    "found": "Some label is there and called; the one furthest above its threshold is explained, and comes first.",
+    "missed": "Some label is there and not called; the one furthest below its threshold is explained, and comes first.",
+    "alarm": "Some label is called and not there; the one furthest above its threshold is explained, and comes first.",
+    "right": "Some label is called rightly; the one furthest from its threshold is explained, and comes first.",
+    "wrong": "Some label is called wrongly; the one furthest from its threshold is explained, and comes first.",
+    DISAGREE: "The two runs call some label differently; the one that differs most is explained, and comes first.",
+}
+CASE_HELP = (
+    "Calls are made at the thresholds that were chosen on the validation images. While no label is chosen, the lists "
+    "are about any label: an image is in one when one of its labels puts it there, so it can be in several."
 )
-CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 115  # pixels
+LABEL_HELP = (
+    "The map and the lists of images are about this label. Left empty, the lists are about any label, and each image "
+    "is explained for the one that put it into the list."
+)
+CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 130  # pixels
+INSTEAD_KEY, NO_IMAGE_KEY = "explain_instead", "explain_no_image"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +54,7 @@ class Case:
         position: where it stands among the images that pass the filter, counted from 0.
         num_cases: how many do.
         following: name and label of the next image among them; None at the end.
+        label_of_list: the label that was to be explained, where the reader asked for another one; else None.
     """
 
     row: int
@@ -48,17 +63,7 @@ class Case:
     position: int
     num_cases: int
     following: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _List:
-    """The images of one choice: their rows, and the number of the label that each is looked at for."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    label_of_list: str | None = None
 
 
 def choose_case(chosen: Chosen) -> Case | None:
@@ -69,48 +74,59 @@ def choose_case(chosen: Chosen) -> Case | None:
     """
     label = _read_label(chosen.predictions)
     lists = list_images(chosen, label)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explain_choice"):
         case = _choose_case({name: len(images) for name, images in lists.items()})
         _choose_label(chosen.predictions)
         images = lists[case]
         position = _find_position(images.rows)
         if position is not None:
-            with st.container(horizontal=True, gap="small", width="content", vertical_alignment="bottom"):
+            with st.container(
+                horizontal=True, gap="small", width="content", vertical_alignment="bottom", key="explain_steps"
+            ):
                 _draw_step("Previous", images.rows, position - 1, icon=":material/arrow_back:", shortcut="Left")
                 _draw_jump(images.rows, position)
                 _draw_step("Next", images.rows, position + 1, icon=":material/arrow_forward:", shortcut="Right")
     if position is None:
         _draw_no_case(case, label, chosen.predictions)
         return None
-    st.caption(f"{CASE_WORDS[case]} The arrow keys ← and → turn the pages.")
+    if wrong := st.session_state.pop(NO_IMAGE_KEY, None):
+        st.warning(f"There is no image {wrong} in this list. It has the images 1 to {len(images)}.")
+    with st.container(key="explain_words"):
+        st.caption(f"{(CASE_WORDS if label else ANY_CASE_WORDS)[case]} Keys: ← and →.")
     st.query_params["image"] = str(int(images.rows[position]) + 1)
     found = [_find_image(chosen.predictions, images, number) for number in (position, position + 1)]
     image, shown_label = found[0] or ("", "")
-    return Case(
+    whole = Case(
         row=int(images.rows[position]), image=image, label=shown_label,
         position=position, num_cases=len(images), following=found[1],
     )  # fmt: skip
+    return _swap_label(whole, chosen.predictions)
 
 
-def list_images(chosen: Chosen, label: str | None) -> dict[str, _List]:
+def show_instead(case: Case, label: str) -> None:
+    """Explain another label for this image alone; the list stays as it is."""
+    st.session_state[INSTEAD_KEY] = (case.image, case.label, label)
+
+
+def _swap_label(case: Case, predictions: Predictions) -> Case:
+    """The image for the label that was asked for in place of its own; forgotten when another image is shown."""
+    image, own, label = st.session_state.get(INSTEAD_KEY, ("", "", ""))
+    if (image, own) == (case.image, case.label) and label in predictions.labels:
+        return replace(case, label=label, label_of_list=own)
+    st.session_state.pop(INSTEAD_KEY, None)
+    return case
+
+
+def list_images(chosen: Chosen, label: str | None) -> dict[str, CaseList]:
     """For each choice of images the rows, those worth a look first, and what each is looked at for."""
-    predictions = chosen.predictions
-    own = (
-        choose_labels(predictions)
-        if label is None
-        else np.full(len(predictions.table), predictions.labels.index(label))
-    )
-    lists = {
-        case: _List(rows=rows, labels=own[rows] if len(rows) else rows)
-        for case, rows in sort_all_cases(predictions, label).items()
-    }
+    lists = sort_cases(chosen.predictions, label)
     if chosen.pair is not None:
         rows, labels = sort_disagreements(chosen.pair, label)
-        lists[DISAGREE] = _List(rows=rows, labels=labels)
+        lists[DISAGREE] = CaseList(rows=rows, labels=labels)
     return lists
 
 
-def _find_image(predictions: Predictions, images: _List, position: int) -> tuple[str, str] | None:
+def _find_image(predictions: Predictions, images: CaseList, position: int) -> tuple[str, str] | None:
     """Name and label of the image at a position of the list."""
     if position >= len(images):
         return None
@@ -130,8 +146,7 @@ def _choose_case(counts: dict[str, int]) -> str:
         key="explain_case",
         width=CASE_WIDTH,
         help=CASE_HELP,
-        on_change=_follow,
-        args=("explain_case", "show"),
+        on_change=_open_list,
     )
 
 
@@ -163,6 +178,12 @@ def _find_position(rows: np.ndarray) -> int | None:
     return int(found[0]) if len(found) else 0
 
 
+def _open_list() -> None:
+    """Show another list from its first image on."""
+    _follow("explain_case", "show")
+    st.query_params.pop("image", None)
+
+
 def _follow(key: str, parameter: str) -> None:
     """Write a choice into the address."""
     chosen = st.session_state[key]
@@ -188,10 +209,8 @@ def _draw_step(label: str, rows: np.ndarray, position: int, *, icon: str, shortc
 def _draw_jump(rows: np.ndarray, position: int) -> None:
     """The position, to be read and to be typed over."""
     st.session_state["explain_position"] = position + 1
-    st.number_input(
-        f"Image, of {len(rows)}",
-        min_value=1,
-        max_value=len(rows),
+    st.number_input(  # without bounds: beyond them the browser draws a red box and says nothing
+        f"Image, 1 to {len(rows)}",
         step=1,
         key="explain_position",
         width=JUMP_WIDTH,
@@ -202,8 +221,12 @@ def _draw_jump(rows: np.ndarray, position: int) -> None:
 
 def _jump(rows: np.ndarray) -> None:
     position = st.session_state["explain_position"]
-    if position is not None:
-        _go(int(rows[min(max(int(position), 1), len(rows)) - 1]))
+    if position is None:
+        return
+    if 1 <= position <= len(rows):
+        _go(int(rows[int(position) - 1]))
+    else:
+        st.session_state[NO_IMAGE_KEY] = int(position)
 
 
 def _go(row: int) -> None:

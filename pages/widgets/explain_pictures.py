@@ -14,15 +14,16 @@ from streamlit.delta_generator import DeltaGenerator
 
 from medpeft_core.datasets.images import read_image
 from medpeft_core.errors import DataError, MedPeftError
+from medpeft_core.reports.predictions import choose_other_label
 from medpeft_core.runs.run import Run
 from pages.widgets.explain_answers import Answer, ask, forget, prepare_next
-from pages.widgets.explain_cases import Case
+from pages.widgets.explain_cases import Case, show_instead
 from pages.widgets.explain_run import Chosen
 from pages.widgets.explain_words import write_cam_facts, write_localisation
 from pages.widgets.lab import get_lab
 from pages.widgets.picture_blend import encode_png
 from pages.widgets.picture_viewer import Outline, Picture, choose_look, draw_download, draw_picture
-from pages.widgets.wording import escape_markdown
+from pages.widgets.wording import SYNTHETIC, escape_markdown
 
 POLL_EVERY_S = 0.25
 PATIENCE_S = 0.4  # a loaded model answers within this, and then nothing flickers
@@ -71,7 +72,13 @@ def _draw(futures: Sequence["Future[Answer] | None"], chosen: Chosen, case: Case
         except MedPeftError as error:
             _draw_problem(error)
             return
-    pictures = [None if answer is None else build_picture(answer, case) for answer in answers]
+    runs = [chosen.run] if chosen.second is None else [chosen.run, chosen.second]
+    pictures = [
+        None
+        if answer is None
+        else build_picture(answer, case, is_synthetic=bool((run.metrics() or {}).get("is_synthetic")))
+        for run, answer in zip(runs, answers, strict=True)
+    ]
     if any(answer is not None and pictures[number] is None for number, answer in enumerate(answers)):
         forget()  # cleared away since
         st.rerun()
@@ -85,10 +92,13 @@ def _draw_answers(
     warnings = dict.fromkeys(text for answer in answers if answer is not None for text in answer["warnings"])
     for warning in warnings:
         st.warning(escape_markdown(warning), icon=":material/warning:")
-    st.markdown(f"**Image {case.position + 1}** of {case.num_cases} · **heat map** for {_as_code(case.label)}")
+    has_map = any(picture.cam is not None for picture in shown)
+    st.markdown(_write_title(case, "**heat map**" if has_map else "no heat map"))
+    if any(picture.cam is None for picture in shown):
+        _offer_other_map(chosen, case)
     look, place = choose_look(
         key="explain",
-        has_map=any(picture.cam is not None for picture in shown),
+        has_map=has_map,
         has_outlines=any(picture.outlines for picture in shown),
     )
     with place:
@@ -117,11 +127,28 @@ def _draw_answers(
         )
 
 
+def _write_title(case: Case, what: str) -> str:
+    instead = f", in place of {_as_code(case.label_of_list)}" if case.label_of_list else ""
+    return f"**Image {case.position + 1}** of {case.num_cases} · {what} for {_as_code(case.label)}{instead}"
+
+
+def _offer_other_map(chosen: Chosen, case: Case) -> None:
+    """A finding that the model misses often has a flat map; another label of the image may have raised its score."""
+    other = choose_other_label(chosen.predictions, case.row, case.label)
+    if other is None or case.label_of_list is not None:
+        return
+    if st.button(
+        f"Show the map for {escape_markdown(other)} instead", key="explain_instead_of", icon=":material/swap_horiz:"
+    ):
+        show_instead(case, other)
+        st.rerun()  # the whole page: the table and the scores are about this label too
+
+
 def _make_columns(pictures: Sequence[Picture | None]) -> list[DeltaGenerator]:
     return st.columns(len(pictures)) if len(pictures) > 1 else [st.container()]
 
 
-def build_picture(answer: Answer, case: Case) -> Picture | None:
+def build_picture(answer: Answer, case: Case, *, is_synthetic: bool) -> Picture | None:
     """What the viewer needs; None when the files of the answer have been cleared away."""
     try:
         image = Path(answer["image_path"]).read_bytes()
@@ -138,6 +165,8 @@ def build_picture(answer: Answer, case: Case) -> Picture | None:
         alt=f"Test image {case.image}, as decoded.",
         outlines=tuple(_list_outlines(answer["marks"], case.label)),
         download_name=_name_download(answer["run_id"], case),
+        run_id=answer["run_id"],
+        notice=SYNTHETIC if is_synthetic else "",
         description=f"Grad-CAM of run {answer['run_id']} for {case.label} on {case.image} at {answer['layer']}.",
         load_source=(lambda: encode_png(Image.fromarray(read_image(source).pixels))) if is_reduced else None,
     )
@@ -168,7 +197,7 @@ def _draw_problem(error: MedPeftError) -> None:
 
 def _draw_waiting(case: Case, names: tuple[str, ...]) -> None:
     what = "Computing the map" if get_lab().compute.is_warm else "Loading the model (a few seconds, once)"
-    st.markdown(f"**Image {case.position + 1}** of {case.num_cases} · **heat map** for {_as_code(case.label)}")
+    st.markdown(_write_title(case, "**heat map**"))
     for column in st.columns(len(names)):
         with column:
             st.skeleton(SKELETON_HEIGHT)

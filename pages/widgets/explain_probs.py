@@ -9,8 +9,10 @@ import streamlit as st
 from medpeft_core.reports.disagreements import Pair
 from medpeft_core.reports.predictions import Predictions
 from medpeft_core.runs.run import Run
+from pages.widgets.prob_cells import NO_CALL, explain_no_call, style_probs, write_call, write_numbers
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
+LABEL_WIDTH = 142  # pixels: "Pleural_Thickening" must not be cut
 UNKNOWN = "? unknown"
 TRUTH_COLOURS = {"● yes": "green", "○ no": "gray", "✕ yes": "red", "✕ no": "orange", UNKNOWN: "gray"}
 
@@ -18,8 +20,9 @@ TRUTH_COLOURS = {"● yes": "green", "○ no": "gray", "✕ yes": "red", "✕ no
 def draw_probs(predictions: Predictions, row: int, run: Run) -> None:
     """The table for one image, the most probable label first."""
     table = build_probs_table(predictions, row, read_prevalence(run))
+    words = [write_numbers(item.prob, predictions.thresholds[item.label])[0] for item in table.itertuples()]
     st.dataframe(
-        table,
+        style_probs(table, {"prob": words}),
         key="explain_probs",
         hide_index=True,
         lazy=False,
@@ -28,13 +31,13 @@ def draw_probs(predictions: Predictions, row: int, run: Run) -> None:
         row_height=ROW_HEIGHT,
         column_config=_configure_columns(),
         alt="; ".join(
-            f"{item.label}: probability {item.prob:.2f}, call {item.call}, truth {item.truth}"
-            for item in table.itertuples()
+            f"{item.label}: probability {word}, call {item.call}, truth {item.truth}"
+            for item, word in zip(table.itertuples(), words, strict=True)
         ),
     )
     st.caption(
         "Call: yes from the threshold on that was chosen on the validation images. ✕ marks what the call got wrong. "
-        "Base rate: how common the label is among the training images."
+        f"Base rate: how common the label is among the training images. {explain_no_call(predictions.thresholds)}"
     )
 
 
@@ -61,18 +64,16 @@ def draw_pair_probs(pair: Pair, row: int, names: tuple[str, ...]) -> None:
     """The table of two runs for one image; a run that lacks the image or a label has none."""
     table = build_pair_table(pair, row)
     columns = _configure_columns()
-    numbers = {
-        f"prob_{letter}": st.column_config.ProgressColumn(
-            f"{letter}: probability", format="%.2f", min_value=0.0, max_value=1.0, help=name
-        )
-        for letter, name in zip("AB", names, strict=True)
-    }
-    calls = {
-        f"call_{letter}": st.column_config.TextColumn(f"{letter}: call", help=name)
-        for letter, name in zip("AB", names, strict=True)
+    config = st.column_config
+    words = {
+        f"prob_{letter}": [
+            NO_CALL if math.isnan(prob) else write_numbers(prob, predictions.thresholds.get(label))[0]
+            for label, prob in zip(table["label"], table[f"prob_{letter}"], strict=True)
+        ]
+        for letter, predictions in zip("AB", (pair.first, pair.second), strict=True)
     }
     st.dataframe(
-        table,
+        style_probs(table, words),
         key="explain_pair_probs",
         hide_index=True,
         lazy=False,
@@ -80,19 +81,32 @@ def draw_pair_probs(pair: Pair, row: int, names: tuple[str, ...]) -> None:
         height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
         row_height=ROW_HEIGHT,
         column_config={
-            "label": st.column_config.TextColumn("Label"),
+            "label": columns["label"],
             "truth": columns["truth"],
-            "differs": st.column_config.TextColumn("Calls", help="Whether the two runs say the same."),
-            **numbers,
-            **calls,
+            "differs": config.TextColumn("Calls", help="Whether the two runs say the same."),
+            **{
+                f"prob_{letter}": config.NumberColumn(f"{letter}: probability", help=name)
+                for letter, name in zip("AB", names, strict=True)
+            },
+            **{
+                f"call_{letter}": config.TextColumn(f"{letter}: call", help=name)
+                for letter, name in zip("AB", names, strict=True)
+            },
         },
         alt="; ".join(
-            f"{item.label}: truth {item.truth}, A {_write_prob(item.prob_A)} {item.call_A}, "
-            f"B {_write_prob(item.prob_B)} {item.call_B}, {item.differs}"
-            for item in table.itertuples()
+            f"{item.label}: truth {item.truth}, A {prob_a} {item.call_A}, B {prob_b} {item.call_B}, {item.differs}"
+            for item, prob_a, prob_b in zip(table.itertuples(), words["prob_A"], words["prob_B"], strict=True)
         ),
     )
-    st.caption("Call: yes from the threshold on that each run chose on the validation images.")
+    missing = [
+        f"{letter}: {text}"
+        for letter, item in zip("AB", (pair.first, pair.second), strict=True)
+        if (text := explain_no_call(item.thresholds))
+    ]
+    st.caption(
+        "Call: yes from the threshold on that each run chose on the validation images. ✕ marks a wrong call. "
+        + " ".join(missing)
+    )
 
 
 def build_pair_table(pair: Pair, row: int) -> pd.DataFrame:
@@ -102,20 +116,25 @@ def build_pair_table(pair: Pair, row: int) -> pd.DataFrame:
     second = pair.second.probs()[partner] if partner >= 0 else None
     lines = []
     for label, prob, target in zip(pair.first.labels, first, truths, strict=True):
-        threshold, other = pair.first.thresholds[label], pair.second.thresholds.get(label)
         has_second = second is not None and label in pair.second.labels
         prob_b = float(second[pair.second.labels.index(label)]) if second is not None and has_second else math.nan
-        call_a, call_b = write_call(prob, threshold), write_call(prob_b, other) if has_second else "n/a"
-        is_known = "n/a" not in (call_a, call_b)
+        limits = pair.first.thresholds[label], pair.second.thresholds.get(label) if has_second else None
+        called = [
+            None if limit is None else bool(value >= limit) for value, limit in zip((prob, prob_b), limits, strict=True)
+        ]
+        calls = [
+            write_call(value, limit, is_wrong=_is_wrong(target, is_called))
+            for value, limit, is_called in zip((prob, prob_b), limits, called, strict=True)
+        ]
         lines.append(
             {
                 "label": label,
                 "truth": write_truth(target, None),
                 "prob_A": prob,
-                "call_A": call_a,
+                "call_A": calls[0],
                 "prob_B": prob_b,
-                "call_B": call_b,
-                "differs": ("same" if call_a[0] == call_b[0] else "≠ differ") if is_known else "n/a",
+                "call_B": calls[1],
+                "differs": NO_CALL if None in called else ("same" if called[0] == called[1] else "≠ differ"),
             }
         )
     table = pd.DataFrame(lines)
@@ -123,16 +142,9 @@ def build_pair_table(pair: Pair, row: int) -> pd.DataFrame:
     return table.sort_values("order", ascending=False, kind="stable", ignore_index=True).drop(columns="order")
 
 
-def _write_prob(prob: float) -> str:
-    return "n/a" if math.isnan(prob) else f"{prob:.2f}"
-
-
-def write_call(prob: float, threshold: float | None) -> str:
-    """The model's yes or no with its threshold: "● yes (≥ 0.21)"."""
-    if threshold is None:
-        return "n/a"
-    shown = f"{threshold:.2f}" if threshold >= 0.01 else f"{threshold:.1g}"
-    return f"● yes (≥ {shown})" if prob >= threshold else f"○ no (< {shown})"
+def _is_wrong(target: float, is_called: bool | None) -> bool:
+    """False where it cannot be told."""
+    return is_called is not None and not math.isnan(target) and is_called != bool(target)
 
 
 def write_truth(target: float, is_called: bool | None) -> str:
@@ -145,7 +157,7 @@ def write_truth(target: float, is_called: bool | None) -> str:
     if math.isnan(target):
         return UNKNOWN
     word = "yes" if target else "no"
-    if is_called is not None and is_called != bool(target):
+    if _is_wrong(target, is_called):
         return f"✕ {word}"
     return f"● {word}" if target else f"○ {word}"
 
@@ -162,12 +174,12 @@ def read_prevalence(run: Run) -> dict[str, float | None]:
 def _configure_columns() -> dict[str, Any]:
     config = st.column_config
     return {
-        "label": config.TextColumn("Label", width=98),
-        "prob": config.ProgressColumn("Probability", width=84, format="%.2f", min_value=0.0, max_value=1.0),
-        "call": config.TextColumn("Call", width=106, help="Yes from the threshold on."),
+        "label": config.TextColumn("Label", width=LABEL_WIDTH, pinned=True),
+        "prob": config.NumberColumn("Prob.", width=62, help="Probability, 0 to 1."),
+        "call": config.TextColumn("Call", width=110, help="Yes from the threshold on."),
         "truth": config.MultiselectColumn(
             "Truth",
-            width=72,
+            width=64,
             options=list(TRUTH_COLOURS),
             color=list(TRUTH_COLOURS.values()),
             help="What the data set says.",

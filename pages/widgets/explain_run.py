@@ -12,9 +12,16 @@ from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
+from pages.widgets.model_notes import (
+    NOT_CALIBRATED,
+    draw_chance_warning,
+    note_synthetic,
+    say_of_which,
+    write_mean_score,
+)
 from pages.widgets.monitor_results import NO_PATIENTS
 from pages.widgets.run_picker import pick_run, turn_away_unfinished, write_option, write_run_name
-from pages.widgets.wording import DISCLAIMER, SYNTHETIC, escape_markdown, write_auroc
+from pages.widgets.wording import DISCLAIMER, escape_markdown
 
 SECOND_PARAMETER = "with"
 
@@ -52,14 +59,12 @@ def choose_runs() -> Chosen | None:
     if not compute.is_warm:
         compute.submit("hello", slot="hello")  # it takes seconds to start: let it, while this page reads its files
     turn_away_unfinished(summaries, verb="be explained")
-    first, second = st.columns(2)
-    with first:
+    with st.container(horizontal=True, gap="small", key="explain_runs"):
         run_id = pick_run(finished, key="explain_run")
-    if run_id is None:
-        return None
-    with second:
-        second_id = _pick_second([item for item in finished if item["run_id"] != run_id])
-    run = store.load(run_id)
+        if run_id is None:
+            return None
+        run = store.load(run_id)
+        second_id = _pick_second(run, [item for item in finished if item["run_id"] != run_id])
     by_id = {item["run_id"]: item for item in finished}
     name = write_run_name(by_id[run_id])
     predictions = read_predictions(run)
@@ -67,12 +72,13 @@ def choose_runs() -> Chosen | None:
         _draw_notes([run])
         return Chosen(run=run, predictions=predictions, names=(name,))
     other = store.load(second_id)
-    _draw_notes([run, other])
     try:
         pair = pair_predictions(run, predictions, other, read_predictions(other))
     except RunError as error:
+        _draw_notes([run])
         st.warning(escape_markdown(str(error)), title="These two cannot be compared", icon=":material/join_inner:")
         return Chosen(run=run, predictions=predictions, names=(name,))
+    _draw_notes([run, other])
     for note in pair.notes:
         st.info(escape_markdown(note), icon=":material/info:")
     names = (name, write_run_name(by_id[second_id]))
@@ -95,25 +101,41 @@ def _read_predictions(_run: Run, run_id: str, changed_ns: int) -> Predictions:
     return load_predictions(_run, "test")
 
 
-def _pick_second(others: list[dict[str, Any]]) -> str | None:
-    """A second run, from the address; an id there that names no other finished run is dropped."""
+def _pick_second(run: Run, others: list[dict[str, Any]]) -> str | None:
+    """A second run on the same data, from the address; an id there that names no other finished run is dropped.
+
+    Runs on other data are not offered, because their images cannot be laid beside each other.
+    """
     by_id = {item["run_id"]: item for item in others}
     wanted = st.query_params.get(SECOND_PARAMETER)
     if wanted is not None and wanted not in by_id:
         del st.query_params[SECOND_PARAMETER]
         wanted = None
+    data = _find_data(run, run.run_id)
+    offered = [
+        run_id
+        for run_id, item in by_id.items()
+        if run_id == wanted or (item["dataset"] == data[0] and _find_data(get_lab().store.load(run_id), run_id) == data)
+    ]
     st.session_state["explain_with"] = wanted  # the address decides, also after a link or a step back
     return st.selectbox(
         "Second run",
-        list(by_id),
+        offered,
         index=None,
         format_func=lambda run_id: write_option(by_id[run_id]),
         key="explain_with",
         on_change=_follow_second,
-        placeholder="Compare with a second run" if by_id else "No second finished run yet",
-        disabled=not by_id,
+        placeholder=f"Compare with a second run on {data[0]}" if offered else f"No second run on the same {data[0]}",
+        disabled=not offered,
         label_visibility="collapsed",
     )
+
+
+@st.cache_data(show_spinner=False, max_entries=2000)
+def _find_data(_run: Run, run_id: str) -> tuple[str, str]:
+    """The data set of a run, and what tells it from others of its name; neither ever changes."""
+    data = _run.config().data
+    return data.dataset, repr((data.root, data.options))
 
 
 def _follow_second() -> None:
@@ -127,22 +149,19 @@ def _follow_second() -> None:
 
 
 def _draw_notes(runs: list[Run]) -> None:
-    """How good the runs are, and what must be known about their data."""
+    """How good the runs are, and what must be known about their data; on a phone it lies below the pictures."""
     found = [run.metrics() or {} for run in runs]
-    scores = [
-        write_auroc(item.get("test_auroc"), item.get("test_auroc_low"), item.get("test_auroc_high")) for item in found
-    ]
+    scores = [write_mean_score(item) for item in found]
     shown = (
         scores[0]
         if len(scores) == 1
         else ", ".join(f"{letter} {text}" for letter, text in zip("AB", scores, strict=True))
     )
-    notes = [f"Test AUROC, mean over the labels: {shown}", f"**{DISCLAIMER}**"]
-    if any(item.get("is_synthetic") for item in found):
-        notes.append(SYNTHETIC)
-    if any(item.get("training", {}).get("num_train_patients") is None for item in found):
-        notes.append(NO_PATIENTS)
-    st.caption(" · ".join(notes))
+    notes = [f"Test AUROC, mean over the labels: {shown}", f"**{DISCLAIMER}**", *note_synthetic(found)]
+    notes += say_of_which(NO_PATIENTS, [item.get("training", {}).get("num_train_patients") is None for item in found])
+    with st.container(key="explain_notes"):
+        st.caption(" · ".join([*notes, NOT_CALIBRATED]))
+        draw_chance_warning(found)
 
 
 def _draw_empty(*, has_runs: bool) -> None:

@@ -6,6 +6,7 @@ from pages.widgets.explain_cases import Case
 from pages.widgets.explain_pictures import draw_pictures
 from pages.widgets.explain_probs import draw_pair_probs, draw_probs
 from pages.widgets.explain_run import Chosen
+from pages.widgets.model_notes import draw_label_scores
 
 
 def draw_case(chosen: Chosen, case: Case) -> None:
@@ -17,11 +18,13 @@ def draw_case(chosen: Chosen, case: Case) -> None:
     if chosen.pair is not None:
         draw_pictures(chosen, case)
         st.markdown("**What the two models say**")
+        draw_label_scores([run.metrics() or {} for run in (chosen.run, chosen.second) if run is not None], case.label)
         draw_pair_probs(chosen.pair, case.row, chosen.names)
         return
-    pictures, probs = st.columns([5, 4])
+    pictures, probs = st.columns([13, 12])
     with probs:
         st.markdown("**What the model says**")
+        draw_label_scores([chosen.run.metrics() or {}], case.label)
         draw_probs(chosen.predictions, case.row, chosen.run)
     with pictures:
         draw_pictures(chosen, case)

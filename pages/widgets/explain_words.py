@@ -1,5 +1,6 @@
 """What is said in words about a heat map: where it was taken, how fine it can be, how it falls on what is marked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pages.widgets.wording import escape_markdown
@@ -16,12 +17,19 @@ def write_localisation(found: dict[str, Any], label: str) -> str:
 
 
 def write_cam_facts(answer: dict[str, Any]) -> str:
-    """Method, layer and grain of a map, and which image it is of."""
+    """Method, layer and grain of a map, and which image it is of; the image alone where there is no map."""
+    if answer["cam_path"] is None:
+        return f"Image {_as_code(answer['image'])}."
     facts = f"Grad-CAM at the layer {_as_code(answer['layer'])}, image {_as_code(answer['image'])}."
-    if answer["grid"] is not None:
-        rows, columns = answer["grid"]
-        facts += f" The map has {rows} × {columns} cells, so it cannot be finer than that."
-    return facts
+    return f"{facts}{write_grid(answer['grid'])}"
+
+
+def write_grid(grid: Sequence[int] | None) -> str:
+    """How fine a map can be; begins with a space, empty when it is not known."""
+    if grid is None:
+        return ""
+    rows, columns = grid
+    return f" The map has {rows} × {columns} cells, so it cannot be finer than that."
 
 
 def _write_percent(share: float) -> str:

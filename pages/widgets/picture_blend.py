@@ -15,6 +15,9 @@ MIN_SHOWN_SIDE = 700  # pixels, about what a picture gets on a wide screen
 COLOUR_MAPS = {"inferno": "Inferno", "viridis": "Viridis", "gray": "Grey", "turbo": "Turbo (rainbow)"}
 OUTLINE_COLOURS = ("#00e5ff", "#ff9df0", "#b6ff3c", "#ffd23c", "#ffffff")
 HALO = "#000000"
+STRIP_COLOUR, STRIP_INK = "#ffffff", "#1a1a1a"
+MIN_STRIP_WIDTH, MIN_STRIP_SIZE = 360, 11  # pixels; a run's id must fit
+STRIP_WIDTH_PER_SIZE = 60  # pixels of the picture's width for each of the letters' size
 MIN_SIDE_PER_LINE = 400  # pixels of the image's short side for each pixel of a line's width, beyond the first
 
 
@@ -107,6 +110,44 @@ def join_side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     joined.paste(left.convert("RGB"), (0, 0))
     joined.paste(right.convert("RGB"), (left.width + gap, 0))
     return joined
+
+
+def add_strip(picture: Image.Image, words: Sequence[str]) -> Image.Image:
+    """The picture, untouched, over a strip of small text; a narrow one gets a margin at its right for the words.
+
+    Args:
+        picture: of any mode; its pixels lie in the same place in the result.
+        words: sentences; each begins a line and is broken where it does not fit.
+    """
+    width = max(picture.width, MIN_STRIP_WIDTH)
+    size = max(width // STRIP_WIDTH_PER_SIZE, MIN_STRIP_SIZE)
+    font, margin, line_height = ImageFont.load_default(size=size), size // 2, round(1.4 * size)
+    lines = [line for text in words for line in _break_line(text, font, width - 2 * margin)]
+    height = picture.height + line_height * len(lines) + 2 * margin
+    whole = Image.new("RGB", (width, height), STRIP_COLOUR)
+    whole.paste(picture.convert("RGB"), (0, 0))
+    pen = ImageDraw.Draw(whole)
+    for number, line in enumerate(lines):
+        pen.text((margin, picture.height + margin + number * line_height), line, fill=STRIP_INK, font=font)
+    return whole
+
+
+def _break_line(text: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", width: int) -> list[str]:
+    """The text in lines of at most this width; a word that is wider is broken too."""
+    lines, line = [], ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if font.getlength(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while font.getlength(line) > width and len(line) > 1:
+            fits = max(n for n in range(1, len(line) + 1) if n == 1 or font.getlength(line[:n]) <= width)
+            lines.append(line[:fits])
+            line = line[fits:]
+    return [*lines, line] if line else lines
 
 
 @functools.lru_cache(maxsize=32)

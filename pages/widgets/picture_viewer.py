@@ -16,6 +16,7 @@ from pages.widgets.before_after import draw_before_after
 from pages.widgets.picture_blend import (
     COLOUR_MAPS,
     Outline,
+    add_strip,
     colour_table,
     decode,
     draw_outlines,
@@ -56,6 +57,8 @@ class Picture:
         alt: what the image is, in words for screen readers, as text.
         outlines: what is marked in the image; drawn when the reader wants them.
         download_name: of the saved file, without its ending.
+        run_id: of the run whose map it is, written below a saved picture.
+        notice: what else must be known of a saved picture, such as that it is synthetic, as text. Empty: nothing.
         description: written into a saved file beside the disclaimer, as text.
         load_source: the source in its own pixels as PNG, for a download; called on the click, in another thread. None:
             `image` is the source.
@@ -69,6 +72,8 @@ class Picture:
     title: str = ""
     outlines: tuple[Outline, ...] = ()
     download_name: str = "image"
+    run_id: str = ""
+    notice: str = ""
     description: str = ""
     load_source: Callable[[], bytes] | None = None
 
@@ -156,19 +161,27 @@ def draw_download(picture: Picture, look: Look, *, key: str) -> None:
         key=f"{key}_download",
         icon=":material/download:",
         on_click="ignore",
-        help="What is shown, in the pixels of the source file.",
+        help="What is shown, in the pixels of the source file, with a strip below it that says what it is.",
     )
 
 
 def build_download(picture: Picture, look: Look) -> bytes:
-    """What is shown as PNG in the pixels of the source; the slider gives the overlay."""
+    """What is shown as PNG in the pixels of the source, over a strip of words; the slider gives the overlay."""
     source = decode(picture.image if picture.load_source is None else picture.load_source())
     outlines = look.choose_outlines(picture)
     shown = draw_outlines(source, outlines)
-    if picture.cam is not None and look.view != ORIGINAL:
+    has_map = picture.cam is not None and look.view != ORIGINAL
+    if has_map:
         overlay = _lay(picture, look, source, outlines)
         shown = join_side_by_side(shown, overlay) if look.view == SIDE_BY_SIDE else overlay
-    return encode_png(shown, f"{picture.description} {DISCLAIMER}".strip())
+    words = (
+        f"Heat map (Grad-CAM) for {picture.label}." if has_map else "",
+        f"Run {picture.run_id}." if picture.run_id else "",
+        picture.notice,
+        DISCLAIMER,
+    )
+    labelled = add_strip(shown, [text for text in words if text])
+    return encode_png(labelled, f"{picture.description} {picture.notice} {DISCLAIMER}".strip())
 
 
 def _draw_map(picture: Picture, look: Look, view: str, plain: Image.Image, overlay: Image.Image, *, key: str) -> None:

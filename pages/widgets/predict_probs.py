@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from pages.widgets.explain_probs import write_call
+from pages.widgets.explain_probs import LABEL_WIDTH
+from pages.widgets.prob_cells import explain_no_call, style_probs, write_call, write_numbers
 from pages.widgets.wording import DISCLAIMER
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 PROB_PREFIX = "prob_"
+SYNTHETIC_MODEL = "This model has learned from synthetic images only; on real ones its answers mean nothing."
 WORDS = (
     "Call: yes from the threshold on that was chosen on the validation images. Base rate: how common the label is "
     "among the training images; a probability far above it says more than one near it."
@@ -21,9 +23,10 @@ WORDS = (
 def draw_probs(answer: Mapping[str, Any]) -> None:
     """The table for one image, the most probable label first."""
     table = build_probs_table(answer)
+    words = [write_numbers(item.prob, answer["thresholds"].get(item.label))[0] for item in table.itertuples()]
     config = st.column_config
     st.dataframe(
-        table,
+        style_probs(table, {"prob": words}),
         key="predict_probs",
         hide_index=True,
         lazy=False,
@@ -31,16 +34,19 @@ def draw_probs(answer: Mapping[str, Any]) -> None:
         height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
         row_height=ROW_HEIGHT,
         column_config={
-            "label": config.TextColumn("Label", width=132),
-            "prob": config.ProgressColumn("Probability", width=92, format="%.2f", min_value=0.0, max_value=1.0),
+            "label": config.TextColumn("Label", width=LABEL_WIDTH, pinned=True),
+            "prob": config.NumberColumn("Prob.", width=66, help="Probability, 0 to 1."),
             "call": config.TextColumn("Call", width=110, help="Yes from the threshold on."),
             "prevalence": config.NumberColumn(
                 "Base rate", width=74, format="%.1f %%", help="Share of positive images in the training set."
             ),
         },
-        alt="; ".join(f"{row.label}: probability {row.prob:.2f}, call {row.call}" for row in table.itertuples()),
+        alt="; ".join(
+            f"{item.label}: probability {word}, call {item.call}"
+            for item, word in zip(table.itertuples(), words, strict=True)
+        ),
     )
-    st.caption(WORDS)
+    st.caption(f"{WORDS} {explain_no_call(answer['thresholds'])}")
 
 
 def build_probs_table(answer: Mapping[str, Any]) -> pd.DataFrame:
@@ -86,6 +92,7 @@ def write_csv(run_id: str, results: Sequence[tuple[str, Mapping[str, Any] | None
         if answer is None:
             rows.append({**shared, "note": problem, "notice": DISCLAIMER})
             continue
+        note = " ".join([*([SYNTHETIC_MODEL] if answer["is_synthetic"] else []), *answer["warnings"]])
         for label, prob in answer["probs"].items():
             threshold = answer["thresholds"].get(label)
             call = "" if threshold is None else ("yes" if prob >= threshold else "no")
@@ -97,7 +104,7 @@ def write_csv(run_id: str, results: Sequence[tuple[str, Mapping[str, Any] | None
                     "threshold": threshold,
                     "call": call,
                     "base_rate": answer["prevalence"].get(label),
-                    "note": " ".join(answer["warnings"]),
+                    "note": note,
                     "notice": DISCLAIMER,
                 }
             )

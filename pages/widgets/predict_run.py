@@ -8,19 +8,12 @@ from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
+from pages.widgets.model_notes import NOT_CALIBRATED, draw_chance_warning, write_mean_score
+from pages.widgets.predict_probs import SYNTHETIC_MODEL
 from pages.widgets.run_picker import pick_run, turn_away_unfinished
-from pages.widgets.wording import DISCLAIMER, write_auroc
+from pages.widgets.wording import DISCLAIMER
 
-SYNTHETIC_MODEL = "This model has learned from synthetic images only; on real ones its answers mean nothing."
-CHANCE = 0.5
-NO_BETTER_THAN_CHANCE = (
-    "On its own test images this model may rank no better than guessing: its interval reaches down to 0.5. Take a "
-    "better run before you read anything into its answers."
-)
-NOT_CALIBRATED = (
-    "The probabilities are not calibrated: 0.80 does not mean that 80 of 100 such patients have the finding. The model "
-    "answers for any picture, also for one that is no radiograph."
-)
+ANY_PICTURE = "The model answers for any picture, also for one that is no radiograph."
 
 
 def choose_run() -> Run | None:
@@ -45,11 +38,9 @@ def choose_run() -> Run | None:
 
 
 def _draw_notes(metrics: dict[str, Any]) -> None:
-    interval = (metrics.get("test_auroc"), metrics.get("test_auroc_low"), metrics.get("test_auroc_high"))
-    st.caption(f"Test AUROC, mean over the labels: {write_auroc(*interval)} · **{DISCLAIMER}** {NOT_CALIBRATED}")
-    low = metrics.get("test_auroc_low")
-    if low is not None and low <= CHANCE:
-        st.warning(NO_BETTER_THAN_CHANCE, icon=":material/casino:")
+    score = f"Test AUROC, mean over the labels: {write_mean_score(metrics)}"
+    st.caption(f"{score} · **{DISCLAIMER}** {NOT_CALIBRATED} {ANY_PICTURE}")
+    draw_chance_warning([metrics])
     if metrics.get("is_synthetic"):
         st.warning(SYNTHETIC_MODEL, icon=":material/palette:")
 

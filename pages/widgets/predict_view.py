@@ -9,10 +9,12 @@ import streamlit as st
 
 from medpeft_core.datasets.uploads import Upload
 from medpeft_core.runs.run import Run
+from pages.widgets.explain_words import write_grid
 from pages.widgets.lab import get_lab
+from pages.widgets.model_notes import draw_label_scores
 from pages.widgets.picture_viewer import Picture, draw_viewer
 from pages.widgets.predict_answers import Answer, ask, forget_problems, read, wait_a_little
-from pages.widgets.predict_probs import PROB_PREFIX, build_results_table, draw_probs, write_csv
+from pages.widgets.predict_probs import PROB_PREFIX, SYNTHETIC_MODEL, build_results_table, draw_probs, write_csv
 from pages.widgets.wording import escape_markdown
 
 POLL_EVERY_S = 0.3
@@ -87,7 +89,10 @@ def _draw_progress(futures: "Sequence[Future[Answer]]", num_drawn: int) -> None:
 
 
 def _draw_image(run: Run, file_id: str, upload: Upload, future: "Future[Answer]", place: int) -> None:
-    left, right = st.columns([5, 4], gap="large")
+    answer, problem = read(future) if future.done() else (None, "")
+    if answer is not None:
+        _draw_warnings(upload, answer)  # above both: on a phone the table lies below the picture
+    left, right = st.columns([13, 12])
     if not future.done():
         with left:
             st.markdown(_write_title(upload))
@@ -95,15 +100,16 @@ def _draw_image(run: Run, file_id: str, upload: Upload, future: "Future[Answer]"
         with right:
             st.skeleton(SKELETON_HEIGHT)
         return
-    answer, problem = read(future)
     if answer is None:
         _draw_problem(problem)
         return
     with right:
-        _draw_warnings(upload, answer)
         st.markdown("**What the model says**")
+        scores = st.container()
         draw_probs(answer)
         label = _choose_label(answer)
+        with scores:
+            draw_label_scores([run.metrics() or {}], label)
     with left:
         shown = answer if label == answer["label"] else _ask_for_map(run, file_id, upload, label)
         if shown is None:
@@ -111,7 +117,7 @@ def _draw_image(run: Run, file_id: str, upload: Upload, future: "Future[Answer]"
             st.skeleton(SKELETON_HEIGHT)
             return
         draw_viewer(_build_picture(upload, shown, place), key="predict")
-        _draw_square(upload, answer, place)
+        _draw_square(upload, shown, place)
 
 
 def _ask_for_map(run: Run, file_id: str, upload: Upload, label: str) -> Answer | None:
@@ -159,6 +165,8 @@ def _build_picture(upload: Upload, answer: Answer, place: int) -> Picture:
         label=answer["label"],
         alt=f"Your image {place + 1}, as it was read.",
         download_name=f"predict-{place + 1}",
+        run_id=answer["run_id"],
+        notice=SYNTHETIC_MODEL if answer["is_synthetic"] else "",
         description=f"Heat map for {answer['label']} by the run {answer['run_id']}. {CAPTION}",
     )
 
@@ -181,7 +189,11 @@ def _draw_square(upload: Upload, answer: Answer, place: int) -> None:
         st.markdown("**What the model sees**")
         st.caption(
             f"The centre square at {side} × {side} pixels, of {width} × {height} in the file ({grey}).{cut}  \n"
-            f"Grad-CAM at the layer `{answer['layer']}`. **{CAPTION}**"
+            + (
+                f"Grad-CAM at the layer `{answer['layer']}`.{write_grid(answer['grid'])} **{CAPTION}**"
+                if answer["cam"]
+                else ""
+            )
         )
 
 

@@ -8,7 +8,7 @@ from toy_set import make_config, register_toy, train
 from medpeft_core.explain import first_maps
 from medpeft_core.explain.first_maps import draw_first_maps
 from medpeft_core.explain.stored import read_answer
-from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_cases
+from medpeft_core.reports.predictions import load_predictions, sort_cases
 from medpeft_core.runs.run import Run
 
 
@@ -21,12 +21,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def test_first_maps_are_those_that_a_visitor_sees_first(run: Run) -> None:
     num_drawn = draw_first_maps(run, should_stop=lambda: False)
     predictions = load_predictions(run)
-    labels = choose_labels(predictions)
-    first = {int(row) for case in CASES for row in sort_cases(predictions, case)[: first_maps.IMAGES_PER_CASE]}
+    first = {
+        (int(row), int(label))
+        for images in sort_cases(predictions).values()
+        for row, label in list(zip(images.rows, images.labels, strict=True))[: first_maps.IMAGES_PER_CASE]
+    }
     assert num_drawn == len(first) >= 2
     for row, image in enumerate(predictions.table["image"]):
-        answer = read_answer(run, image, predictions.labels[labels[row]])
-        assert (answer is not None) == (row in first)
+        for number, label in enumerate(predictions.labels):
+            assert (read_answer(run, image, label) is not None) == ((row, number) in first)
 
 
 def test_first_maps_stop_when_they_are_told_to_or_take_too_long(run: Run) -> None:

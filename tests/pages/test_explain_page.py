@@ -10,10 +10,15 @@ from PIL import Image
 
 from medpeft_core.errors import DataError, ExplainError
 from medpeft_core.reports.disagreements import pair_predictions, sort_disagreements
-from medpeft_core.reports.predictions import CASES, choose_labels, load_predictions, sort_all_cases, sort_cases
+from medpeft_core.reports.predictions import (
+    CASES,
+    choose_labels,
+    load_predictions,
+    sort_cases,
+)
 from medpeft_core.worker.compute import ComputeClient
 from pages.widgets import explain_answers
-from pages.widgets.explain_probs import build_probs_table, read_prevalence, write_call, write_truth
+from pages.widgets.explain_probs import build_probs_table, read_prevalence, write_truth
 
 SIZE = (40, 60)  # height, width
 
@@ -148,7 +153,7 @@ def test_explain_page_filters_by_how_the_call_went(app, home, make_run, compute,
     run = make_run(home)
     open_page(app, run=run.run_id, label="Effusion", show=case)
     predictions = load_predictions(run)
-    rows = sort_cases(predictions, case, "Effusion")
+    rows = sort_cases(predictions, "Effusion")[case].rows
     assert f"**Image 1** of {len(rows)}" in read_words(app)
     assert compute.asked[-1]["image"] == predictions.table["image"][rows[0]]
     assert compute.asked[-1]["label"] == "Effusion"
@@ -249,7 +254,7 @@ def test_explain_page_jumps_to_an_image(app, home, make_run, compute):
 def test_explain_page_counts_the_images_of_each_choice(app, home, make_run, compute):
     run = make_run(home)
     open_page(app, run=run.run_id, label="Nodule")
-    lists = sort_all_cases(load_predictions(run), "Nodule")
+    lists = sort_cases(load_predictions(run), "Nodule")
     assert app.selectbox(key="explain_case").options == [f"{CASES[case]} ({len(lists[case])})" for case in CASES]
 
 
@@ -378,19 +383,6 @@ def test_probs_table_tells_call_truth_and_prevalence(home, make_run):
     called = table["call"].str.contains("yes")
     assert (table["truth"].str.startswith("✕") == ~called).all()
     assert isinstance(table, pd.DataFrame)
-
-
-@pytest.mark.parametrize(
-    ("prob", "threshold", "call"),
-    [
-        (0.5, 0.5, "● yes (≥ 0.50)"),
-        (0.49, 0.5, "○ no (< 0.50)"),
-        (0.9, None, "n/a"),
-        (0.001, 0.0042, "○ no (< 0.004)"),
-    ],
-)
-def test_write_call_says_yes_from_the_threshold_on(prob, threshold, call):
-    assert write_call(prob, threshold) == call
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,21 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from pages.widgets import picture_viewer
 from pages.widgets.before_after import CSS, HTML, JS
 from pages.widgets.picture_blend import (
     COLOUR_MAPS,
     MIN_SHOWN_SIDE,
+    MIN_STRIP_WIDTH,
     Outline,
+    add_strip,
     colour_table,
     draw_outlines,
     enlarge_small,
     lay_map,
 )
 from pages.widgets.picture_viewer import ALL, MAIN, NONE, ORIGINAL, OVERLAY, SIDE_BY_SIDE, Look, Picture, build_download
+from pages.widgets.wording import DISCLAIMER
 
 SIZE = (60, 40)  # width, height
 
@@ -123,18 +127,48 @@ def test_look_chooses_outlines():
 
 def test_download_holds_what_is_shown_in_the_pixels_of_the_source():
     large = encode(np.full((400, 600), 100, np.uint8))
-    picture = make_picture(load_source=lambda: large, description="Grad-CAM of run x.")
+    picture = make_picture(load_source=lambda: large, description="Grad-CAM of run x.", notice="It is synthetic.")
     overlay = read(build_download(picture, look()))
-    assert (overlay.size, overlay.format) == ((600, 400), "PNG")
+    assert (overlay.width, overlay.format) == (600, "PNG")
+    assert overlay.height > 400
     assert np.asarray(overlay)[200, 10].tolist() == [100, 100, 100]
     assert np.asarray(overlay)[200, 590].tolist() != [100, 100, 100]
-    assert "Grad-CAM of run x." in overlay.text["Description"]
-    assert "not for clinical use" in overlay.text["Description"]
+    assert overlay.text["Description"] == f"Grad-CAM of run x. It is synthetic. {DISCLAIMER}"
     both = read(build_download(picture, look(SIDE_BY_SIDE)))
-    assert both.size == (600 + 9 + 600, 400)
+    assert both.width == 600 + 9 + 600
     original = read(build_download(picture, look(ORIGINAL)))
-    assert (np.asarray(original) == 100).all()
-    assert (np.asarray(read(build_download(make_picture(cam=None), look()))) == 100).all()
+    assert (np.asarray(original)[:400] == 100).all()
+    assert (np.asarray(read(build_download(make_picture(cam=None), look())))[:40, :60] == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("view", "cam", "words"),
+    [
+        (OVERLAY, True, ["Heat map (Grad-CAM) for Effusion.", "Run run-7.", "It is synthetic.", DISCLAIMER]),
+        (ORIGINAL, True, ["Run run-7.", "It is synthetic.", DISCLAIMER]),
+        (OVERLAY, False, ["Run run-7.", "It is synthetic.", DISCLAIMER]),
+    ],
+)
+def test_download_says_on_the_picture_what_it_is(monkeypatch, view, cam, words):
+    """A saved overlay went into a talk, and nothing on it said whose map it was or that it is not for the clinic."""
+    written = []
+    monkeypatch.setattr(picture_viewer, "add_strip", lambda shown, texts: written.extend(texts) or shown)
+    changes = {} if cam else {"cam": None}
+    build_download(make_picture(run_id="run-7", notice="It is synthetic.", **changes), look(view))
+    assert written == words
+
+
+@pytest.mark.parametrize("size", [(24, 24), (96, 96), (1024, 700)])
+def test_strip_leaves_the_picture_as_it_is_and_has_room_for_words(size):
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
+    long = "Run 20261125-1904-full-resnet18-21ac" + "x" * 200
+    whole = np.asarray(add_strip(Image.fromarray(pixels), [long, DISCLAIMER]))
+    np.testing.assert_array_equal(whole[: size[1], : size[0]], np.repeat(pixels[..., None], 3, axis=2))
+    strip = whole[size[1] :]
+    ink = (strip < 128).all(axis=2)
+    assert ink.any()
+    assert not ink[:, -2:].any(), "the words must not be cut off"
+    assert whole.shape[1] >= MIN_STRIP_WIDTH
 
 
 def viewer_app(cam: bytes | None, reason: str | None) -> None:

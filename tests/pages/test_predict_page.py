@@ -15,8 +15,14 @@ from starlette.formparsers import MultiPartParser
 
 from medpeft_core.errors import ComputeError, RunError
 from medpeft_core.worker.compute import ComputeClient
-from pages.widgets.predict_probs import build_probs_table, build_results_table, guard_formula, write_csv
-from pages.widgets.predict_run import NOT_CALIBRATED, SYNTHETIC_MODEL
+from pages.widgets.model_notes import NOT_CALIBRATED
+from pages.widgets.predict_probs import (
+    SYNTHETIC_MODEL,
+    build_probs_table,
+    build_results_table,
+    guard_formula,
+    write_csv,
+)
 from pages.widgets.predict_uploads import MAX_IMAGES
 
 PROBS = {"Cardiomegaly": 0.2, "Effusion": 0.9, "Nodule": 0.05}
@@ -46,7 +52,8 @@ def compute(monkeypatch):
             answer = {
                 "run_id": arguments["run_id"], "label": arguments.get("label") or "Effusion", "probs": PROBS,
                 "thresholds": THRESHOLDS, "prevalence": PREVALENCE, "square": picture, "image_size": 32,
-                "cam": picture, "cam_error": None, "layer": "layer4", "is_synthetic": False, "warnings": [],
+                "cam": picture, "cam_error": None, "grid": [4, 4], "layer": "layer4",
+                "is_synthetic": False, "warnings": [],
             }  # fmt: skip
             future.set_result({**answer, **fake.changes})
         return future
@@ -296,7 +303,10 @@ def test_predict_page_lets_no_upload_reach_the_disk(app, home, make_run, compute
     assert form["f"].file._rolled is False
 
 
-ANSWER = {"probs": PROBS, "thresholds": THRESHOLDS, "prevalence": PREVALENCE, "warnings": ["It is small."]}
+ANSWER = {
+    "probs": PROBS, "thresholds": THRESHOLDS, "prevalence": PREVALENCE, "warnings": ["It is small."],
+    "is_synthetic": False,
+}  # fmt: skip
 
 
 def test_probs_table_is_sorted_and_tells_the_base_rate():

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from medpeft_core.errors import RunError
-from medpeft_core.reports.predictions import CASES, Predictions, choose_labels, load_predictions, sort_cases
+from medpeft_core.reports.predictions import (
+    CASES,
+    Predictions,
+    choose_labels,
+    choose_other_label,
+    load_predictions,
+    sort_cases,
+)
 from medpeft_core.runs.run import Run
 
 LABELS = ("Effusion", "Nodule")
@@ -103,13 +110,67 @@ def test_choose_labels_prefers_true_ones() -> None:
         ("right", "Nodule", [4, 1, 0]),
         ("missed", "Nodule", [3]),
         ("wrong", "Nodule", [3, 2]),  # in log-odds 0.02 is further from 0.1 than 0.3 is
-        ("found", None, [0, 1]),
-        ("missed", None, [3, 2]),  # image 3 is judged by its nodule
-        ("wrong", None, [3, 2]),
     ],
 )
-def test_sort_cases_puts_the_telling_ones_first(case: str, label: str | None, rows: list[int]) -> None:
-    assert sort_cases(make_predictions(), case, label).tolist() == rows
+def test_sort_cases_puts_the_telling_ones_first(case: str, label: str, rows: list[int]) -> None:
+    found = sort_cases(make_predictions(), label)[case]
+    assert found.rows.tolist() == rows
+    assert set(found.labels.tolist()) <= {LABELS.index(label)}
+
+
+@pytest.mark.parametrize(
+    ("case", "images"),
+    [
+        ("all", [(0, "Effusion"), (1, "Effusion"), (2, "Effusion"), (3, "Nodule"), (4, "Effusion"), (5, "Effusion")]),
+        ("present", [(0, "Effusion"), (1, "Effusion"), (2, "Effusion"), (3, "Nodule")]),
+        ("found", [(0, "Effusion"), (1, "Nodule")]),  # the nodule of image 1 is further above its threshold
+        ("missed", [(3, "Nodule"), (2, "Effusion")]),
+        ("alarm", [(2, "Nodule"), (3, "Effusion")]),
+        ("right", [(4, "Nodule"), (0, "Effusion"), (1, "Nodule")]),
+        ("wrong", [(3, "Nodule"), (2, "Effusion")]),
+    ],
+)
+def test_sort_cases_of_any_label_names_the_one_that_counts(case: str, images: list[tuple[int, str]]) -> None:
+    """With no label chosen "False alarms" was about one label an image, and was empty here."""
+    found = sort_cases(make_predictions())[case]
+    named = [(row, LABELS[label]) for row, label in zip(found.rows.tolist(), found.labels.tolist(), strict=True)]
+    assert named == images
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "all"])
+def test_sort_cases_of_any_label_holds_the_images_of_each(case: str) -> None:
+    """All labels together had fewer missed findings than one of them alone."""
+    predictions = make_predictions()
+    each = [set(sort_cases(predictions, label)[case].rows.tolist()) for label in LABELS]
+    together = sort_cases(predictions)[case].rows.tolist()
+    assert set(together) == set.union(*each)
+    assert len(together) == len(set(together))
+
+
+def test_sort_cases_of_no_images_is_empty() -> None:
+    whole = make_predictions()
+    empty = Predictions(table=whole.table.iloc[:0], labels=whole.labels, thresholds=whole.thresholds)
+    assert {case: len(found) for case, found in sort_cases(empty).items()} == dict.fromkeys(CASES, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "label", "other"),
+    [
+        (0, "Effusion", "Nodule"),  # nothing else is called, so it is the most probable of the others
+        (3, "Nodule", "Effusion"),
+        (2, "Effusion", "Nodule"),
+    ],
+)
+def test_choose_other_label_takes_what_was_called(row: int, label: str, other: str) -> None:
+    assert choose_other_label(make_predictions(), row, label) == other
+
+
+def test_choose_other_label_prefers_a_called_one_to_a_more_probable_one() -> None:
+    table = pd.DataFrame({f"prob_{name}": [prob] for name, prob in (("A", 0.1), ("B", 0.6), ("C", 0.3), ("D", 0.9))})
+    predictions = Predictions(table=table, labels=tuple("ABCD"), thresholds={"A": 0.5, "B": 0.7, "C": 0.2, "D": None})
+    assert choose_other_label(predictions, 0, "A") == "C"
+    only = Predictions(table=table, labels=("A",), thresholds={"A": 0.5})
+    assert choose_other_label(only, 0, "A") is None
 
 
 def test_sort_cases_distance_is_in_log_odds() -> None:
@@ -120,11 +181,11 @@ def test_sort_cases_distance_is_in_log_odds() -> None:
 def test_sort_cases_without_a_threshold_knows_no_decisions() -> None:
     predictions = make_predictions()
     predictions.thresholds["Effusion"] = None
-    assert {case: len(sort_cases(predictions, case, "Effusion")) for case in CASES} == {
+    assert {case: len(found) for case, found in sort_cases(predictions, "Effusion").items()} == {
         "all": 6, "present": 3, "found": 0, "missed": 0, "alarm": 0, "right": 0, "wrong": 0,
     }  # fmt: skip
 
 
-def test_sort_cases_refuses_an_unknown_case() -> None:
-    with pytest.raises(ValueError, match="no case 'best'"):
-        sort_cases(make_predictions(), "best")
+def test_sort_cases_refuses_an_unknown_label() -> None:
+    with pytest.raises(ValueError, match="not in tuple"):
+        sort_cases(make_predictions(), "Mass")
