@@ -14,7 +14,8 @@ WITHOUT_EFFECT = (
 )  # fmt: skip
 NAMES = {
     "data.fraction": "label fraction", "data.fraction_seed": "seed of the fraction",
-    "backbone.name": "backbone", "backbone.image_size": "image size", "backbone.weights": "weights", "backbone.pool": "pooling",
+    "backbone.name": "backbone", "backbone.image_size": "image size", "backbone.weights": "weights",
+    "backbone.pool": "pooling",
     "train.eval_every": "steps between evaluations", "optim.warmup_epochs": "warm-up", "optim.clip_norm": "clipping",
     "optim.layer_decay": "layer-wise decay",
 }  # fmt: skip

@@ -103,7 +103,9 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
                 "Interval": f"{write_signed(pair['low'])} to {write_signed(pair['high'])}" if is_tested else "–",
                 "p": _write_p(pair, "p_value") if is_tested else "–",
                 "Corrected p": _write_p(pair, "p_value_holm") if is_tested else "–",
-                "The interval": judge_pair_briefly(pair, num_tested)
+                "The interval": (
+                    judge_pair_briefly(pair, num_tested) if is_tested else f"no test: {name_runs(pair['reason'], names)}"
+                ),
                 if is_tested
                 else f"no test: {name_runs(pair['reason'], names)}",
             }

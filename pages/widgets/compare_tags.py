@@ -27,6 +27,12 @@ def draw_tags_menu(store: RunStore, summaries: Sequence[dict[str, Any]], chosen:
         # the files' words are part of the keys, so that the form follows what another window saved
         mark = hash_ids([*(item["run_id"] for item in chosen), *shared, *(_read_texts(single) if single else ())])
         with st.form(f"compare_tags_form_{mark}", border=False, enter_to_submit=False):
+            # above the tags: their list opens downwards and would lie over it
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.markdown(f"**{len(chosen)} {'run' if single else 'runs'}**", width="content")
+                is_saved = st.form_submit_button(
+                    "Save", type="primary", icon=":material/save:", key=f"compare_save_{mark}"
+                )
             tags = st.multiselect(
                 "Tags" if single else f"Tags that all {len(chosen)} runs have",
                 list_tags(summaries),
@@ -36,8 +42,11 @@ def draw_tags_menu(store: RunStore, summaries: Sequence[dict[str, Any]], chosen:
                 key=f"compare_tags_{mark}",
                 help="Other tags of a run stay as they are." if single is None else None,
             )
-            notes, owner = _draw_texts(single, mark) if single else ("", "")
-            is_saved = st.form_submit_button("Save", type="primary", icon=":material/save:", key=f"compare_save_{mark}")
+            if single:
+                notes, owner = _draw_texts(single, mark)
+            else:
+                notes, owner = "", ""
+                st.caption("Notes and owner: one run at a time.")
         if is_saved and _save(store, chosen, tags, shared, texts=(notes, owner) if single else None):
             st.rerun()
 

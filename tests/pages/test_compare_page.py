@@ -110,7 +110,10 @@ def test_compare_page_of_two_runs_shows_what_differs_curves_and_figures(app, hom
     assert "no test of whether runs differ" in read_words(app)
     assert "not for clinical use" in read_words(app)
     assert "Synthetic images" in read_words(app)
-    assert not app.warning
+    assert [item.value for item in app.warning] == [
+        "These runs differ in 1 setting besides the method \\(label fraction\\), so this is a difference between two "
+        "runs, not between two methods\\."
+    ]
 
 
 def test_compare_page_shows_intervals_and_why_a_figure_is_missing(app, home, make_run):

@@ -159,6 +159,7 @@ def test_tags_of_several_runs_change_only_what_they_share(app, home, make_run):
     second = make_run(home, method="full", meta={"tags": ["shared"]})
     third = make_run(home, method="linear", meta={"tags": ["new"]})
     open_page(app, first.run_id, second.run_id)
+    assert any("Notes and owner: one run at a time" in item.value for item in app.caption)
     tags = find_by_key(app.multiselect, "compare_tags_")
     assert tags.value == ["shared"]
     assert not [item for item in app.text_area if (item.key or "").startswith("compare_notes_")]
