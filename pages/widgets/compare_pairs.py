@@ -103,11 +103,7 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
                 "Interval": f"{write_signed(pair['low'])} to {write_signed(pair['high'])}" if is_tested else "–",
                 "p": _write_p(pair, "p_value") if is_tested else "–",
                 "Corrected p": _write_p(pair, "p_value_holm") if is_tested else "–",
-                "The interval": (
-                    judge_pair_briefly(pair, num_tested) if is_tested else f"no test: {name_runs(pair['reason'], names)}"
-                ),
-                if is_tested
-                else f"no test: {name_runs(pair['reason'], names)}",
+                "The interval": judge_pair_briefly(pair, num_tested) if is_tested else _write_reason(pair, names),
             }
         )
     frame = pd.DataFrame(rows)
@@ -116,6 +112,10 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
 
 def _write_p(pair: dict[str, Any], key: str) -> str:
     return write_p_value(pair[key], is_bound=is_smallest_p(pair)).removeprefix("= ")
+
+
+def _write_reason(pair: dict[str, Any], names: dict[str, str]) -> str:
+    return f"no test: {name_runs(pair['reason'], names)}"
 
 
 class _Sampler:
