@@ -1,43 +1,26 @@
 """What a data report says in words: each thing that was found, how much it matters, and what to do about it."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medpeft_core.datasets.fractions import FEW_POSITIVES
 from medpeft_core.datasets.manifest import SPLITS, Manifest
+from medpeft_core.datasets.report_relations import find_inseparable_labels, find_related_views
+from medpeft_core.datasets.report_words import Finding, has, its, join
 from medpeft_core.datasets.splits import UNCHECKED_NOTE
 
-Severity = Literal["problem", "warning", "note", "fine"]
-
-MIN_GROUP = 50  # images of a view, below which its share of a label says little
-CONFOUNDED_FROM = 0.1  # difference of a label's prevalence between two views that is worth a warning
 SMALL_SPLIT = 100  # images of val or test, below which choices and results hang on a few
 SHIFTED_FROM = 0.05  # difference of a label's prevalence between train and another split that is worth a warning
 SHIFTED_Z = 4.0  # standard errors that it must be as well; more than usual, as images of a patient are alike
 OLDEST_YEARS = 110
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was found in a data set.
-
-    Attributes:
-        severity: "problem" (training is refused as it is), "warning" (results suffer), "note" (good to know) or "fine"
-            (was checked, nothing is wrong).
-        text: what was found, a sentence or two.
-        advice: what to do, or "".
-    """
-
-    severity: Severity
-    text: str
-    advice: str = ""
+MANY_DUPLICATES = 0.01  # groups of identical images for each image, from which they come before most other warnings
 
 
 def list_findings(manifest: Manifest, counts: dict[str, pd.DataFrame], facts: dict[str, Any]) -> list[Finding]:
-    """Everything worth a sentence, the worst first.
+    """Everything worth a sentence, the worst first: what stops training, then what can make results wrong (images seen
+    in train, shortcuts), then what makes them rough, then what hardly matters.
 
     Args:
         manifest: of the data set.
@@ -46,16 +29,21 @@ def list_findings(manifest: Manifest, counts: dict[str, pd.DataFrame], facts: di
             whether unreadable images are still in the manifest.
     """
     sizes = {name: int((manifest.table["split"] == name).sum()) for name in SPLITS}
+    duplicates = _check_duplicates(facts["duplicates"])
+    num_groups = facts["duplicates"]["num_groups_across"] + facts["duplicates"]["num_groups_within"]
+    has_many = num_groups >= MANY_DUPLICATES * len(manifest) > 0
     found = [
         *_find_empty(sizes),
         *_check_patients(manifest, facts["overlap"]),
         *_check_files(facts["unreadable"], has_unreadable=facts["has_unreadable"]),
-        *_check_duplicates(facts["duplicates"]),
-        *_find_few_positives(counts, sizes),
-        *_find_one_class(counts, sizes),
-        *_find_small(sizes),
+        *(duplicates if has_many else []),
+        *find_related_views(manifest),
+        *find_inseparable_labels(manifest),
         *_find_shift(counts, sizes),
-        *_find_related_view(manifest),
+        *_find_one_class(counts, sizes),
+        *_find_few_positives(counts, sizes),
+        *_find_small(sizes),
+        *([] if has_many else duplicates),
         *_find_odd_ages(manifest),
         *_find_changes(facts["pixels"]),
         *(Finding(severity="note", text=note) for note in manifest.notes if note != UNCHECKED_NOTE),
@@ -149,7 +137,7 @@ def _find_few_positives(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) 
         for kind, column in (("positive", "num_positive"), ("negative", "num_negative")):
             empty = [str(label) for label in train.index[train[column] == 0]]
             if empty:
-                text = f"{_join(empty)} {_has(empty)} no {kind} image in train; the output stays, but cannot learn."
+                text = f"{join(empty)} {has(empty)} no {kind} image in train; the output stays, but cannot learn."
                 found.append(
                     Finding(severity="warning", text=text, advice="Draw no conclusion about what it predicts.")
                 )
@@ -189,7 +177,7 @@ def _find_one_class(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) -> l
             found.append(
                 Finding(
                     severity="warning",
-                    text=f"{_join(labels)} {_has(labels)} only one class in {name}, so {_its(labels)} AUROC cannot be "
+                    text=f"{join(labels)} {has(labels)} only one class in {name}, so {its(labels)} AUROC cannot be "
                     "computed there.",
                 )
             )
@@ -240,29 +228,6 @@ def _find_shift(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) -> list[
     return found
 
 
-def _find_related_view(manifest: Manifest) -> list[Finding]:
-    """Warn when a label is much more frequent in one common view than in the other: a shortcut to learn."""
-    if "view" not in manifest.table:
-        return []
-    counts = manifest.table["view"].value_counts()
-    common = [str(view) for view in counts.index[counts >= MIN_GROUP][:2]]
-    if len(common) < 2:
-        return []
-    by_view = manifest.table.groupby("view")[list(manifest.labels)].mean().loc[common]
-    label = (by_view.iloc[0] - by_view.iloc[1]).abs().fillna(0).idxmax()
-    first, second = by_view[label]
-    if not abs(first - second) >= CONFOUNDED_FROM:
-        return []
-    return [
-        Finding(
-            severity="warning",
-            text=f"View and label are related: {label} is positive in {first:.0%} of {common[0]} and {second:.0%} of "
-            f"{common[1]} images.",
-            advice="A model can learn the view instead of the finding; compare results within each view.",
-        )
-    ]
-
-
 def _find_odd_ages(manifest: Manifest) -> list[Finding]:
     if "age" not in manifest.table:
         return []
@@ -286,15 +251,3 @@ def _find_changes(pixels: dict[str, Any]) -> list[Finding]:
         return []
     images = "1 image was" if count == 1 else f"{count} images were"
     return [Finding(severity="note", text=f"{images} changed in decoding: {' '.join(pixels['changes'])}")]
-
-
-def _join(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _has(names: list[str]) -> str:
-    return "has" if len(names) == 1 else "have"
-
-
-def _its(names: list[str]) -> str:
-    return "its" if len(names) == 1 else "their"

@@ -22,6 +22,7 @@ MAX_NAME = 80  # characters
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_WITH_ALPHA = (4, 6)  # colour types
 _PNG_COLOUR_TYPE_AT = 25
+_TEXT_HEAD = 2048  # bytes
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "GIF image"), (b"BM", "BMP image"), (b"II*\x00", "TIFF image"), (b"MM\x00*", "TIFF image"),
     (b"%PDF", "PDF document"), (b"PK\x03\x04", "ZIP archive"),
@@ -115,8 +116,20 @@ def _check_kind(content: bytes, name: str) -> None:
     kind = next((title for magic, title in _OTHERS if content.startswith(magic)), None)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         kind = "WebP image"
-    reason = "is neither a PNG nor a JPEG image" + (f" but a {kind}" if kind else "")
+    if b"<svg" in content[:_TEXT_HEAD]:
+        kind = "SVG drawing"
+    if kind is None and _is_text(content):
+        remedy = "Its name does not matter, its content does. Choose a PNG or JPEG file."
+        raise UnreadableImageError(path, "is a text file, no image at all", remedy)
+    reason = "is neither a PNG nor a JPEG image" + (f" but {'an' if kind[0] == 'S' else 'a'} {kind}" if kind else "")
     raise UnreadableImageError(path, reason, "Its name does not matter, its content does. Convert it to PNG.")
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether a file begins like a text: letters of UTF-8, without the control characters that pictures are full of."""
+    head = content[:_TEXT_HEAD].decode("utf-8", errors="ignore")  # it may be cut within a letter
+    is_whole = len(head.encode()) > len(content[:_TEXT_HEAD]) - 4
+    return is_whole and all(character.isprintable() or character in "\t\r\n\f" for character in head)
 
 
 def _describe_changes(content: bytes) -> list[str]:

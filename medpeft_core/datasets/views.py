@@ -25,7 +25,7 @@ from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir, ensure_dir, get_home, write_atomically
 
-FORMAT_VERSION = 1  # to be raised whenever the same data would give another view
+FORMAT_VERSION = 2  # to be raised whenever the same data would give another view
 KEY_CHARACTERS = 16
 ENDING = ".parquet"
 MAX_TABLE_FILES = 200

@@ -115,6 +115,15 @@ def test_list_findings_tells_ages_that_nobody_can_have(make_set):
     assert find(odd)["warning"] == ["2 images state ages that nobody can have, for example 411 years."]
 
 
+def test_list_findings_puts_a_single_double_image_last(make_set):
+    """One pair of identical images among thousands stood above labels that a model could guess from the view."""
+    manifest = make_set(0.005, 0.3, 0.3)
+    duplicates = {"num_groups_within": 0, "num_groups_across": 1}
+    assert find(manifest, duplicates=duplicates)["warning"][-1].startswith("Identical images lie in different splits")
+    many = {"num_groups_within": 0, "num_groups_across": 14}
+    assert find(manifest, duplicates=many)["warning"][0].startswith("Identical images lie in different splits")
+
+
 def test_list_findings_passes_on_how_the_data_were_read(make_set):
     manifest = make_set(0.3, 0.3, 0.3)
     noted = manifest.with_table(manifest.table, note="50 of 60 images are not on disk; they were left out.")

@@ -75,13 +75,15 @@ ACCEPTED = {
 }
 REFUSED = {
     "empty": (b"", "is empty (0 bytes)"),
-    "text": (b"patient 1 is fine\n" * 100, "is neither a PNG nor a JPEG image"),
+    "text": (b"patient 1 is fine\n" * 100, "is a text file, no image at all"),
+    "text of other letters": ("Größe: 12 µm\n".encode() * 300, "is a text file, no image at all"),
+    "noise": (bytes(range(256)) * 9, "is neither a PNG nor a JPEG image"),
     "GIF": (encode(draw(), "GIF"), "but a GIF image"),
     "WebP": (encode(draw(), "WEBP"), "but a WebP image"),
     "TIFF": (encode(draw(), "TIFF"), "but a TIFF image"),
     "BMP": (encode(draw(), "BMP"), "but a BMP image"),
     "PDF": (b"%PDF-1.7\n" + bytes(500), "but a PDF document"),
-    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "is neither"),
+    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "but an SVG drawing"),
     "CMYK": (encode(draw("RGB").convert("CMYK"), "JPEG"), "CMYK colours"),
     "cut PNG": (encode(draw())[:400], "is cut off or damaged"),
     "cut JPEG": (encode(draw("RGB"), "JPEG")[:900], "is cut off or damaged"),
