@@ -102,10 +102,7 @@ def describe_shortage(counts: Iterable[tuple[int, int]], support: Mapping[str, S
         return None
     thin = find_thin(support)
     named = f"; rare labels: {_list_labels(thin, MAX_NAMED)}" if thin else ""
-    return (
-        "Less than half of the resamplings could be counted, so the interval of the mean may be too narrow and its p "
-        f"too small{named}."
-    )
+    return f"Less than half of the resamplings could be counted, so the interval of the mean may be too narrow{named}."
 
 
 def describe_support(label: str, support: Support) -> str:
@@ -117,7 +114,16 @@ def describe_support(label: str, support: Support) -> str:
 
 
 def _list_labels(support: Mapping[str, Support], limit: int | None = None) -> str:
-    texts = [describe_support(label, item) for label, item in support.items()]
+    texts = [
+        describe_support(label, item) if at == 0 else _write_short(label, item)
+        for at, (label, item) in enumerate(support.items())
+    ]
     if limit is None or len(texts) <= limit:
         return ", ".join(texts)
     return f"{', '.join(texts[:limit])} and {len(texts) - limit} more"
+
+
+def _write_short(label: str, support: Support) -> str:
+    """As the first of a list is written, without the words: Mass 2 of 2."""
+    of_patients = "" if support.num_patients is None else f" of {support.num_patients:,}"
+    return f"{label} {support.num_images:,}{of_patients}"

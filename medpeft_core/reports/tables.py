@@ -103,7 +103,7 @@ def build_metric_table(
     level = " or ".join(sorted({f"{100 * value:g} %" for value in rows["confidence"]}))
     samples = list_resamplings(rows)
     explained = f"In brackets: {level} interval, by resampling patients: {describe_resamplings(samples)}."
-    cautions = [text for text in (describe_shortage(samples, support or {}), describe_thin(support or {})) if text]
+    cautions = [text for text in (describe_shortage(samples, {}), describe_thin(support or {})) if text]
     return PaperTable(
         title=f"{METRICS[metric].title} on test",
         columns=("Label", *counts, *names),

@@ -50,15 +50,18 @@ def draw_metrics(runs: Sequence[ComparedRun]) -> None:
         height=HEADER_HEIGHT + ROW_HEIGHT * min(len(frame), MAX_ROWS),
         column_config={
             "Label": st.column_config.TextColumn(pinned=True, width=150),
-            POSITIVE_IMAGES: st.column_config.TextColumn(width=120, help="Test images with the label."),
-            POSITIVE_PATIENTS: st.column_config.TextColumn(width=130, help="Patients of these images."),
-            **{item.name: st.column_config.TextColumn(width=240, help=item.run.run_id) for item in runs},
+            POSITIVE_IMAGES: st.column_config.TextColumn(width=105, help="Test images with the label."),
+            POSITIVE_PATIENTS: st.column_config.TextColumn(width=115, help="Patients of these images."),
+            **{
+                item.name: st.column_config.TextColumn(width=_pick_width(frame[item.name]), help=item.run.run_id)
+                for item in runs
+            },
         },
         alt=f"{METRICS[metric].title} of {len(runs)} runs on test, by label, with intervals.",
     )
     samples = list_resamplings(_build_rows(runs))
     st.caption(f"{METRICS[metric].explanation} {_describe_intervals(runs, samples)}")
-    cautions = [text for text in (describe_thin(support or {}), describe_shortage(samples, support or {})) if text]
+    cautions = [text for text in (describe_thin(support or {}), describe_shortage(samples, {})) if text]
     if cautions:
         st.warning("  \n".join(map(escape_markdown, cautions)), title="Rare labels", icon=":material/balance:")
 
@@ -81,6 +84,11 @@ def build_metric_frame(
         own = rows[rows["run_id"] == item.run.run_id].set_index("label")
         columns[item.name] = [_write_cell(own.loc[label]) if label in own.index else NOT_A_LABEL for label in labels]
     return pd.DataFrame(columns)
+
+
+def _pick_width(cells: pd.Series) -> int:
+    """Pixels: enough for figures, with which three runs fit a laptop, and for reasons where there are any."""
+    return 240 if cells.str.startswith("n/a").any() else 190
 
 
 def _build_rows(runs: Sequence[ComparedRun]) -> pd.DataFrame:

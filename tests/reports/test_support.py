@@ -44,7 +44,7 @@ def test_thin_labels_have_few_positive_images_or_patients(support, is_thin):
 
 def test_caution_names_the_rarest_first_and_is_silent_when_all_is_well():
     text = describe_thin({"Mass": Support(5, 4), "Effusion": Support(90, 80), "Hernia": Support(3, 1)})
-    assert text.endswith("Hernia 3 positive images of 1 patient, Mass 5 positive images of 4 patients.")
+    assert text.endswith("Hernia 3 positive images of 1 patient, Mass 5 of 4.")
     assert describe_thin({"Effusion": Support(90, 80)}) is None
     assert describe_support("Nodule", Support(1, None)) == "Nodule 1 positive image"
 
@@ -60,4 +60,6 @@ def test_resamplings_are_told_as_they_were():
 def test_shortage_is_told_below_half_and_names_a_few_labels():
     assert describe_shortage([(2000, 1000)], {}) is None
     many = {f"L{number}": Support(2, 1) for number in range(7)}
-    assert describe_shortage([(2000, 999)], many).endswith("L3 2 positive images of 1 patient and 3 more.")
+    assert describe_shortage([(2000, 999)], many).endswith(
+        "L0 2 positive images of 1 patient, L1 2 of 1, L2 2 of 1, L3 2 of 1 and 3 more."
+    )
