@@ -39,7 +39,7 @@ LABEL_HELP = (
     "The map and the lists of images are about this label. Left empty, the lists are about any label, and each image "
     "is explained for the one that put it into the list."
 )
-CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 130  # pixels
+CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 118  # pixels
 INSTEAD_KEY, NO_IMAGE_KEY = "explain_instead", "explain_no_image"
 
 
@@ -89,7 +89,8 @@ def choose_case(chosen: Chosen) -> Case | None:
     if position is None:
         _draw_no_case(case, label, chosen.predictions)
         return None
-    if wrong := st.session_state.pop(NO_IMAGE_KEY, None):
+    wrong = st.session_state.pop(NO_IMAGE_KEY, None)
+    if wrong is not None:
         st.warning(f"There is no image {wrong} in this list. It has the images 1 to {len(images)}.")
     with st.container(key="explain_words"):
         st.caption(f"{(CASE_WORDS if label else ANY_CASE_WORDS)[case]} Keys: ← and →.")
@@ -157,7 +158,7 @@ def _choose_label(predictions: Predictions) -> None:
         predictions.labels,
         index=None,
         key="explain_label",
-        placeholder="Each image's own",
+        placeholder="Any label",
         width=LABEL_WIDTH,
         help=LABEL_HELP,
         on_change=_follow,

@@ -174,7 +174,7 @@ def read_prevalence(run: Run) -> dict[str, float | None]:
 def _configure_columns() -> dict[str, Any]:
     config = st.column_config
     return {
-        "label": config.TextColumn("Label", width=LABEL_WIDTH, pinned=True),
+        "label": config.TextColumn("Label", width=LABEL_WIDTH),
         "prob": config.NumberColumn("Prob.", width=62, help="Probability, 0 to 1."),
         "call": config.TextColumn("Call", width=110, help="Yes from the threshold on."),
         "truth": config.MultiselectColumn(

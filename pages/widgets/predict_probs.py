@@ -34,7 +34,7 @@ def draw_probs(answer: Mapping[str, Any]) -> None:
         height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
         row_height=ROW_HEIGHT,
         column_config={
-            "label": config.TextColumn("Label", width=LABEL_WIDTH, pinned=True),
+            "label": config.TextColumn("Label", width=LABEL_WIDTH),
             "prob": config.NumberColumn("Prob.", width=66, help="Probability, 0 to 1."),
             "call": config.TextColumn("Call", width=110, help="Yes from the threshold on."),
             "prevalence": config.NumberColumn(

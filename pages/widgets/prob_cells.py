@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 NO_CALL = "n/a"
-MIN_DIGITS, MAX_DIGITS = 2, 6
+MIN_DIGITS, MAX_DIGITS = 2, 9
+MAX_SMALL_DIGITS = 6  # of a probability below SMALLEST: more would not be read
 SMALLEST = 0.001
 TINT, MAX_TINT = "15, 140, 135", 0.4  # behind a probability, in both themes
 
@@ -28,6 +29,8 @@ def write_numbers(prob: float, threshold: float | None) -> tuple[str, str]:
             break
     if float(limit) == 0 < threshold:
         limit = f"{threshold:.{math.ceil(-math.log10(threshold))}f}"  # its first digit that is not 0
+    if prob < SMALLEST and digits > MAX_SMALL_DIGITS:
+        shown = "0"
     return _write_small(prob, shown), limit
 
 

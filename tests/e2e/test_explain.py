@@ -114,7 +114,7 @@ def test_explain_journey(
 def check_arrows_stay_in_fields(page: Page) -> None:
     """An arrow key in a field moves its cursor, and turns no page; a number typed there jumps."""
     number = find_position(page)
-    field = page.get_by_role("spinbutton", name=re.compile("^Image, of"))
+    field = page.get_by_role("spinbutton", name=re.compile("^Image, 1 to"))
     for box in (field, page.get_by_role("combobox", name="Label to explain")):
         box.focus()
         page.keyboard.press("ArrowRight")
@@ -146,7 +146,7 @@ def check_arrows_after_the_mouse(page: Page) -> None:
     page.get_by_role("combobox", name="Images").click()
     page.get_by_role("option", name=re.compile("All test images")).click()
     expect(page).not_to_have_url(re.compile("show="))
-    field = page.get_by_role("spinbutton", name=re.compile("^Image, of"))
+    field = page.get_by_role("spinbutton", name=re.compile("^Image, 1 to"))
     field.click()
     field.fill("5")
     field.press("Enter")
@@ -205,7 +205,8 @@ def check_download(page: Page, folder: Path) -> None:
     waiting.value.save_as(folder / "saved.png")
     assert re.fullmatch(r"[\w-]+\.png", waiting.value.suggested_filename)
     with Image.open(io.BytesIO((folder / "saved.png").read_bytes())) as picture:
-        assert picture.size == (96, 96)
+        assert picture.width >= 96
+        assert picture.height > 96, "a strip below says what it is"
         assert "not for clinical use" in picture.text["Description"]  # type: ignore[attr-defined]
 
 

@@ -147,7 +147,7 @@ def test_predict_gives_the_numbers_of_the_command_line(server: Server, page: Pag
     open_page(server, page)
     give(page, *images.items(), ("text.png", b"this is no picture\n" * 50))
     expect_answers(page, num_images=len(images))
-    expect(page.get_by_text("text.png is neither a PNG nor a JPEG image.")).to_be_visible()
+    expect(page.get_by_text("text.png is a text file, no image at all.")).to_be_visible()
     rows = save_csv(page)
     check_no_exception(page)
 

@@ -147,6 +147,20 @@ def test_predict_page_shows_one_image(app, home, make_run, compute):
     assert any(alt == "What the model sees of your image 1: 32 by 32 pixels." for alt in read_alts(app))
 
 
+def test_predict_page_says_how_good_the_run_is_for_the_label_and_how_fine_its_map(app, home, make_run, compute):
+    run = make_run(home)
+    open_page(app)
+    upload(app, ("a.png", encode()))
+    figures = run.metrics()["test"]["per_class"]
+    for label in ("Effusion", "Nodule"):
+        if label == "Nodule":
+            app.selectbox(key="predict_label").set_value(label).run()
+        assert f"{label}: test AUROC {figures[label]['auroc']:.3f}" in read_words(app)
+    words = read_words(app)
+    assert "The map has 4 × 4 cells" in words
+    assert "no call for Nodule" in words
+
+
 def test_predict_page_draws_the_map_of_a_chosen_label(app, home, make_run, compute):
     make_run(home)
     open_page(app)
@@ -321,6 +335,12 @@ def test_results_table_holds_answers_and_problems():
     assert table.columns.tolist() == ["image", "called", "prob_Cardiomegaly", "prob_Effusion", "prob_Nodule", "note"]
     assert table["note"].tolist() == ["It is small.", "It failed."]
     assert build_results_table([("b.png", None, "It failed.")]).columns.tolist() == ["image", "called", "note"]
+
+
+def test_csv_of_a_synthetic_model_says_so_in_each_line():
+    """The page warned of it, the file that went on did not."""
+    table = pd.read_csv(io.BytesIO(write_csv("run-1", [("a.png", {**ANSWER, "is_synthetic": True}, "")])))
+    assert (table["note"] == f"{SYNTHETIC_MODEL} It is small.").all()
 
 
 def test_csv_has_a_line_for_each_image_and_label():
