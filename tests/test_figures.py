@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from medpeft_core import figures
+from medpeft_core.figures.comparison import LABEL_LIMIT
+from medpeft_core.figures.legend import CHARACTER_WIDTH, SYMBOL_WIDTH
 from medpeft_core.figures.printing import PRINT_WIDTH
 from medpeft_core.figures.series import MAX_POINTS, MAX_ROWS, Point, build_rows, smooth, split_at_gaps, thin
 from medpeft_core.figures.styles import COLOURS, DASHES, GREY, pick_colour, pick_dash
@@ -20,6 +22,7 @@ LABELS = ("Cardiomegaly", "Effusion", "Nodule")
 EPOCHS, STEPS_PER_EPOCH = 10, 50
 PLAN = {"epochs": EPOCHS, "num_steps": EPOCHS * STEPS_PER_EPOCH}
 MEAN = "mean of the labels"
+WIDE_LETTER = 7.5  # pixels of a letter of DejaVu Sans at 12 pixels, on average
 
 
 def make_history(aurocs, *, per_epoch=1, labels=LABELS):
@@ -280,6 +283,24 @@ def test_forest_holds_the_stored_figures():
     assert dots["x"]["scale"]["domain"] == [pytest.approx(0.45), 1.0]
 
 
+def test_forest_leaves_out_a_run_without_a_result_and_keeps_the_colours_of_the_others():
+    """A run at work had a place in the legend, and no dot."""
+    results = [make_result("a", 0.8), make_result("at work", None), make_result("c", 0.7)]
+    spec = figures.build_auroc_forest(results)
+    dots = spec["layer"][-1]["encoding"]
+    assert dots["color"]["legend"]["values"] == dots["shape"]["legend"]["values"] == ["a", "c"]
+    assert dots["yOffset"]["scale"]["domain"] == ["a", "c"]
+    assert look_of(spec, "c") == look_of(figures.build_param_scatter(results), "c")
+    assert spec["height"] == figures.build_auroc_forest([results[0], results[2]])["height"]
+
+
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, None), (2, 1), (3, 1), (None, 1)])
+def test_axis_of_a_few_epochs_has_whole_ones(epochs, ticks):
+    """The axis of three epochs said 0.2, 0.4, 0.6."""
+    spec = figures.build_learning_curves(make_history([0.6, 0.7]), labels=LABELS, epochs=epochs)
+    assert spec["encoding"]["x"]["axis"].get("tickMinStep") == ticks
+
+
 def test_forest_draws_chance_once_and_intervals_only_where_they_are_known():
     chance, intervals, dots = figures.build_auroc_forest([make_result("a", 0.8)])["layer"]
     assert chance["data"]["values"] == [{"chance": 0.5}]
@@ -404,6 +425,19 @@ def test_printed_charts_are_white_have_a_size_and_say_what_they_are(name):
     assert all(text in svg for text in ("<svg", "What it shows", "Synthetic.", "Not for clinical use."))
     assert "LoRA" in svg or ">a<" in svg
     assert "http://" not in svg.replace("http://www.w3.org/", "")
+
+
+def test_printed_texts_have_room_for_the_wider_letters_of_another_font():
+    """Without Arial the mean's name was cut at the left edge, and names in the legend lay over the next marker."""
+    names = [f"Full fine-tuning · ResNet-18 · seed {seed}" for seed in range(4)]
+    spec = figures.build_auroc_forest([make_result(name, 0.8) for name in names])
+    printed = figures.prepare_print(spec, title="Forest")
+    assert printed["padding"]["left"] >= 0.2 * LABEL_LIMIT
+    columns = printed["layer"][-1]["encoding"]["color"]["legend"]["columns"]
+    widest = max(map(len, names)) * WIDE_LETTER + SYMBOL_WIDTH
+    assert columns == 1 or columns * widest <= PRINT_WIDTH
+    assert printed["config"]["legend"]["columnPadding"] >= max(map(len, names)) * (WIDE_LETTER - CHARACTER_WIDTH) / 2
+    assert printed["config"]["font"].endswith("sans-serif")
 
 
 def test_picture_never_asks_the_network():

@@ -22,7 +22,8 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
     """Test AUROC of each label with its interval, run beside run; the mean of the labels comes first.
 
     Args:
-        results: as `reports.summary.summarise_result` gives them; those without a test result get no dots.
+        results: as `reports.summary.summarise_result` gives them; those without a test result are left out, and the
+            others keep the colours that they have beside them.
         names: run id to the name in the legend; the run id where there is none.
     """
     series = [_find_name(result, names) for result in results]
@@ -33,6 +34,7 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
         for label in (None, *labels)
         if (figures := _read_auroc(result, label)) is not None
     ]
+    drawn = list(dict.fromkeys(row["series"] for row in rows))
     y = {
         "field": "label",
         "type": "nominal",
@@ -51,11 +53,11 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
             },
         },
     }
-    offset = {"field": "series", "type": "nominal", "scale": {"domain": series}}
+    offset = {"field": "series", "type": "nominal", "scale": {"domain": drawn}}
     x = _build_auroc_axis(rows)
-    spread = {"y": y, "yOffset": offset, "color": _build_colour(series), "tooltip": _tooltip("label")}
+    spread = {"y": y, "yOffset": offset, "color": _build_colour(series, shown=drawn), "tooltip": _tooltip("label")}
     return {
-        **_build_frame(series, (len(labels) + 1) * (ROW_HEIGHT + RUN_HEIGHT * max(len(series), 1))),
+        **_build_frame(drawn, (len(labels) + 1) * (ROW_HEIGHT + RUN_HEIGHT * max(len(drawn), 1))),
         "data": {"values": rows},
         "layer": [
             {
@@ -70,7 +72,7 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-                "encoding": {"x": {"field": "value", **x}, "shape": _build_shape(series), **spread},
+                "encoding": {"x": {"field": "value", **x}, "shape": _build_shape(series, shown=drawn), **spread},
             },
         ],
     }
@@ -155,25 +157,24 @@ def _build_frame(names: list[str], height: int) -> Spec:
     }
 
 
-def _build_colour(series: list[str], *, shown: list[str] | None = None) -> Spec:
+def _build_colour(series: list[str], *, shown: list[str]) -> Spec:
     return {
         "field": "series",
         "type": "nominal",
         "sort": None,
         "scale": {"domain": series, "range": [pick_colour(index) for index in range(len(series))]},
-        "legend": _build_legend(series, shown),
+        "legend": _build_legend(shown),
     }
 
 
-def _build_shape(series: list[str], *, shown: list[str] | None = None) -> Spec:
+def _build_shape(series: list[str], *, shown: list[str]) -> Spec:
     return {
         **_build_colour(series, shown=shown),
         "scale": {"domain": series, "range": [pick_symbol(index) for index in range(len(series))]},
     }
 
 
-def _build_legend(series: list[str], shown: list[str] | None) -> Spec | None:
-    names = series if shown is None else shown
+def _build_legend(names: list[str]) -> Spec | None:
     if len(names) < 2:
         return None
     return {**build_legend(names, orient="top", is_line=False), "values": names}

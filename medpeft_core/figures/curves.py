@@ -148,7 +148,7 @@ def _build_chart(
         y = {**y, "scale": {"domain": [0, 1]}}  # without a value there is no extent
     x_scale: dict[str, Any] = {"domain": [0, epochs], "nice": False} if epochs else {"domainMin": 0, "nice": True}
     x_axis: dict[str, Any] = {"grid": False, "format": "~f"}
-    if not epochs or epochs > 3:
+    if not epochs or epochs > 1:  # a single one is cut into parts, else its curve would have no scale
         x_axis["tickMinStep"] = 1
     colour = {
         "field": "series", "type": "nominal", "sort": None,

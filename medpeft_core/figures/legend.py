@@ -31,9 +31,9 @@ def build_legend(names: list[str], *, orient: Literal["bottom", "top"] = "bottom
     }
 
 
-def count_legend_columns(names: list[str]) -> int:
-    """Columns on a phone."""
-    return max(1, NARROW_WIDTH // _measure_entry(names))
+def count_legend_columns(names: list[str], width: int = NARROW_WIDTH) -> int:
+    """Columns in a plot of so many pixels, at least one."""
+    return max(1, width // _measure_entry(names))
 
 
 def measure_legend(names: list[str]) -> int:

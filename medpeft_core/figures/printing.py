@@ -6,10 +6,15 @@ from typing import Any
 
 import pandas as pd
 
+from medpeft_core.figures.legend import count_legend_columns
+
 PRINT_WIDTH = 680  # pixels at scale 1; three times as many are 17 cm at 300 dots an inch
 TITLE_HEIGHT, LINE_HEIGHT = 34, 16
 INK, PALE_INK, GRID = "#1b2a2c", "#516265", "#dfe6e6"
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+# An SVG is laid out by the first of these fonts; a reader without them draws wider letters at the same places.
+LEFT_ROOM, LEGEND_ROOM = 40, 48
+LEGEND_WIDTH = 480  # of the plot, for choosing the columns: what is left of it takes the room between them
 DRAWN_ONLY = ("piece", "at", "is_lone", "is_best")  # columns that serve the drawing and say nothing
 
 Spec = dict[str, Any]
@@ -29,7 +34,7 @@ def prepare_print(spec: Spec, *, title: str, notes: Sequence[str] = ()) -> Spec:
         "width": PRINT_WIDTH,
         "height": spec["height"] + head,
         "background": "white",
-        "padding": 12,
+        "padding": {"left": LEFT_ROOM, "top": 12, "right": 12, "bottom": 12},
         "title": {
             "text": title,
             "subtitle": list(notes),
@@ -48,11 +53,26 @@ def prepare_print(spec: Spec, *, title: str, notes: Sequence[str] = ()) -> Spec:
                 "labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 13, "gridColor": GRID,
                 "domainColor": PALE_INK, "tickColor": PALE_INK, "titleFontWeight": "normal",
             },
-            "legend": {"labelColor": INK, "labelFontSize": 12},
+            "legend": {"labelColor": INK, "labelFontSize": 12, "columnPadding": LEGEND_ROOM},
             "view": {"stroke": None},
         },
     }  # fmt: skip
+    _loosen_legends(printed)
     return printed
+
+
+def _loosen_legends(part: Any) -> None:
+    """Fewer columns in the legends of a spec, so that there is room between them."""
+    if isinstance(part, list):
+        for item in part:
+            _loosen_legends(item)
+    elif isinstance(part, dict):
+        if isinstance(part.get("legend"), dict) and "columns" in part["legend"]:
+            names = part["legend"].get("values", part.get("scale", {}).get("domain", []))
+            part["legend"]["columns"] = count_legend_columns(names, LEGEND_WIDTH)
+        for key, item in part.items():
+            if key not in ("data", "legend"):
+                _loosen_legends(item)
 
 
 def collect_rows(spec: Spec) -> pd.DataFrame:

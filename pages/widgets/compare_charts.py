@@ -11,7 +11,7 @@ from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.run import Run
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head, draw_save_menu
-from pages.widgets.compare_runs import ComparedRun, is_any_synthetic
+from pages.widgets.compare_runs import ComparedRun, add_run_ids, is_any_synthetic, write_levels
 from pages.widgets.wording import write_auroc
 
 POLL_EVERY_S = 3.0
@@ -31,6 +31,7 @@ def draw_curves(runs: Sequence[ComparedRun]) -> None:
             key="compare_curves",
             title="Validation AUROC over the epochs, mean of the labels",
             is_synthetic=is_any_synthetic(runs),
+            complete=lambda rows: add_run_ids(rows, runs),
         )
     st.fragment(_draw_overlay, run_every=POLL_EVERY_S if is_active else None)(runs, statuses)
 
@@ -43,7 +44,7 @@ def draw_forest(runs: Sequence[ComparedRun]) -> None:
         runs,
         key="compare_forest",
         title="AUROC by label",
-        saved_title="Test AUROC by label, with intervals",
+        saved_title=f"Test AUROC by label, {write_levels(runs)}",
     )
 
 
@@ -57,7 +58,7 @@ def draw_size_and_time(runs: Sequence[ComparedRun]) -> None:
             runs,
             key="compare_scatter",
             title="AUROC and trained parameters",
-            saved_title="Test AUROC and number of trained parameters",
+            saved_title=f"Test AUROC and number of trained parameters, {write_levels(runs)}",
         )
     with right:
         _draw_chart(
@@ -65,7 +66,7 @@ def draw_size_and_time(runs: Sequence[ComparedRun]) -> None:
             runs,
             key="compare_time",
             title="AUROC and training time",
-            saved_title="Test AUROC and wall time of training and evaluation",
+            saved_title=f"Test AUROC and wall time of training and evaluation, {write_levels(runs)}",
         )
         devices = {(item.metrics or {}).get("training", {}).get("device_name") for item in runs if item.metrics}
         if len(devices) > 1:
@@ -75,7 +76,14 @@ def draw_size_and_time(runs: Sequence[ComparedRun]) -> None:
 def _draw_chart(
     build: Callable[[], Spec], runs: Sequence[ComparedRun], *, key: str, title: str, saved_title: str
 ) -> None:
-    draw_chart_head(title, build, key=key, is_synthetic=is_any_synthetic(runs), saved_title=saved_title)
+    draw_chart_head(
+        title,
+        build,
+        key=key,
+        is_synthetic=is_any_synthetic(runs),
+        saved_title=saved_title,
+        complete=lambda rows: add_run_ids(rows, runs),
+    )
     st.vega_lite_chart(add_ink(build()), key=key, alt=f"{saved_title}. {_describe_means(runs)}")
 
 

@@ -1,5 +1,6 @@
 """ROC and precision-recall curves of the selected runs over each other, for one label or the mean over labels."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from medpeft_core.reports.tables import MACRO
 from medpeft_core.runs.run import Run
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head
-from pages.widgets.compare_runs import ComparedRun, is_any_synthetic
+from pages.widgets.compare_runs import ComparedRun, add_run_ids, is_any_synthetic
 from pages.widgets.wording import escape_markdown, write_auroc
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
@@ -52,7 +53,13 @@ def draw_rates(runs: Sequence[ComparedRun], *, names: Sequence[str]) -> None:
     with left:
         roc = build_roc_chart(lines["roc"], names=names)
         draw_chart_head(
-            "ROC", lambda: roc, key="compare_roc", is_synthetic=is_synthetic, saved_title=f"ROC on test: {label}"
+            "ROC",
+            lambda: roc,
+            key="compare_roc",
+            is_synthetic=is_synthetic,
+            saved_title=f"ROC on test: {label}",
+            name=f"compare-roc-{_write_file_part(label)}",
+            complete=lambda rows: complete_points(rows, runs, label, names=("false_positive_rate", "sensitivity")),
         )
         st.vega_lite_chart(add_ink(roc), key="compare_roc", alt=f"ROC curves on test, {label}. {words}")
     with right:
@@ -64,6 +71,8 @@ def draw_rates(runs: Sequence[ComparedRun], *, names: Sequence[str]) -> None:
             key="compare_pr",
             is_synthetic=is_synthetic,
             saved_title=f"Precision and recall on test: {label}",
+            name=f"compare-pr-{_write_file_part(label)}",
+            complete=lambda rows: complete_points(rows, runs, label, names=("recall", "precision")),
         )
         st.vega_lite_chart(add_ink(steps), key="compare_pr", alt=f"Precision-recall curves on test, {label}. {words}")
     frame = build_rates_frame([item for item in runs if item.name in found], found, label)
@@ -99,6 +108,22 @@ def _read_curves(_run: Run, run_id: str, mark: tuple[int, int], label: str | Non
     return build_rate_curves(load_predictions(_run, "test"), label)
 
 
+def complete_points(
+    rows: pd.DataFrame, runs: Sequence[ComparedRun], label: str, *, names: tuple[str, str]
+) -> pd.DataFrame:
+    """The points of both curves as a table that stands alone: which run, which label, and what the numbers are.
+
+    Args:
+        rows: of the chart, with its places in `x` and `y`.
+        runs: of the chart.
+        label: a label, or `MACRO`.
+        names: of the columns in place of `x` and `y`.
+    """
+    rows = add_run_ids(rows, runs).rename(columns=dict(zip("xy", names, strict=True)))
+    rows.insert(0, "label", label)
+    return rows
+
+
 def build_rates_frame(runs: Sequence[ComparedRun], curves: dict[str, RateCurves], label: str) -> pd.DataFrame:
     """A row per run: AUROC and average precision with intervals, prevalence, and decisions at the val threshold.
 
@@ -125,6 +150,11 @@ def build_rates_frame(runs: Sequence[ComparedRun], curves: dict[str, RateCurves]
             }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _write_file_part(label: str) -> str:
+    """Letters and digits of a label, for the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "label"
 
 
 def _build_line(name: str, item: RateCurves, kind: str) -> RateLine:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from medpeft_core.reports.compare import build_run_names
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
@@ -64,6 +66,21 @@ def load_compared(
 def is_any_synthetic(runs: Sequence[ComparedRun]) -> bool:
     """Whether one of the runs is on synthetic images."""
     return any(item.provenance.get("is_synthetic") for item in runs)
+
+
+def add_run_ids(rows: pd.DataFrame, runs: Sequence[ComparedRun]) -> pd.DataFrame:
+    """The table of a chart with the id of each run after its name, which other comparisons may give to other runs."""
+    ids = {item.name: item.run.run_id for item in runs}
+    rows = rows.copy()
+    if "run" in rows.columns:
+        rows.insert(rows.columns.get_loc("run") + 1, "run_id", rows["run"].map(ids))
+    return rows
+
+
+def write_levels(runs: Sequence[ComparedRun]) -> str:
+    """What the intervals of a chart are: "with 95 % intervals"."""
+    levels = sorted({item.test["confidence"] for item in runs if item.test})
+    return f"with {' or '.join(f'{100 * level:g} %' for level in levels)} intervals"
 
 
 def find_caveats(runs: Sequence[ComparedRun]) -> list[str]:

@@ -12,7 +12,8 @@ from medpeft_core.reports.tables import MACRO
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.store import RunStore
 from pages.widgets.compare_pairs import EVERY, build_pairs_frame
-from pages.widgets.compare_runs import load_compared
+from pages.widgets.compare_rates import complete_points
+from pages.widgets.compare_runs import load_compared, write_levels
 from pages.widgets.compare_tables import EVERYTHING, FIGURES, FORMATS, RUNS, build_numbers_csv, build_table
 
 
@@ -137,6 +138,18 @@ def test_curves_follow_the_chosen_label(app, home, make_run):
     assert row["AUROC"] == f"{figures['auroc']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})"
     assert row["Sensitivity"] == f"{figures['sensitivity']:.3f}"
     assert find_chart(app, "Precision-recall curves on test, Nodule")
+
+
+def test_saved_points_say_which_run_label_and_rates_they_are(app, home, make_run):
+    """The files of ROC curves had columns x and y, and nothing told for which label."""
+    runs = load(home, make_run(home), make_run(home, method="full"))
+    points = pd.DataFrame({"run": [item.name for item in runs], "x": [0.1, 0.2], "y": [0.5, 0.6]})
+    table = complete_points(points, runs, "Nodule", names=("false_positive_rate", "sensitivity"))
+    assert list(table.columns) == ["label", "run", "run_id", "false_positive_rate", "sensitivity"]
+    assert table["run_id"].tolist() == [item.run.run_id for item in runs]
+    assert set(table["label"]) == {"Nodule"}
+    assert list(points.columns) == ["run", "x", "y"], "the chart's own table stays as it is"
+    assert write_levels(runs) == "with 95 % intervals"
 
 
 def test_curves_of_a_label_without_both_classes_say_so(app, home, make_run):
