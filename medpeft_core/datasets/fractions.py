@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.report_words import has, its, join
 from medpeft_core.datasets.splits import hash_order
 
 FEW_POSITIVES = 10
@@ -56,26 +57,27 @@ def count_positives(manifest: Manifest, rows: np.ndarray) -> pd.DataFrame:
 
 
 def fraction_warnings(counts: pd.DataFrame) -> list[str]:
-    """One sentence for every label that a training set cannot teach well.
+    """Up to three sentences on the labels that a training set cannot teach well.
 
     Args:
         counts: what `count_positives` gave for the training rows.
     """
-    numbers = zip(counts.index, counts["num_positive"], counts["num_negative"], strict=True)
-    return [text for label, positives, negatives in numbers if (text := _warn_of_label(label, positives, negatives))]
+    has_none = {kind: counts[f"num_{kind}"] == 0 for kind in ("positive", "negative")}
+    has_none["negative"] &= ~has_none["positive"]  # said once where nothing is known of a label
+    sentences = [_tell_none(counts.index[is_so].tolist(), kind) for kind, is_so in has_none.items() if is_so.any()]
+    few = counts[(counts["num_positive"] < FEW_POSITIVES) & ~has_none["positive"] & ~has_none["negative"]]
+    if len(few):
+        numbers = ", ".join(f"{label} {int(number)}" for label, number in few["num_positive"].items())
+        consequence = "expect such labels to be learned badly and to vary with the seed"
+        sentences.append(f"Few positive images in this training set: {numbers}; {consequence}.")
+    return sentences
 
 
-def _warn_of_label(label: str, positives: int, negatives: int) -> str:
-    if positives == 0:
-        return f"{label} has no positive image in this training set; its output stays, but cannot learn."
-    if negatives == 0:
-        return f"{label} has no negative image in this training set; its output stays, but cannot learn."
-    if positives < FEW_POSITIVES:
-        images = "1 positive image" if positives == 1 else f"{positives} positive images"
-        return (
-            f"{label} has only {images} in this training set; expect it to be learned badly and to vary with the seed."
-        )
-    return ""
+def _tell_none(labels: list[str], kind: str) -> str:
+    outputs = "output stays" if len(labels) == 1 else "outputs stay"
+    return (
+        f"{join(labels)} {has(labels)} no {kind} image in this training set; {its(labels)} {outputs}, but cannot learn."
+    )
 
 
 def _image_names(manifest: Manifest) -> np.ndarray:

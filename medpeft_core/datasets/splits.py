@@ -9,6 +9,7 @@ from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.errors import DataError
 
 UNCHECKED_NOTE = "This data set has no patient ids: leakage between images of one patient could not be checked."
+_SHARED = "in more than one split"
 _SHOWN_PATIENTS = 5
 
 
@@ -59,6 +60,12 @@ def find_patient_overlap(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     return {str(patient): tuple(name for name in SPLITS if name in splits) for patient, splits in found.items()}
 
 
+def is_doubt(note: str) -> bool:
+    """Whether a note of a manifest tells why its results are to be doubted or compared with care; others only tell how
+    the data were read."""
+    return note == UNCHECKED_NOTE or _SHARED in note
+
+
 def apply_overlap_policy(manifest: Manifest, policy: str, *, seed: int) -> Manifest:
     """Deal with patients in two splits as the user chose, and note what was done.
 
@@ -78,14 +85,12 @@ def apply_overlap_policy(manifest: Manifest, policy: str, *, seed: int) -> Manif
     if policy == "refuse":
         raise DataError(_refusal(overlap))
     if policy == "keep":
-        note = (
-            f"{_patients(len(overlap))} in more than one split and stayed there: results on val and test are too good."
-        )
+        note = f"{_patients(len(overlap))} {_SHARED} and stayed there: results on val and test are too good."
         return manifest.with_table(manifest.table, note=note)
     table = manifest.table.copy()
     table["split"] = split_by_patient(manifest.patient_ids, seed=seed)
     note = (
-        f"{_patients(len(overlap))} in more than one split, so all images were split anew by patient (70/10/20, seed "
+        f"{_patients(len(overlap))} {_SHARED}, so all images were split anew by patient (70/10/20, seed "
         f"{seed}); results are not comparable with those on the original split."
     )
     return manifest.with_table(table, note=note)

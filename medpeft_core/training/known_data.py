@@ -11,7 +11,7 @@ from medpeft_core.config import DataConfig
 from medpeft_core.datasets.fractions import count_positives, fraction_warnings
 from medpeft_core.datasets.prepare import PreparedData, find_prepared
 from medpeft_core.datasets.prepare_command import build_prepare_command
-from medpeft_core.datasets.splits import UNCHECKED_NOTE
+from medpeft_core.datasets.splits import is_doubt
 from medpeft_core.errors import DataError
 from medpeft_core.resolve import resolve_data
 from medpeft_core.training.data import split_data
@@ -28,7 +28,7 @@ class SplitFacts:
         num_images: of each whole split.
         num_train_images, num_train_patients: in the fraction; None patients where the data have none.
         positives: in the fraction, label to {"num_positive", "num_negative", "num_unknown"}.
-        notes: how synthetic data were made and split, where nothing can be wrong with them.
+        notes: how the data were made, read and split.
         warnings: what people should know of these data before they train on them.
     """
 
@@ -111,15 +111,13 @@ def describe_splits(prepared: PreparedData, data: DataConfig) -> SplitFacts:
     train = splits["train"]
     counts = count_positives(train.manifest, np.arange(len(train)))
     table, notes = prepared.manifest.table, prepared.manifest.notes
-    # The lab draws synthetic sets itself: how it did so is no reason to hesitate.
-    is_harmless = {note: prepared.manifest.is_synthetic and note != UNCHECKED_NOTE for note in notes}
     return SplitFacts(
         num_images={name: int((table["split"] == name).sum()) for name in splits},
         num_train_images=len(train),
         num_train_patients=len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
         positives={str(label): _describe_label(row, len(train)) for label, row in counts.iterrows()},
-        notes=tuple(note for note in notes if is_harmless[note]),
-        warnings=(*(note for note in notes if not is_harmless[note]), *fraction_warnings(counts)),
+        notes=tuple(note for note in notes if not is_doubt(note)),
+        warnings=(*(note for note in notes if is_doubt(note)), *fraction_warnings(counts)),
     )
 
 

@@ -54,6 +54,7 @@ def draw_people(view: DataView) -> None:
         hide_index=True,
         width="stretch",
         key="data_splits",
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in table.columns[1:]},
         alt="Images, patients and positives of each split",
     )
     if not view.manifest.has_patients:
@@ -65,7 +66,7 @@ def draw_people(view: DataView) -> None:
     left, right = st.columns(2, gap="large")
     for column, name in ((left, "sex"), (right, "view")):
         with column:
-            _draw_values(counts, name, num_images=len(view.manifest))
+            _draw_values(view, counts, name)
 
 
 def build_label_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -92,7 +93,7 @@ def build_split_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         [
             {
                 "Split": row["split"],
-                "Images": row["num_images"],
+                "Images": f"{row['num_images']:,}",
                 "Patients": "unknown" if row["num_patients"] is None else f"{row['num_patients']:,}",
                 "Images per patient": "n/a"
                 if row["images_per_patient"] is None
@@ -151,15 +152,16 @@ def _draw_ages(view: DataView, counts: dict[str, Any]) -> None:
     )
 
 
-def _draw_values(counts: dict[str, Any], name: str, *, num_images: int) -> None:
-    st.markdown(f"**{name.capitalize()}**")
+def _draw_values(view: DataView, counts: dict[str, Any], name: str) -> None:
     rows, unknown = counts[name], counts["unknown"][name]
     if not rows:
+        st.markdown(f"**{name.capitalize()}**")
         st.caption("Not known for any image.")
         return
+    _draw_head(view, name.capitalize(), lambda: build_value_chart(rows, title=name), key=f"data_{name}")
     alt = _describe_values(name.capitalize(), rows)
     st.vega_lite_chart(add_ink(build_value_chart(rows, title=name)), key=f"data_{name}", alt=alt)
-    known = f"Known for {num_images - unknown:,} images."
+    known = f"Known for {len(view.manifest) - unknown:,} images."
     st.caption(f"{known} Not known for {unknown:,}." if unknown else known)
 
 

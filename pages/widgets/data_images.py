@@ -52,7 +52,7 @@ def draw_images(view: DataView) -> None:
         return
     shown = pick_rows(rows, count=table.get("count", COUNTS[0]), page=table.get("page", 0))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{len(shown)} of {len(rows):,} images, drawn at random.", width="content")
+        st.caption(_write_count(len(shown), len(rows)), width="content")
         if len(rows) > len(shown):
             st.button("Show others", key="data_more", icon=":material/shuffle:", on_click=_show_others, args=(table,))
     draw_grid(view, shown, marks=table.get("marks", NO_MARKS), key="data_tile")
@@ -148,6 +148,12 @@ def _choose_filter(table: dict[str, Any], view: DataView) -> None:
             **bind(table, "count", key="data_count"),
         )
         choose_marks(table, view, key="data_marks")
+
+
+def _write_count(num_shown: int, num_images: int) -> str:
+    if num_shown < num_images:
+        return f"{num_shown} of {num_images:,} images, drawn at random."
+    return "1 image." if num_images == 1 else f"All {num_images} images."
 
 
 def _find_index(options: list[Any], table: dict[str, Any], name: str) -> int:

@@ -7,6 +7,7 @@ from medpeft_core.datasets.splits import (
     UNCHECKED_NOTE,
     apply_overlap_policy,
     find_patient_overlap,
+    is_doubt,
     split_by_patient,
 )
 from medpeft_core.errors import DataError
@@ -103,3 +104,12 @@ def test_apply_overlap_policy_says_that_it_could_not_check(make_manifest):
     manifest = make_manifest([None, None], ["train", "test"])
     assert apply_overlap_policy(manifest, "refuse", seed=0).notes == (UNCHECKED_NOTE,)
     assert "leakage between images of one patient could not be checked" in UNCHECKED_NOTE
+
+
+def test_is_doubt_tells_warnings_from_notes_on_how_data_were_read(make_manifest):
+    """Train showed "Split and labels of the papers' lists" in yellow, among the warnings."""
+    overlapping = make_manifest([f"p{n}" for n in range(30)] * 2, ["train"] * 30 + ["test"] * 30)
+    unknown = make_manifest([None, None], ["train", "test"])
+    cases = ((overlapping, "keep"), (overlapping, "resplit"), (unknown, "refuse"))
+    assert all(is_doubt(apply_overlap_policy(manifest, policy, seed=0).notes[0]) for manifest, policy in cases)
+    assert not is_doubt("Split and labels of the papers' lists: train_list.txt, val_list.txt, test_list.txt.")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from data_visits import make_nih, prepare_phantom, read_words
 from PIL import Image
-from test_data_page import make_nih, open_page, prepare_phantom, read_address, read_words
+from test_data_page import open_page, read_address
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.prepare import find_view, inspect_dataset
@@ -70,6 +71,19 @@ def test_images_tab_shows_others_on_request(app, phantom):
     after = set(list_tiles(page))
     assert len(after) == 12
     assert not before & after
+
+
+def test_images_tab_says_when_it_shows_all(app, phantom):
+    """It said "drawn at random" above all images of a kind."""
+    page = open_images(app, phantom)
+    manifest = find_view(phantom).manifest
+    assert f"12 of {len(manifest)} images, drawn at random." in read_words(page)
+    counts = manifest.table[list(manifest.labels)].sum().astype(int)
+    choose(page, "data_label", str(counts.idxmin()))
+    choose(page, "data_count", 48)
+    assert f"All {counts.min()} images." in read_words(page)
+    assert "drawn at random" not in read_words(page)
+    assert len(list_tiles(page)) == counts.min()
 
 
 def test_images_tab_says_that_no_image_is_like_that(app, tmp_path):

@@ -13,6 +13,7 @@ from medpeft_core.datasets.prepare import inspect_dataset
 from medpeft_core.datasets.views import list_views, view_key, view_path
 from medpeft_core.worker.jobs import JobStore
 from pages.widgets.chart_ink import LIGHT_INK
+from pages.widgets.data_charts import build_split_table
 from pages.widgets.wording import escape_markdown
 
 
@@ -261,3 +262,20 @@ def test_charts_have_words_that_can_be_read_in_the_light_theme(app, home):
     page.context["theme"] = "dark"
     page.run()
     assert "axis" not in json.loads(page.get("vega_lite_chart")[0].proto.spec)["config"]
+
+
+def test_people_tab_writes_numbers_alike_and_saves_every_chart(app, home):
+    """The table held 2796 beside 1,497, and the charts of sex and view could not be saved as the others could."""
+    page = open_page(app, data=view_key(prepare_phantom(home)))
+    page.session_state["data_tab"] = ":material/groups: Splits and people"
+    page.run()
+    assert not page.exception
+    keys = {item.key for item in page.main.get("download_button")}
+    assert {f"data_{name}_csv" for name in ("ages", "sex", "view")} <= keys
+
+
+def test_split_table_groups_thousands_everywhere():
+    row = {"split": "all", "num_images": 2796, "num_patients": 1497, "images_per_patient": 1.868}
+    (line,) = build_split_table([{**row, "num_with_finding": 1400, "num_without": 1396}]).to_dict("records")
+    assert (line["Images"], line["Patients"], line["Images per patient"]) == ("2,796", "1,497", "1.87")
+    assert (line["With a finding"], line["Without"]) == ("1,400 (50 %)", "1,396 (50 %)")

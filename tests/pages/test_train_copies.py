@@ -153,3 +153,15 @@ def test_train_grid_shows_its_number_and_time(train, compute):
     rerun(train)
     assert any("**6 runs** of LoRA, Full fine-tuning, about 9 min" in item.value for item in train.caption)
     assert start_button(train).label == "Queue 6 runs"
+
+
+def test_train_grid_gives_the_command_of_each_run(train):
+    """With nine runs in the grid, the command line showed the one of the form."""
+    assert train.code[0].value.count("\n") == 0
+    train.multiselect(key="train_grid_methods").set_value(["lora", "full"])
+    train.number_input(key="train_grid_num_seeds").set_value(2)
+    rerun(train)
+    commands = train.code[0].value.splitlines()
+    assert len(commands) == len(set(commands)) == 4
+    assert sum("--method lora" in command for command in commands) == 2
+    assert any("one line for each of the 4 runs" in item.value for item in train.caption)

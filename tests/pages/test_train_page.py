@@ -68,7 +68,7 @@ def test_train_page_opens_once_when_answers_come_while_it_is_drawn(app, compute,
 
 
 def test_train_figures_are_those_of_the_compute_process(train, compute):
-    compute.answers.update(check=read_check(warnings=["Nodule has only 3 positive images."]), speed=SPEED)
+    compute.answers.update(check=read_check(warnings=["Few positive images: Nodule 3."]), speed=SPEED)
     train.select_slider(key="train_fraction").set_value(0.5)
     rerun(train)
     assert read_metrics(train) == {
@@ -77,7 +77,7 @@ def test_train_figures_are_those_of_the_compute_process(train, compute):
         "Time": ("1 min 30 s", "3 epochs, 12 steps"),
         "Training images": ("100", "of 52 patients"),
     }
-    assert "only 3 positive" in train.warning[0].value
+    assert "Nodule 3" in train.warning[0].value
     assert list(train.dataframe[0].value["label"]) == ["Nodule"]
     assert "about 1 min 30 s" in " ".join(item.value for item in train.text)
 
