@@ -54,8 +54,8 @@ def find_inseparable_labels(manifest: Manifest) -> list[Finding]:
             has_other = np.delete(is_positive, column, axis=1).any(axis=1) & is_known[:, column]
             is_all = len(companions) > 1 and bool(is_positive[has_other, column].all())
             names = [f"{labels[row]} ({num_both[row, column]:,})" for row in companions]
-            subject = f"any other label ({int(has_other.sum()):,})" if is_all else join(names, "or")
-            found.append(_tell_companion(subject, partner))
+            all_of_them = f"Each of the {int(has_other.sum()):,} images with any other label"
+            found.append(_tell_companion(all_of_them if is_all else f"Every image with {join(names, 'or')}", partner))
     return found
 
 
@@ -70,7 +70,7 @@ def _tell_twins(label: str, other: str, num_images: int) -> Finding:
 def _tell_companion(subject: str, partner: str) -> Finding:
     return Finding(
         severity="warning",
-        text=f"Every image with {subject} is also {partner}.",
+        text=f"{subject} is also {partner}.",
         advice=f"A model may call {partner} whenever it sees another finding; do not read its result as that of "
         f"{partner} alone.",
     )

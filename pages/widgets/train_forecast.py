@@ -140,10 +140,10 @@ def _draw_data(check: dict[str, Any]) -> None:
         column_config={
             "label": "Label",
             "positive": st.column_config.ProgressColumn(
-                "Positive", format="%d", min_value=0, max_value=max(check["num_train_images"], 1)
+                "Positive", format="localized", min_value=0, max_value=max(check["num_train_images"], 1)
             ),
-            "negative": st.column_config.NumberColumn("Negative", format="%d"),
-            "unknown": st.column_config.NumberColumn("Unknown", format="%d"),
+            "negative": st.column_config.NumberColumn("Negative", format="localized"),
+            "unknown": st.column_config.NumberColumn("Unknown", format="localized"),
         },
         alt="Positive and negative images of each label in the label fraction.",
     )

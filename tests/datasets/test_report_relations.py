@@ -41,7 +41,7 @@ def test_inseparable_labels_finds_the_label_that_all_others_come_with(make_label
     targets = np.zeros((100, 4))
     targets[:60, 3] = 1
     targets[:20, 0] = targets[15:40, 1] = targets[40:45, 2] = 1  # the last one is too rare to count by itself
-    assert find_texts(make_labels(targets)) == ["Every image with any other label (45) is also label_3."]
+    assert find_texts(make_labels(targets)) == ["Each of the 45 images with any other label is also label_3."]
 
 
 def test_inseparable_labels_names_those_that_never_come_alone(make_labels):
