@@ -140,8 +140,16 @@ def train(
 
 
 @app.command()
-def runs(as_json: Json = False) -> None:
+def runs(
+    deleted: Annotated[bool, typer.Option("--deleted", help="List the trash: what `restore` can bring back.")] = False,
+    as_json: Json = False,
+) -> None:
     """List the runs, newest first."""
+    if deleted:
+        from medpeft_core.commands.trash import list_deleted
+
+        list_deleted(as_json=as_json)
+        return
     from medpeft_core.commands.runs import list_runs
 
     list_runs(as_json=as_json)
@@ -180,18 +188,18 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Move a run to the trash, which keeps it for a week."""
-    from medpeft_core.commands.runs import delete_run
+    from medpeft_core.commands.trash import delete_run
 
     delete_run(run, for_good=for_good, as_json=as_json)
 
 
 @app.command()
 def restore(
-    run: Annotated[str, typer.Argument(help="The whole name of a deleted run.")],
+    run: Annotated[str, typer.Argument(help="Name of a deleted run, or a part that fits one.")],
     as_json: Json = False,
 ) -> None:
     """Bring a deleted run back from the trash."""
-    from medpeft_core.commands.runs import restore_run
+    from medpeft_core.commands.trash import restore_run
 
     restore_run(run, as_json=as_json)
 

@@ -70,7 +70,7 @@ def test_light_list_holds_what_pages_import() -> None:
         "worker.dispatch", "worker.escalation", "commands.supervise",
         "worker.compute", "worker.compute_child", "worker.compute_process",
         "worker.jobs", "worker.job_state", "worker.job_process",
-        "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.doctor",
+        "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.trash", "commands.doctor",
         "commands.prepare", "commands.images",
     }  # fmt: skip
     assert {f"medpeft_core.{name}" for name in wanted} <= set(LIGHT_MODULES)

@@ -1,4 +1,4 @@
-"""Look after runs: list, show, stop, delete, compare."""
+"""Look after runs: list, show, stop, compare; `trash` has those that were deleted."""
 
 import contextlib
 from datetime import datetime
@@ -20,6 +20,7 @@ from medpeft_core.reports.sentences import describe_pair, explain_resamplings
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
+from medpeft_core.runs.states import FINISHED
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.launch import stop_worker
 
@@ -85,50 +86,12 @@ def stop_run(run_id: str, *, as_json: bool) -> None:
         store.request_stop(run.run_id)  # raises with the reason why this run cannot be stopped
     tell(f"Stopping {run.run_id} after the batch it is at, with a checkpoint.")
     state = stop_worker(store, run, None)
-    tell(f"Run {run.run_id} {state.status}. To go on: python -m medpeft_core resume {run.run_id}")
+    if state.status == FINISHED:
+        tell(f"Run {run.run_id} had finished before it heard. To see it: python -m medpeft_core show {run.run_id}")
+    else:
+        tell(f"Run {run.run_id} {state.status}. To go on: python -m medpeft_core resume {run.run_id}")
     if as_json:
         print_json({"run_id": run.run_id, "status": state.status})
-
-
-def delete_run(run_id: str, *, for_good: bool, as_json: bool) -> None:
-    """Move a run to the trash, or remove it for good; base weights stay, other runs may use them.
-
-    Raises:
-        RunError: there is no such run, or it is running.
-    """
-    store = RunStore.open_default()
-    run = store.load(run_id)
-    deleted = store.delete(run.run_id)
-    if for_good:
-        store.purge_deleted([run.run_id])
-        tell(f"Deleted {run.run_id} for good.")
-    else:
-        until = datetime.fromtimestamp(deleted.kept_until).strftime("%Y-%m-%d %H:%M")
-        tell(
-            f"Moved {run.run_id} to the trash, where it keeps its space until {until}. "
-            f"To bring it back: python -m medpeft_core restore {run.run_id}"
-        )
-    if as_json:
-        print_json(
-            {
-                "run_id": run.run_id,
-                "deleted": True,
-                "trash_dir": None if for_good else str(deleted.folder),
-                "kept_until": None if for_good else deleted.kept_until,
-            }
-        )
-
-
-def restore_run(run_id: str, *, as_json: bool) -> None:
-    """Bring a deleted run back from the trash.
-
-    Raises:
-        RunError: it is not there, or a run of that name exists.
-    """
-    run = RunStore.open_default().restore(run_id)
-    tell(f"Brought {run.run_id} back.")
-    if as_json:
-        print_json({"run_id": run.run_id, "restored": True})
 
 
 def compare_runs(run_ids: list[str], *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from medpeft_core.runs.run_ids import is_run_id
 
 KEEP_DAYS = 7
 DAY_S = 86_400.0
+MAX_LISTED = 8  # names in an error
 _PATTERN = re.compile(r"(?P<run_id>[^.]+)\.(?P<deleted_at>[0-9]{1,12})")
 _GONE_PREFIX, _COPY_PREFIX = ".gone-", ".copy-"
 
@@ -100,6 +101,28 @@ class Trash:
             f"{KEEP_DAYS} days."
         )
 
+    def search(self, part: str) -> DeletedRun:
+        """The deleted run whose name is, begins with, or contains a text; of one that was deleted twice, the last.
+
+        Raises:
+            RunError: none fits, or several do; the message names what is in the trash.
+        """
+        items: dict[str, DeletedRun] = {}
+        for item in self.list_runs():
+            items.setdefault(item.run_id, item)
+        beginning = [name for name in items if part and name.startswith(part)]
+        fitting = [part] if part in items else beginning or [name for name in items if part and part in name]
+        if len(fitting) == 1:
+            return items[fitting[0]]
+        if fitting:
+            raise RunError(f"{len(fitting)} deleted runs fit {part!r}: {_list_names(fitting)}. Give more of the name.")
+        if not items:
+            raise RunError(f"The trash is empty: {part!r} was never deleted, or more than {KEEP_DAYS} days ago.")
+        raise RunError(
+            f"No deleted run fits {part!r}. In the trash: {_list_names(list(items))}. `python -m medpeft_core runs "
+            "--deleted` tells more."
+        )
+
     def give_back(self, item: DeletedRun, target: Path) -> None:
         """Move a run back to where runs lie.
 
@@ -149,3 +172,7 @@ class Trash:
         for folder in self.folder.glob(f"{_GONE_PREFIX}*"):  # also what a crash left
             shutil.rmtree(folder, ignore_errors=True)
         return removed
+
+
+def _list_names(names: list[str]) -> str:
+    return ", ".join(names[:MAX_LISTED]) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
