@@ -94,8 +94,6 @@ def _draw_answers(
         st.warning(escape_markdown(warning), icon=":material/warning:")
     has_map = any(picture.cam is not None for picture in shown)
     st.markdown(_write_title(case, "**heat map**" if has_map else "no heat map"))
-    if any(picture.cam is None for picture in shown):
-        _offer_other_map(chosen, case)
     look, place = choose_look(
         key="explain",
         has_map=has_map,
@@ -110,6 +108,8 @@ def _draw_answers(
                     st.info(f"This run does not know this image or the label {_as_code(case.label)}: no map.")
                 else:
                     draw_picture(picture, look, key=f"explain_{PLACES[number]}")
+        if any(picture.cam is None for picture in shown):
+            _offer_other_map(chosen, case)
     for number, (column, answer, picture) in enumerate(zip(_make_columns(pictures), answers, pictures, strict=True)):
         if picture is None or answer is None:
             continue

@@ -25,6 +25,7 @@ def draw_case(chosen: Chosen, case: Case) -> None:
     with probs:
         st.markdown("**What the model says**")
         draw_label_scores([chosen.run.metrics() or {}], case.label)
-        draw_probs(chosen.predictions, case.row, chosen.run)
+        with st.container(key="explain_table"):
+            draw_probs(chosen.predictions, case.row, chosen.run)
     with pictures:
         draw_pictures(chosen, case)

@@ -134,14 +134,14 @@ def choose_look(*, key: str, has_map: bool, has_outlines: bool) -> tuple[Look, D
 
 def draw_picture(picture: Picture, look: Look, *, key: str) -> None:
     """One picture in the look that was chosen, with its legend; title and download are left to the caller."""
-    if picture.cam is None and picture.reason:
-        st.info(escape_markdown(picture.reason), title="There is no map to show", icon=":material/blur_off:")
     view = look.view if picture.cam is not None else ORIGINAL
     outlines = look.choose_outlines(picture)
     image = enlarge_small(decode(picture.image))
     plain = draw_outlines(image, outlines)
     if view == ORIGINAL:
         st.image(encode_jpeg(plain), width="stretch", alt=picture.alt)
+        if picture.cam is None and picture.reason:  # below it: on a phone the picture comes first, of two they align
+            st.info(escape_markdown(picture.reason), title="There is no map to show", icon=":material/blur_off:")
     else:
         overlay = _lay(picture, look, image, outlines)
         _draw_map(picture, look, view, plain, overlay, key=key)

@@ -106,7 +106,8 @@ def _draw_image(run: Run, file_id: str, upload: Upload, future: "Future[Answer]"
     with right:
         st.markdown("**What the model says**")
         scores = st.container()
-        draw_probs(answer)
+        with st.container(key="predict_table"):
+            draw_probs(answer)
         label = _choose_label(answer)
         with scores:
             draw_label_scores([run.metrics() or {}], label)

@@ -100,6 +100,7 @@ def test_explain_journey(
     show_a_map(page)
     check_handle(page)
     check_download(page, tmp_path)
+    check_phone(page, server, first)
     check_two_runs(page, server, first, second)
 
     shutil.move(next((server.home / "datasets").glob("phantom-*")), tmp_path / "elsewhere")
@@ -208,6 +209,27 @@ def check_download(page: Page, folder: Path) -> None:
         assert picture.width >= 96
         assert picture.height > 96, "a strip below says what it is"
         assert "not for clinical use" in picture.text["Description"]  # type: ignore[attr-defined]
+
+
+def check_phone(page: Page, server: Server, run_id: str) -> None:
+    """The film began 830 pixels down the page of a phone, so that it and Next were never seen together."""
+    size = page.viewport_size
+    assert size is not None
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{server.url}/explain?run={run_id}")
+    wait_for_answer(page, 1)
+    wait_until_idle(page)
+    film = page.get_by_role("img", name=re.compile("^Test image")).first.bounding_box()
+    following = page.get_by_role("button", name="Next").bounding_box()
+    table = page.get_by_test_id("stDataFrame").bounding_box()
+    assert film is not None
+    assert following is not None
+    assert table is not None
+    assert film["y"] + film["height"] <= 844
+    assert 0 <= following["y"] < film["y"]
+    assert following["x"] + following["width"] <= 390
+    assert table["x"] + table["width"] <= 390
+    page.set_viewport_size(size)
 
 
 def check_two_runs(page: Page, server: Server, first: str, second: str) -> None:
