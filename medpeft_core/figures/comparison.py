@@ -34,7 +34,7 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
         for label in (None, *labels)
         if (figures := _read_auroc(result, label)) is not None
     ]
-    drawn = list(dict.fromkeys(row["series"] for row in rows))
+    drawn = list(dict.fromkeys(str(row["series"]) for row in rows))
     y = {
         "field": "label",
         "type": "nominal",

@@ -24,6 +24,7 @@ _MACRO_KEYS = {"auroc": ("auroc_low", "auroc_high"), "auprc": ("auprc_low", "aup
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "·": r"\textperiodcentered{}", "–": "--",
+    "≤": r"$\leq$", "<": "$<$", ">": "$>$", "…": r"\ldots{}", "“": "``", "”": "''",
 }  # fmt: skip
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 

@@ -8,17 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.reports.comparison_tables import build_pairs_table
 from medpeft_core.reports.confounds import describe_confounds
 from medpeft_core.reports.pairs import NUM_SAMPLES, TestSample, compare_pairs, sample_run
-from medpeft_core.reports.sentences import (
-    describe_pair,
-    explain_resamplings,
-    is_smallest_p,
-    judge_pair_briefly,
-    name_runs,
-    write_p_value,
-    write_signed,
-)
+from medpeft_core.reports.sentences import describe_pair, explain_resamplings, name_runs
 from medpeft_core.runs.run import Run
 from pages.widgets.compare_runs import ComparedRun
 from pages.widgets.wording import escape_markdown
@@ -30,8 +23,8 @@ EVERY = "Every other run"
 QUIET_S = 0.3  # work that is over sooner shows no bar
 
 
-def draw_pairs(runs: Sequence[ComparedRun]) -> None:
-    """The differences of the test AUROC.
+def draw_pairs(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+    """The differences of the test AUROC; gives the pairs that are shown, as `compare_pairs` does.
 
     Args:
         runs: with test figures, two or more.
@@ -82,6 +75,7 @@ def draw_pairs(runs: Sequence[ComparedRun]) -> None:
         st.caption(_explain(pairs))
     elif len(pairs) > MAX_SENTENCES:
         st.markdown(f"No pair can be tested: {escape_markdown(name_runs(pairs[0]['reason'], names))}.")
+    return pairs
 
 
 def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) -> pd.DataFrame:
@@ -91,31 +85,10 @@ def build_pairs_frame(pairs: Sequence[dict[str, Any]], names: dict[str, str]) ->
         pairs: as `compare_pairs` gives them.
         names: run id to name.
     """
+    table = build_pairs_table(pairs, names)
+    frame = pd.DataFrame(table.rows, columns=list(table.columns))
     num_tested = sum(pair["test"] is not None for pair in pairs)
-    rows = []
-    for pair in pairs:
-        is_tested = pair["test"] is not None
-        rows.append(
-            {
-                "Run": names[pair["b"]],
-                "Against": names[pair["a"]],
-                "Difference": write_signed(pair["delta_auroc"]) if is_tested else "–",
-                "Interval": f"{write_signed(pair['low'])} to {write_signed(pair['high'])}" if is_tested else "–",
-                "p": _write_p(pair, "p_value") if is_tested else "–",
-                "Corrected p": _write_p(pair, "p_value_holm") if is_tested else "–",
-                "The interval": judge_pair_briefly(pair, num_tested) if is_tested else _write_reason(pair, names),
-            }
-        )
-    frame = pd.DataFrame(rows)
     return frame.drop(columns="Corrected p") if num_tested < 2 else frame
-
-
-def _write_p(pair: dict[str, Any], key: str) -> str:
-    return write_p_value(pair[key], is_bound=is_smallest_p(pair)).removeprefix("= ")
-
-
-def _write_reason(pair: dict[str, Any], names: dict[str, str]) -> str:
-    return f"no test: {name_runs(pair['reason'], names)}"
 
 
 class _Sampler:

@@ -67,13 +67,14 @@ def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
     st.subheader("Test results", anchor=False)
     draw_forest(runs)
     draw_metrics(finished)
+    pairs = []
     if len(finished) > 1:
         st.subheader("Differences", anchor=False)
-        draw_pairs(finished)
+        pairs = draw_pairs(finished)
         _draw_way_to_images(finished)
     st.subheader("ROC, precision and recall", anchor=False)
     draw_rates(finished, names=[item.name for item in runs])
     if len(finished) > 1:
         st.subheader("What it cost", anchor=False)
         draw_size_and_time(runs)
-    draw_tables(finished)
+    draw_tables(finished, pairs)

@@ -14,7 +14,17 @@ from medpeft_core.runs.store import RunStore
 from pages.widgets.compare_pairs import EVERY, build_pairs_frame
 from pages.widgets.compare_rates import complete_points
 from pages.widgets.compare_runs import load_compared, write_levels
-from pages.widgets.compare_tables import EVERYTHING, FIGURES, FORMATS, RUNS, build_numbers_csv, build_table
+from pages.widgets.compare_tables import (
+    DIFFERENCES,
+    EVERYTHING,
+    FIGURES,
+    FORMATS,
+    RUNS,
+    SETTINGS,
+    build_numbers_csv,
+    build_table,
+    write_table,
+)
 
 
 def open_page(app, *runs):
@@ -196,20 +206,53 @@ def test_tables_are_shown_in_each_format(app, home, make_run, kind):
     app.session_state["compare_format_False"] = kind
     app.run()
     check(app)
-    write, _ = FORMATS[kind]
-    assert app.main.get("code")[0].value == write(build_table(load(home, *runs), FIGURES)).rstrip()
+    assert app.main.get("code")[0].value == write_table(build_table(load(home, *runs), FIGURES), kind).rstrip()
 
 
 def test_all_numbers_are_shown_as_a_table(app, home, make_run):
     runs = [make_run(home), make_run(home, method="full")]
     open_page(app, *runs)
     app.session_state["compare_tables"] = True
-    app.session_state["compare_table"] = EVERYTHING
+    app.session_state["compare_table_True"] = EVERYTHING
     app.run()
     check(app)
     frame = find_table(app, "metric")
     assert len(frame) == 2 * 2 * 6
     assert frame["value"].iloc[0] == runs[0].metrics()["test_auroc"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_differences_are_offered_as_a_table_for_papers(app, home, make_run, kind):
+    """p and its correction could be read on the page and taken nowhere."""
+    runs = [make_run(home), make_run(home, method="full", quality=2.0), make_run(home, method="linear", fraction=0.5)]
+    open_page(app, *runs)
+    app.session_state["compare_tables"] = True
+    app.session_state["compare_table_True"] = DIFFERENCES
+    app.session_state["compare_format_False"] = kind
+    app.run()
+    check(app)
+    text = app.main.get("code")[0].value
+    assert "Corrected p" in text
+    pair = compare_pairs(runs)[0]
+    assert f"+{pair['delta_auroc']:.3f}" in text.replace("\\", "")
+    table = build_table(load(home, *runs), DIFFERENCES, compare_pairs(runs))
+    assert len(table.rows) == 3
+    assert any("differ in more than the method" in note for note in table.notes)
+    settings = build_table(load(home, *runs), SETTINGS)
+    assert ("data.fraction", "1", "1", "0.5") in settings.rows
+
+
+def test_runs_on_a_page_leave_out_what_they_share(home, make_run):
+    """Twelve columns did not fit the page of a paper."""
+    table = build_table(load(home, make_run(home), make_run(home, method="full")), RUNS)
+    text = write_table(table, "LaTeX")
+    head = next(line for line in text.splitlines() if line.strip().startswith("Run &"))
+    assert "Data" not in head
+    assert {"Method", "Test AUROC"} <= {part.strip(" \\") for part in head.split("&")}
+    assert "The same for all: Data phantom, Fraction 100" in text
+    assert len(write_table(table, "CSV").splitlines()[0].split(",")) == 12
+    single = build_table(load(home, make_run(home, method="linear")), RUNS)
+    assert "The same for all" not in write_table(single, "LaTeX")
 
 
 def test_tables_say_what_belongs_to_their_figures(home, make_run):

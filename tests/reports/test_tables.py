@@ -152,6 +152,7 @@ def test_latex_is_a_booktabs_table_with_escaped_texts():
         ("C:\\net ~ ^ $ #", r"C:\textbackslash{}net \textasciitilde{} \textasciicircum{} \$ \#"),
         ("−0.1 · x", r"$-$0.1 \textperiodcentered{} x"),
         ("two\nlines", "two lines"),
+        ("“p” ≤ 0.003, < 0.001 …", r"``p'' $\leq$ 0.003, $<$ 0.001 \ldots{}"),
     ],
 )
 def test_escape_latex(text, expected):
