@@ -16,6 +16,7 @@ from medpeft_core.datasets.images import read_image
 from medpeft_core.errors import DataError, MedPeftError
 from medpeft_core.reports.predictions import choose_other_label
 from medpeft_core.runs.run import Run
+from pages.widgets.data_sets import build_data_link
 from pages.widgets.explain_answers import Answer, ask, forget, prepare_next
 from pages.widgets.explain_cases import Case, show_instead
 from pages.widgets.explain_run import Chosen
@@ -70,7 +71,7 @@ def _draw(futures: Sequence["Future[Answer] | None"], chosen: Chosen, case: Case
         except CancelledError:
             return  # another window of this visit asked for another image
         except MedPeftError as error:
-            _draw_problem(error)
+            _draw_problem(error, chosen.run)
             return
     runs = [chosen.run] if chosen.second is None else [chosen.run, chosen.second]
     pictures = [
@@ -184,7 +185,7 @@ def _list_outlines(marks: list[dict[str, Any]], label: str) -> list[Outline]:
     return outlines
 
 
-def _draw_problem(error: MedPeftError) -> None:
+def _draw_problem(error: MedPeftError, run: Run) -> None:
     st.error(escape_markdown(str(error)), title="This image cannot be explained", icon=":material/error:")
     st.caption("The probabilities are stored with the run, so they are shown all the same.")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -192,7 +193,12 @@ def _draw_problem(error: MedPeftError) -> None:
             forget()
             st.rerun()  # the whole page: this part alone would be drawn with the same answer again
         if isinstance(error, DataError):
-            st.page_link("pages/data.py", label="Prepare the data", icon=":material/radiology:")
+            st.page_link(
+                "pages/data.py",
+                label="Prepare the data",
+                icon=":material/radiology:",
+                query_params=build_data_link(run.config().data),
+            )
 
 
 def _draw_waiting(case: Case, names: tuple[str, ...]) -> None:
