@@ -187,7 +187,10 @@ def test_predict_pages_by_arrow_keys_after_a_click(server: Server, page: Page) -
     open_page(server, page)
     give(page, *((f"{number}.png", encode(draw(30 + number))) for number in range(2)))
     expect_answers(page, num_images=2)
-    page.get_by_role("combobox", name=re.compile("Label of the heat map")).click()
+    choice = page.get_by_role("combobox", name=re.compile("Label of the heat map"))
+    choice.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # a list closes when the page scrolls under it
+    choice.click()
     page.get_by_role("option", name="Nodule").click()
     wait_until_idle(page)
     page.wait_for_function("document.activeElement === document.body")
