@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from lab_server import ROOT, Server, wait_for, wait_until_idle
 from PIL import Image
-from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import Browser, Download, Locator, Page, expect
 from stored_runs import make_run
 
 from medpeft_core.reports.sentences import write_signed
@@ -103,6 +103,18 @@ def test_tag_delete_and_undo(server: Server, page: Page) -> None:
     expect(page.get_by_text("1 selected")).to_be_visible()
     assert len(server.store.list_runs()) == 3
     assert page.get_by_test_id("stException").count() == 0
+
+
+def test_no_toolbar_of_a_table_lies_over_the_page_on_a_touch_screen(server: Server, browser: Browser) -> None:
+    """It stayed for ever over "Columns" and over the end of a sentence, as nothing hovers there."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{server.url}/compare")
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    toolbar = page.get_by_test_id("stElementToolbar").first
+    toolbar.wait_for(state="attached")
+    expect(toolbar).to_be_hidden()
+    context.close()
 
 
 def test_columns_are_kept_in_the_address(server: Server, page: Page) -> None:
