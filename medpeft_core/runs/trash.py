@@ -117,7 +117,10 @@ class Trash:
         if fitting:
             raise RunError(f"{len(fitting)} deleted runs fit {part!r}: {_list_names(fitting)}. Give more of the name.")
         if not items:
-            raise RunError(f"The trash is empty: {part!r} was never deleted, or more than {KEEP_DAYS} days ago.")
+            raise RunError(
+                f"{part!r} is not in the trash, which is empty: it was never deleted, or removed for good. Runs "
+                f"are kept {KEEP_DAYS} days."
+            )
         raise RunError(
             f"No deleted run fits {part!r}. In the trash: {_list_names(list(items))}. `python -m medpeft_core runs "
             "--deleted` tells more."

@@ -36,7 +36,7 @@ def test_restore_takes_a_part_of_the_name_as_delete_does(store: RunStore, capsys
 
 
 def test_restore_says_what_is_in_the_trash(store: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "The trash is empty" in refuse(capsys, "restore", "641e")
+    assert "is not in the trash, which is empty" in refuse(capsys, "restore", "641e")
     run, other = make_run(store.home), make_run(store.home, method="full")
     for item in (run, other):
         store.delete(item.run_id)
