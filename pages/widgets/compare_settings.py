@@ -50,7 +50,7 @@ def _draw_table(runs: Sequence[ComparedRun], differences: Sequence[dict[str, Any
 
 def _draw_shared(runs: Sequence[ComparedRun]) -> None:
     """On demand, what the runs agree in."""
-    place = st.expander("Settings that are the same", type="compact", on_change="rerun", key="compare_shared_open")
+    place = st.expander("Settings that are the same", on_change="rerun", key="compare_shared_open")
     if not place.open:
         return
     shared = list_shared_settings([item.run for item in runs])
