@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,11 +94,13 @@ def _draw_first_maps(run: Run, control: WorkerControl) -> None:
     """Draw the heat maps that Explain shows first; a finished run stays finished whatever comes of them."""
     from medpeft_core.explain.first_maps import draw_first_maps  # heavy
 
-    control.set_progress(phase="drawing the first heat maps")
     try:
+        control.set_progress(phase="drawing the first heat maps")
         draw_first_maps(run, should_stop=control.should_stop)
-    except (MedPeftError, OSError, RuntimeError) as error:  # torch's errors are RuntimeErrors
-        control.emit({"type": "log", "text": f"The first heat maps were not drawn: {error}"})
+    except Exception as error:  # a border of its own: the run's results are written, and nothing here may undo them
+        traceback.print_exc()  # into log.txt: a bug stays loud
+        with contextlib.suppress(OSError):  # a full disk
+            control.emit({"type": "log", "text": f"The first heat maps were not drawn: {error}"})
 
 
 def _take_device(store: RunStore, run: Run, pid: int, started: float) -> str:

@@ -25,7 +25,14 @@ def control(run: Run, tmp_path: Path) -> WorkerControl:
 
 
 @pytest.mark.parametrize(
-    "error", [DataError("The data are gone."), OSError("disk full"), RuntimeError("out of memory")]
+    "error",
+    [
+        DataError("The data are gone."),
+        OSError("disk full"),
+        RuntimeError("out of memory"),
+        MemoryError("no room"),
+        ValueError("a bug"),
+    ],
 )
 def test_worker_finishes_a_run_whose_first_maps_fail(
     run: Run, control: WorkerControl, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -37,6 +44,18 @@ def test_worker_finishes_a_run_whose_first_maps_fail(
     monkeypatch.setattr(first_maps, "draw_first_maps", fail)
     assert _train(run, control) == "finished"
     assert run.events()[-1]["text"] == f"The first heat maps were not drawn: {error}"
+
+
+def test_worker_finishes_a_run_on_a_disk_too_full_to_say_why(
+    run: Run, control: WorkerControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(session, "train_run", lambda run, control: "finished")
+    monkeypatch.setattr(control, "set_progress", refuse)
+    monkeypatch.setattr(control, "emit", refuse)
+    assert _train(run, control) == "finished"
 
 
 def test_worker_draws_no_maps_of_a_stopped_run(
