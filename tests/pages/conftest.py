@@ -1,16 +1,22 @@
 """What page tests stand on: the whole app without a browser, and stored runs; no worker is ever started."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import streamlit as st
+from explain_visits import SIZE, make_answer
 from filelock import FileLock
+from PIL import Image
 from stored_runs import make_run as write_run
 from stored_runs import make_runs as write_runs
 from streamlit.testing.v1 import AppTest
 
 from medpeft_core.runs.run import Run
+from medpeft_core.worker.compute import ComputeClient
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 30
@@ -39,3 +45,34 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     with FileLock(str(home / "supervisor.lock")):
         yield AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT_S)
         st.cache_resource.clear()  # ends the lab of this test: its thread and its compute process
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A grey image, and a map whose right half is strong and whose left half shows nothing."""
+    image, cam = np.full(SIZE, 100, np.uint8), np.zeros(SIZE, np.uint8)
+    cam[:, 30:] = 255
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(cam).save(tmp_path / "cam.png")
+    return SimpleNamespace(image=tmp_path / "image.png", cam=tmp_path / "cam.png")
+
+
+@pytest.fixture
+def compute(monkeypatch, pictures):
+    """Stands in for the compute process: `answer` is a dict, an error, or None for one that does not come."""
+    fake = SimpleNamespace(asked=[], ahead=[], error=None, is_silent=False, changes={})
+
+    def submit(self, kind, *, slot=None, **arguments):
+        future = Future()
+        if kind != "explain":
+            fake.ahead.append({"kind": kind, **arguments})
+            return future
+        fake.asked.append({"kind": kind, "slot": slot, **arguments})
+        if fake.error is not None:
+            future.set_exception(fake.error)
+        elif not fake.is_silent:
+            future.set_result({**make_answer(pictures), **arguments, **fake.changes})
+        return future
+
+    monkeypatch.setattr(ComputeClient, "submit", submit)
+    return fake
