@@ -20,7 +20,13 @@ from pages.widgets.model_notes import (
     write_mean_score,
 )
 from pages.widgets.monitor_results import NO_PATIENTS
-from pages.widgets.run_picker import pick_run, turn_away_unfinished, write_option, write_run_name
+from pages.widgets.run_picker import (
+    lead_to_a_finished_run,
+    pick_run,
+    turn_away_unfinished,
+    write_option,
+    write_run_name,
+)
 from pages.widgets.wording import DISCLAIMER, escape_markdown
 
 SECOND_PARAMETER = "with"
@@ -54,7 +60,12 @@ def choose_runs() -> Chosen | None:
     summaries = list_summaries(store)
     finished = [item for item in summaries if item["status"] == FINISHED]
     if not finished:
-        _draw_empty(has_runs=bool(summaries))
+        lead_to_a_finished_run(
+            has_runs=bool(summaries),
+            wait="No run is finished yet. Its test images can be explained as soon as one is.",
+            begin="No runs yet. Train one, or start the demo on Home: a few minutes later you see here where it looks.",
+            icon=":material/visibility_off:",
+        )
         return None
     if not compute.is_warm:
         compute.submit("hello", slot="hello")  # it takes seconds to start: let it, while this page reads its files
@@ -162,20 +173,3 @@ def _draw_notes(runs: list[Run]) -> None:
     with st.container(key="explain_notes"):
         st.caption(" · ".join([*notes, NOT_CALIBRATED]))
         draw_chance_warning(found)
-
-
-def _draw_empty(*, has_runs: bool) -> None:
-    if has_runs:
-        st.info(
-            "No run is finished yet. Its test images can be explained as soon as one is.",
-            icon=":material/hourglass_top:",
-        )
-        st.page_link("pages/monitor.py", label="Watch the runs", icon=":material/monitoring:")
-        return
-    st.info(
-        "No runs yet. Train one, or start the demo on Home: a few minutes later you see here where it looks.",
-        icon=":material/visibility_off:",
-    )
-    with st.container(horizontal=True):
-        st.page_link("pages/home.py", label="Start the demo", icon=":material/play_circle:")
-        st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")

@@ -10,7 +10,7 @@ from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
 from pages.widgets.model_notes import NOT_CALIBRATED, draw_chance_warning, write_mean_score
 from pages.widgets.predict_probs import SYNTHETIC_MODEL
-from pages.widgets.run_picker import pick_run, turn_away_unfinished
+from pages.widgets.run_picker import lead_to_a_finished_run, pick_run, turn_away_unfinished
 from pages.widgets.wording import DISCLAIMER
 
 ANY_PICTURE = "The model answers for any picture, also for one that is no radiograph."
@@ -26,7 +26,13 @@ def choose_run() -> Run | None:
     summaries = list_summaries(store)
     finished = [item for item in summaries if item["status"] == FINISHED]
     if not finished:
-        _draw_empty(has_runs=bool(summaries))
+        lead_to_a_finished_run(
+            has_runs=bool(summaries),
+            wait="No run is finished yet. It can predict as soon as one is.",
+            begin="There is no model yet. Train one, or start the demo on Home: "
+            "a few minutes later it can look at your images.",
+            icon=":material/image_search:",
+        )
         return None
     turn_away_unfinished(summaries, verb="predict")
     run_id = pick_run(finished, key="predict_run")
@@ -43,17 +49,3 @@ def _draw_notes(metrics: dict[str, Any]) -> None:
     draw_chance_warning([metrics])
     if metrics.get("is_synthetic"):
         st.warning(SYNTHETIC_MODEL, icon=":material/palette:")
-
-
-def _draw_empty(*, has_runs: bool) -> None:
-    if has_runs:
-        st.info("No run is finished yet. It can predict as soon as one is.", icon=":material/hourglass_top:")
-        st.page_link("pages/monitor.py", label="Watch the runs", icon=":material/monitoring:")
-        return
-    st.info(
-        "There is no model yet. Train one, or start the demo on Home: a few minutes later it can look at your images.",
-        icon=":material/image_search:",
-    )
-    with st.container(horizontal=True):
-        st.page_link("pages/home.py", label="Start the demo", icon=":material/play_circle:")
-        st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")

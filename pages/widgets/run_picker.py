@@ -79,6 +79,25 @@ def turn_away_unfinished(summaries: Sequence[dict[str, Any]], *, verb: str) -> N
     del st.query_params[PARAMETER]
 
 
+def lead_to_a_finished_run(*, has_runs: bool, wait: str, begin: str, icon: str) -> None:
+    """For a page that needs a finished run and has none: what to wait for, or how to begin.
+
+    Args:
+        has_runs: whether there are runs that are not finished.
+        wait: the sentence when there are.
+        begin: the sentence when there are none.
+        icon: beside it.
+    """
+    if has_runs:
+        st.info(wait, icon=":material/hourglass_top:")
+        st.page_link("pages/monitor.py", label="Watch the runs", icon=":material/monitoring:")
+        return
+    st.info(begin, icon=icon)
+    with st.container(horizontal=True):
+        st.page_link("pages/home.py", label="Start the demo", icon=":material/play_circle:")
+        st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
+
+
 def order_runs(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Running ones first, the others as they come."""
     return sorted(summaries, key=lambda item: item["status"] != RUNNING)
