@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, RunConfig, build_part, section_names
+from medpeft_core.config import DataConfig, MethodConfig, RunConfig, build_part, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError, MethodError
 from medpeft_core.methods import METHODS
@@ -24,7 +24,8 @@ def resolve_config(config: RunConfig) -> RunConfig:
     knobs = build_part(method.knobs, config.method.knobs, section="method")
     lr = config.optim.lr if config.optim.lr is not None else _default_lr(config)
     _check_fit(config)
-    _check_image_size(config.backbone)
+    if config.backbone.name in BACKBONES and config.backbone.image_size is not None:
+        check_size_multiple(config.backbone.name, config.backbone.image_size)
     return replace(
         config,
         data=resolve_data(config.data),
@@ -95,14 +96,16 @@ def _check_fit(config: RunConfig) -> None:
         )
 
 
-def _check_image_size(backbone: BackboneConfig) -> None:
-    if backbone.name not in BACKBONES or backbone.image_size is None:
-        return
-    spec = BACKBONES[backbone.name]
-    if backbone.image_size % spec.size_multiple:
-        below = backbone.image_size // spec.size_multiple * spec.size_multiple
+def check_size_multiple(name: str, image_size: int) -> None:
+    """Refuse an image size that the patches or strides of a curated backbone do not divide.
+
+    Raises:
+        BackboneError: names the nearest sizes that do.
+    """
+    multiple = BACKBONES[name].size_multiple
+    if image_size % multiple:
+        below = image_size // multiple * multiple
         raise BackboneError(
-            f"The backbone {spec.name!r} cannot take images of {backbone.image_size} pixels: the size must be a "
-            f"multiple of {spec.size_multiple}. Use --image-size {below or spec.size_multiple} or "
-            f"{below + spec.size_multiple}."
+            f"The backbone {name!r} cannot take images of {image_size} pixels: the size must be a multiple of "
+            f"{multiple}. Use --image-size {below or multiple} or {below + multiple}."
         )
