@@ -16,8 +16,10 @@ LAYERS = (
     ("errors",),
     ("registry", "paths", "coerce"),
     ("config",),
+    ("pretrain_config",),
     ("backbones", "methods", "datasets", "metrics", "runs"),
     ("resolve", "figures", "presets", "demo"),
+    ("pretrain_resolve",),
     ("command_line",),
     ("training",),
     ("explain", "reports", "pretraining"),
@@ -99,8 +101,8 @@ def judge(module: str, target: str, item: Import) -> str:
         return f"{part or PACKAGE} imports {target}, which lies above it"
     if HEIGHTS[target] == HEIGHTS[part] and part not in MIXING:
         return f"{part} imports its sibling {target}"
-    if part == "worker" and target == "training" and not item.is_in_function:
-        return "worker imports training outside a function, so whoever starts a worker would load torch"
+    if part == "worker" and target in ("training", "pretraining") and not item.is_in_function:
+        return f"worker imports {target} outside a function, so whoever starts a worker would load torch"
     return ""
 
 
@@ -140,6 +142,7 @@ def test_layers_imports_point_downwards(path: Path) -> None:
         ("medpeft_core.cli", "from pages.widgets import frame", "the core imports pages.widgets"),
         ("medpeft_core.runs.run", "from medpeft_core.paths import _write_text", "_write_text belongs to"),
         ("medpeft_core.worker.main", "from medpeft_core.training.session import train_run", "outside a function"),
+        ("medpeft_core.worker.main", "from medpeft_core.pretraining.session import pretrain_run", "outside a function"),
         ("medpeft_core.runs.run", "from medpeft_core.novelty import thing", "novelty has no place in LAYERS"),
         ("medpeft_core.novelty", "from medpeft_core.paths import get_home", "novelty has no place in LAYERS"),
         ("medpeft_core", "from medpeft_core.config import RunConfig", "medpeft_core imports config, which lies above"),

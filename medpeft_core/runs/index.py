@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from medpeft_core.errors import RunError
 from medpeft_core.runs.database import LabDatabase
 from medpeft_core.runs.liveness import is_alive
-from medpeft_core.runs.run import Run, find_runs
+from medpeft_core.runs.run import Run, find_all_runs
 from medpeft_core.runs.states import QUEUED, RUNNING
 
 _SELECT_LOCKS = "SELECT device, run_id, pid, pid_started, is_worker FROM locks"
@@ -232,7 +232,7 @@ class LabIndex:
         self._database.change(lambda connection: connection.execute(statement, values).rowcount)
 
     def _refill(self, connection: sqlite3.Connection) -> None:
-        for run in find_runs(self.home / "runs"):
+        for run in find_all_runs(self.home):
             with contextlib.suppress(RunError):  # a damaged folder is reported by whoever opens it
                 _refill_run(connection, run)
 

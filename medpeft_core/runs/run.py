@@ -6,22 +6,25 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from medpeft_core.config import RunConfig
+from medpeft_core.config import DataConfig, RunConfig, TrainConfig
 from medpeft_core.errors import ConfigError, RunError
 from medpeft_core.paths import read_json, write_json
+from medpeft_core.pretrain_config import PretrainConfig, PretrainTrainConfig
 from medpeft_core.runs.events import append_event, make_finite, read_events
+from medpeft_core.runs.kinds import is_pretraining_id, kind_folders
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.states import RunState, Status
 from medpeft_core.runs.tail import HistoryTail
 
 DEFAULT_META: dict[str, Any] = {"tags": [], "notes": "", "owner": ""}
+_CONFIG_REMEDY = "Put the file back from a copy, or delete the run."
 
 
 class Run:
     """The folder of one run. Nothing is kept in memory: every call reads what is on disk now.
 
     Args:
-        folder: the run's own folder, `<home>/runs/<run_id>`.
+        folder: the run's own folder, `<home>/runs/<run_id>`, or `<home>/pretraining/<run_id>` for a pre-training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +41,11 @@ class Run:
     def home(self) -> Path:
         """The home of the lab that the run belongs to."""
         return self.folder.parent.parent
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether the run pre-trains an encoder; its config is a `PretrainConfig` then."""
+        return is_pretraining_id(self.run_id)
 
     @property
     def config_path(self) -> Path:
@@ -79,20 +87,70 @@ class Run:
         return self.folder / "predictions"
 
     @property
+    def encoders_dir(self) -> Path:
+        """The encoders that a pre-training gives, each a safetensors file with its card."""
+        return self.folder / "encoders"
+
+    @property
+    def pictures_dir(self) -> Path:
+        """A pre-training's fixed images: original, masked, and rebuilt as time went on."""
+        return self.folder / "pictures"
+
+    @property
     def log_path(self) -> Path:
         """The worker's own output."""
         return self.folder / "log.txt"
 
     def config(self) -> RunConfig:
-        """The resolved config.
+        """The resolved config of a run that fine-tunes.
+
+        Raises:
+            RunError: the file is missing or damaged, or this is a pre-training.
+        """
+        if self.is_pretraining:
+            raise RunError(
+                f"{self.run_id} is a pre-training: it learns without labels and predicts none. Choose a fine-tuned "
+                f"run; `python -m medpeft_core show {self.run_id}` lists the encoders that can be fine-tuned."
+            )
+        return _load(self.config_path, RunConfig.from_dict, _CONFIG_REMEDY)
+
+    def pretrain_config(self) -> PretrainConfig:
+        """The complete config of a pre-training.
+
+        Raises:
+            RunError: the file is missing or damaged, or this is no pre-training.
+        """
+        if not self.is_pretraining:
+            raise RunError(
+                f"{self.run_id} is no pre-training. Choose one; `python -m medpeft_core runs --pretraining` lists them."
+            )
+        return _load(self.config_path, PretrainConfig.from_dict, _CONFIG_REMEDY)
+
+    def any_config(self) -> RunConfig | PretrainConfig:
+        """The config of a run of either kind.
 
         Raises:
             RunError: the file is missing or damaged.
         """
-        remedy = "Put the file back from a copy, or delete the run."
-        return _load(self.config_path, RunConfig.from_dict, remedy)
+        return self.pretrain_config() if self.is_pretraining else self.config()
 
-    def save_config(self, config: RunConfig) -> None:
+    def data_section(self) -> DataConfig:
+        """The data of a run of either kind.
+
+        Raises:
+            RunError: the config is missing or damaged.
+        """
+        return self.any_config().data
+
+    def train_section(self) -> TrainConfig | PretrainTrainConfig:
+        """Device, epochs, batch size and the like of a run of either kind.
+
+        Raises:
+            RunError: the config is missing or damaged.
+        """
+        return self.any_config().train
+
+    def save_config(self, config: RunConfig | PretrainConfig) -> None:
         """Replace the config."""
         write_json(self.config_path, config.to_dict())
 
@@ -187,6 +245,12 @@ def find_runs(runs_dir: Path) -> list[Run]:
         return []
     candidates = [Run(folder) for folder in folders if is_run_id(folder.name) and folder.is_dir()]
     return [run for run in candidates if run.config_path.exists() or run.state_path.exists()]
+
+
+def find_all_runs(home: Path) -> list[Run]:
+    """The runs of both kinds, by name, so oldest first."""
+    found = [run for folder in kind_folders(home) for run in find_runs(folder)]
+    return sorted(found, key=lambda run: run.run_id)
 
 
 def _load(path: Path, build: Callable[[Any], Any], remedy: str) -> Any:

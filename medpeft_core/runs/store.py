@@ -2,24 +2,22 @@
 
 import contextlib
 import difflib
-import random
-import secrets
-import shutil
 import time
 from collections.abc import Collection
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import RunError
-from medpeft_core.paths import ensure_dir, get_home, write_json
+from medpeft_core.paths import get_home
+from medpeft_core.pretrain_config import PretrainConfig
+from medpeft_core.runs.creation import make_run_folder
 from medpeft_core.runs.disk import describe_full_disk, is_disk_full
-from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.index import LabIndex
+from medpeft_core.runs.kinds import folder_of, kind_folders
 from medpeft_core.runs.liveness import is_alive
-from medpeft_core.runs.run import DEFAULT_META, Run, find_runs
-from medpeft_core.runs.run_ids import check_run_id, is_run_id, make_run_id
+from medpeft_core.runs.run import Run, find_all_runs, find_runs
+from medpeft_core.runs.run_ids import check_run_id, is_run_id
 from medpeft_core.runs.states import CANCELLED, FINISHED, INTERRUPTED, PAUSED, QUEUED, RUNNING, RunState, Status
 from medpeft_core.runs.trash import DeletedRun, Trash
 
@@ -30,16 +28,18 @@ DEATH_MESSAGE = (
 WAITER_DEATH_MESSAGE = "The process that waited for a free device for this run ended. Resume the run to queue it again."
 LAST_WORDS_S = 5.0  # a worker writes how it ended, then frees its device
 _LAST_WORDS_POLL_S = 0.02
-_NEW_PREFIX = ".new-"
-_ID_ATTEMPTS = 100
 
 
 class RunStore:
-    """The runs below `<home>/runs`, with the index that coordinates the processes working on them."""
+    """The runs of both kinds below one home, with the index that coordinates the processes working on them.
+
+    What is asked for by name or by a part of it may be of either kind; `list_runs` gives those that fine-tune only, for
+    pages and tables that show results.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.runs_dir = home / "runs"
+        self.runs_dir, self.pretraining_dir = kind_folders(home)
         self.index = LabIndex(home)
         self.trash = Trash(home / "trash")
 
@@ -49,7 +49,12 @@ class RunStore:
         return cls(get_home())
 
     def create(
-        self, config: RunConfig, *, status: Status = QUEUED, provenance: dict[str, Any], device: str | None = None
+        self,
+        config: RunConfig | PretrainConfig,
+        *,
+        status: Status = QUEUED,
+        provenance: dict[str, Any],
+        device: str | None = None,
     ) -> Run:
         """Make the folder of a new run, whole or not at all; it is not put into the queue.
 
@@ -63,30 +68,21 @@ class RunStore:
             RunError: the disk is full.
         """
         state = RunState(status=status, device=device, epochs=config.train.epochs, updated_at=time.time())
-        ensure_dir(self.runs_dir)
-        draft = self.runs_dir / f"{_NEW_PREFIX}{secrets.token_hex(8)}"
-        try:
-            draft.mkdir()
-            write_json(draft / "config.json", config.to_dict())
-            write_json(draft / "provenance.json", make_finite(provenance))
-            write_json(draft / "state.json", state.to_dict())
-            write_json(draft / "meta.json", DEFAULT_META)
-            return Run(self._name(draft, config))
-        except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            if is_disk_full(error):
-                raise RunError(f"The run could not be made. {describe_full_disk(error, self.runs_dir)}") from error
-            raise
+        return make_run_folder(self.home, config, state, provenance)
+
+    def folder_of(self, run_id: str) -> Path:
+        """Where the run of that name lies, or would lie."""
+        return folder_of(self.home, run_id)
 
     def load(self, run_id: str) -> Run:
-        """The run of that name, or the only one whose name begins with or contains the text.
+        """The run of that name, or the only one whose name begins with or contains the text; of either kind.
 
         Raises:
             RunError: no run fits, or several do.
         """
-        if is_run_id(run_id) and (self.runs_dir / run_id).is_dir():
-            return Run(self.runs_dir / run_id)
-        runs = {run.run_id: run for run in self.list_runs()}
+        if is_run_id(run_id) and self.folder_of(run_id).is_dir():
+            return Run(self.folder_of(run_id))
+        runs = {run.run_id: run for run in self.list_all()}
         beginning = [name for name in runs if run_id and name.startswith(run_id)]
         fitting = beginning or [name for name in runs if run_id and run_id in name]
         if len(fitting) == 1:
@@ -101,8 +97,16 @@ class RunStore:
         raise RunError(f"There is no run {run_id!r}. {hint} `python -m medpeft_core runs` lists all.")
 
     def list_runs(self) -> list[Run]:
-        """Every run, newest first; half-made folders and those of other origin are left out."""
+        """Every run that fine-tunes, newest first; half-made folders and those of other origin are left out."""
         return sorted(find_runs(self.runs_dir), key=_age_key, reverse=True)
+
+    def list_pretrainings(self) -> list[Run]:
+        """Every pre-training, newest first, as `list_runs` does."""
+        return sorted(find_runs(self.pretraining_dir), key=_age_key, reverse=True)
+
+    def list_all(self) -> list[Run]:
+        """The runs of both kinds, newest first."""
+        return sorted(find_all_runs(self.home), key=_age_key, reverse=True)
 
     def settle(self, run: Run, *, reason: str = DEATH_MESSAGE) -> Run:
         """Mark a run `interrupted` that says it is worked on although its process is dead, and free its device.
@@ -161,7 +165,7 @@ class RunStore:
         self.index.dequeue(run.run_id)  # an entry left by a crash would keep its old place
         self.index.release_run(run.run_id)
         before = run.state()
-        device = before.device or run.config().train.device
+        device = before.device or run.train_section().device
         try:
             run.write_state(status=QUEUED, phase="waiting", pid=None, pid_started=None, error=None, eta_s=None)
             self.index.enqueue(run.run_id, device)
@@ -203,7 +207,7 @@ class RunStore:
             RunError: it is not in the trash, or a run of that name is there again.
         """
         check_run_id(run_id)
-        run = Run(self.runs_dir / run_id)
+        run = Run(self.folder_of(run_id))
         self.trash.give_back(self.trash.find(run_id), run.folder)
         return run
 
@@ -245,22 +249,6 @@ class RunStore:
         with contextlib.suppress(RunError):
             return bool(self.index.locks_of(run.run_id))
         return False
-
-    def _name(self, draft: Path, config: RunConfig) -> Path:
-        rng = random.SystemRandom()
-        for _ in range(_ID_ATTEMPTS):
-            now = datetime.now()
-            folder = self.runs_dir / make_run_id(
-                config.method.name, config.method.knobs, config.backbone.name, now, rng
-            )
-            try:
-                draft.rename(folder)
-            except OSError:
-                if not folder.exists():
-                    raise
-            else:
-                return folder
-        raise RunError(f"No free name for a run was found below {self.runs_dir}. Try again in a minute.")
 
 
 def _is_orphan(state: RunState) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from medpeft_core.runs.events import read_events
 
 MARK_BYTES = 256
-_PROGRESS_TYPES = frozenset({"step", "eval", "epoch"})
-_ONCE_TYPES = frozenset({"eval", "epoch"})
+_ONCE_TYPES = frozenset({"eval", "epoch", "rebuilt", "encoder"})  # the last two tell of a pre-training
+_PROGRESS_TYPES = frozenset({"step", *_ONCE_TYPES})
 
 
 class LogPosition(NamedTuple):
@@ -76,7 +76,7 @@ class HistoryTail:
 
     def _begin(self, history: Iterable[dict[str, Any]]) -> None:
         self._history: list[dict[str, Any]] = []
-        self._told: dict[tuple[Any, ...], dict[str, Any]] = {}  # evaluations and epochs, which are kept once
+        self._told: dict[tuple[Any, ...], dict[str, Any]] = {}  # what happens once at a step, which is kept once
         for event in history:
             self._add(event)
 

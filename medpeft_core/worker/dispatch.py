@@ -17,7 +17,7 @@ import psutil
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.index import DeviceLock, Overview, QueuedRun
 from medpeft_core.runs.liveness import is_alive, process_identity
-from medpeft_core.runs.run import Run, find_runs
+from medpeft_core.runs.run import Run, find_all_runs
 from medpeft_core.runs.states import FAILED, QUEUED, RUNNING, RunState
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.devices import lock_name
@@ -130,7 +130,7 @@ class Dispatcher:
 
     def _scan(self, seen: Overview) -> None:
         """Look at every run that is not over, also at those of which the index knows nothing."""
-        for run in find_runs(self._store.runs_dir):
+        for run in find_all_runs(self._store.home):
             with self._border(run.run_id):
                 written_ns = run.state_path.stat().st_mtime_ns
                 if self._over_since_ns.get(run.run_id) == written_ns:
@@ -146,7 +146,7 @@ class Dispatcher:
         if state.status == QUEUED and state.pid is None:
             is_waiting = any(entry.run_id == run.run_id for entry in seen.queue)
             if not is_waiting and time.time() - state.updated_at > LOST_AFTER_S:
-                self._store.index.enqueue(run.run_id, state.device or run.config().train.device)
+                self._store.index.enqueue(run.run_id, state.device or run.train_section().device)
         elif state.pid is None or state.pid_started is None or not is_alive(state.pid, state.pid_started):
             self._settle(run)
         elif state.status == RUNNING and not any(lock.run_id == run.run_id for lock in seen.locks):
@@ -203,7 +203,7 @@ class Dispatcher:
         try:
             state = self._store.settle(run).state()
             if state.status == QUEUED and state.pid is None:
-                return self._lock_name(state.device or run.config().train.device)
+                return self._lock_name(state.device or run.train_section().device)
             why = "a process waits for a device for it" if state.status == QUEUED else f"it is {state.status}"
         except RunError as error:
             why = str(error).rstrip(".")
@@ -218,7 +218,7 @@ class Dispatcher:
         return self._device_names[name]
 
     def _run(self, run_id: str) -> Run:
-        return Run(self._store.runs_dir / run_id)
+        return Run(self._store.folder_of(run_id))
 
     @contextlib.contextmanager
     def _border(self, run_id: str, *, is_starting: bool = False) -> Iterator[None]:

@@ -1,4 +1,7 @@
-"""The life of a worker process: take the device, train one run, and leave a true last word whatever happens."""
+"""The life of a worker process: take the device, train one run, and leave a true last word whatever happens.
+
+A run that fine-tunes and one that pre-trains differ in what is called, and in what is said when memory runs out.
+"""
 
 import contextlib
 import os
@@ -18,7 +21,12 @@ from medpeft_core.runs.states import CANCELLED, FAILED, FINISHED, RUNNING, STOPP
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.control import WorkerControl
 from medpeft_core.worker.devices import lock_name
-from medpeft_core.worker.failures import Failure, describe_failure
+from medpeft_core.worker.failures import (
+    Failure,
+    describe_failure,
+    describe_pretraining_memory,
+    describe_training_memory,
+)
 from medpeft_core.worker.processes import lower_priority
 
 Train = Callable[[Run, WorkerControl], str]
@@ -82,7 +90,12 @@ def run_guarded(run: Run, train: Train) -> int:
 
 
 def _train(run: Run, control: WorkerControl) -> str:
-    from medpeft_core.training.session import train_run  # heavy, and only now: the run is shown as running meanwhile
+    # heavy, and only now: the run is shown as running meanwhile
+    if run.is_pretraining:
+        from medpeft_core.pretraining.session import pretrain_run
+
+        return pretrain_run(run, control)
+    from medpeft_core.training.session import train_run
 
     outcome = train_run(run, control)
     if outcome == FINISHED:
@@ -115,7 +128,7 @@ def _take_device(store: RunStore, run: Run, pid: int, started: float) -> str:
         raise RunError(f"Run {run.run_id} is {state.status}; there is nothing to train. `resume` makes it go on.")
     if state.status == RUNNING and state.pid != pid and is_alive(state.pid, state.pid_started):
         raise RunError(f"Run {run.run_id} is being trained by process {state.pid} already. Wait for it or stop it.")
-    device = lock_name(state.device or run.config().train.device)
+    device = lock_name(state.device or run.train_section().device)
     for _ in range(2):
         if store.index.hand_over_device(device, run.run_id, pid, started):
             _check_unchanged(store, run, state, device)
@@ -157,8 +170,14 @@ def _train_once(
             reserve.release()
         batch_size = None
         with contextlib.suppress(RunError):
-            batch_size = run.config().train.batch_size
-        failure = describe_failure(error, folder=run.folder, device=str(begin["device"]), batch_size=batch_size)
+            batch_size = run.train_section().batch_size
+        failure = describe_failure(
+            error,
+            folder=run.folder,
+            device=str(begin["device"]),
+            batch_size=batch_size,
+            describe_memory=describe_pretraining_memory if run.is_pretraining else describe_training_memory,
+        )
         return Ending(status=FAILED, failure=failure)
 
 

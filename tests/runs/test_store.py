@@ -9,7 +9,7 @@ import pytest
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import RunError
-from medpeft_core.runs import RunStore
+from medpeft_core.runs import RunStore, creation
 from medpeft_core.runs import store as store_module
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.liveness import process_identity
@@ -57,7 +57,7 @@ def test_store_create_makes_the_whole_folder(store):
 
 def test_store_create_finds_another_name_when_one_is_taken(store, monkeypatch):
     names = iter(["20261121-2154-lora-r8-vit_tiny-0001"] * 3 + ["20261121-2154-lora-r8-vit_tiny-0002"])
-    monkeypatch.setattr(store_module, "make_run_id", lambda *_: next(names))
+    monkeypatch.setattr(creation, "make_run_id", lambda *_: next(names))
     first, second = create(store), create(store)
     assert (first.run_id[-4:], second.run_id[-4:]) == ("0001", "0002")
 
@@ -66,7 +66,7 @@ def test_store_create_on_a_full_disk_leaves_nothing(store, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module, "write_json", refuse)
+    monkeypatch.setattr(creation, "write_json", refuse)
     with pytest.raises(RunError, match="The disk is full"):
         create(store)
     assert list(store.runs_dir.iterdir()) == []
