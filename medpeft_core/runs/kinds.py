@@ -1,4 +1,4 @@
-"""The two kinds of runs, fine-tuning and pre-training: the name says which it is, and each kind has its folder. Light."""
+"""The two kinds of runs, fine-tuning and pre-training: the name says which, and each kind has its folder. Light."""
 
 from pathlib import Path
 

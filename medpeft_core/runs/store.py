@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -199,6 +199,13 @@ class RunStore:
             self.index.forget_run(run.run_id)
         self.trash.purge_expired()
         return deleted
+
+    def discard(self, runs: Iterable[Run]) -> None:
+        """Remove runs for good that nobody has seen yet, because one that was to be made with them could not be."""
+        for run in runs:
+            with contextlib.suppress(RunError, OSError):  # why the other could not be made is the error to be told
+                self.delete(run.run_id)
+                self.purge_deleted([run.run_id])
 
     def restore(self, run_id: str) -> Run:
         """Bring a deleted run back as it was; one that waited in the queue is cancelled, and can be queued again.

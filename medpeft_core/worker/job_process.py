@@ -20,6 +20,7 @@ from medpeft_core.paths import write_json
 from medpeft_core.runs.disk import DiskReserve, is_disk_full
 from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.liveness import process_identity
+from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FAILED, FINISHED, STOPPED
 from medpeft_core.worker.job_state import Job, JobRequest, JobState
 from medpeft_core.worker.processes import lower_priority
@@ -166,6 +167,8 @@ def _work(job: Job, request: JobRequest, control: JobControl) -> tuple[str, ...]
     if request.kind == "prepare":
         _prepare(job, request, control)
         return ()
+    if request.kind == "pretrain":
+        return _launch_pretraining(job, request, control)
     return _launch(job, request, control)
 
 
@@ -193,6 +196,34 @@ def _launch(job: Job, request: JobRequest, control: JobControl) -> tuple[str, ..
 
         plans = check_runs(configs, prepared, progress=control)
     runs = create_runs(RunStore(job.home), plans, progress=control)
+    return tuple(run.run_id for run in runs)
+
+
+def _launch_pretraining(job: Job, request: JobRequest, control: JobControl) -> tuple[str, ...]:
+    control("reading the data set", 0, 0)
+    from medpeft_core.datasets.prepare import prepare_datasets
+    from medpeft_core.pretrain_config import PretrainConfig
+    from medpeft_core.runs.store import RunStore
+
+    configs = [PretrainConfig.from_dict(config) for config in request.configs or ()]
+    prepared = prepare_datasets([config.data for config in configs], progress=control)
+    with control.interruptible("loading the model library"):
+        from medpeft_core.pretraining.setup import check_pretraining, create_pretraining  # heavy
+
+        plans = [check_pretraining(config, data) for config, data in zip(configs, prepared, strict=True)]
+    store = RunStore(job.home)
+    store.index.queued()  # a new index fills itself from the folders, by name; these shall be queued in their own order
+    runs: list[Run] = []
+    try:
+        for plan in plans:
+            control("creating runs", len(runs), len(plans))
+            runs.append(create_pretraining(store, plan))
+        control("creating runs", len(plans), len(plans))  # the last moment to stop: once queued, a run may begin
+        for run in runs:
+            store.index.enqueue(run.run_id, run.train_section().device)
+    except BaseException:
+        store.discard(runs)
+        raise
     return tuple(run.run_id for run in runs)
 
 

@@ -22,7 +22,7 @@ from medpeft_core.paths import read_json, write_json
 from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED
 
-JobKind = Literal["prepare", "launch"]
+JobKind = Literal["prepare", "launch", "pretrain"]
 JobStatus = Literal["running", "finished", "failed", "stopped", "interrupted"]
 
 STATUSES: tuple[JobStatus, ...] = (RUNNING, FINISHED, FAILED, STOPPED, INTERRUPTED)
@@ -36,10 +36,10 @@ class JobRequest:
     """What a job is to do.
 
     Attributes:
-        kind: "prepare" (read, check and decode a data set) or "launch" (set runs up).
+        kind: "prepare" (read, check and decode a data set), "launch" or "pretrain" (set runs or pre-trainings up).
         title: one line for people.
         data: the resolved data section of a config, for a prepare job.
-        configs: resolved run configs, for a launch job.
+        configs: resolved configs of the runs to set up, for the other two.
     """
 
     kind: JobKind
@@ -69,7 +69,7 @@ class JobState:
         updated_at: unix seconds of the last change.
         pid: its process; None until that has been started.
         pid_started: when that process was created, in unix seconds; pid and start time together name one process.
-        run_ids: the runs that a launch job made, in the order of the queue.
+        run_ids: the runs that a job made, in the order of the queue.
     """
 
     status: JobStatus = RUNNING

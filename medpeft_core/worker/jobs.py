@@ -20,6 +20,8 @@ import filelock
 from medpeft_core.config import DataConfig, RunConfig, build_part
 from medpeft_core.errors import ConfigError, RunError
 from medpeft_core.paths import ensure_dir, write_json
+from medpeft_core.pretrain_config import PretrainConfig
+from medpeft_core.pretrain_resolve import resolve_pretraining
 from medpeft_core.resolve import resolve_config, resolve_data
 from medpeft_core.runs.disk import is_disk_full
 from medpeft_core.runs.liveness import is_alive, process_identity
@@ -64,10 +66,11 @@ class JobStore:
         """Start a job, or give the running one that does the same already.
 
         Args:
-            kind: "prepare" or "launch".
+            kind: "prepare", "launch" or "pretrain".
             title: one line for people.
             data: for "prepare": a `DataConfig` as a dict, resolved or not.
-            configs: for "launch": one or more `RunConfig.to_dict()`, resolved or not.
+            configs: for "launch": one or more `RunConfig.to_dict()`, resolved or not; for "pretrain": of
+                `PretrainConfig`.
 
         Raises:
             MedPeftError: a setting is wrong, or the disk is full; then there is no new job.
@@ -217,10 +220,18 @@ def _resolve(
     if kind == "prepare":
         section = resolve_data(build_part(DataConfig, data or {}, section="data"))
         return JobRequest(kind=kind, title=title, data=dataclasses.asdict(section))
+    if kind == "pretrain":
+        return JobRequest(kind=kind, title=title, configs=_resolve_pretrainings(configs or []))
     if not configs:
         raise ConfigError("There is no run to launch. Choose at least one method.")
     resolved = [resolve_config(RunConfig.from_dict(config)).to_dict() for config in configs]
     return JobRequest(kind=kind, title=title, configs=resolved)
+
+
+def _resolve_pretrainings(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not configs:
+        raise ConfigError("There is no pre-training to launch. Choose a data set and a backbone.")
+    return [resolve_pretraining(PretrainConfig.from_dict(config)).to_dict() for config in configs]
 
 
 def _is_orphan(state: JobState) -> bool:

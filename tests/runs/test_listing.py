@@ -8,8 +8,9 @@ import pytest
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import RunError
-from medpeft_core.runs import RunStore, listing
-from medpeft_core.runs.listing import list_summaries, thin_curve
+from medpeft_core.runs import RunStore, lines, listing
+from medpeft_core.runs.lines import thin_curve
+from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.tail import HistoryTail
 
 PROVENANCE = {"is_synthetic": True, "num_train_images": 100, "num_params": 5000, "num_trainable_params": 70}
@@ -108,7 +109,7 @@ def test_curve_follows_a_running_run_and_reads_only_what_is_new(store, monkeypat
             starts.append(position.offset)
             super().__init__(path, position=position, **options)
 
-    monkeypatch.setattr(listing, "HistoryTail", SeenTail)
+    monkeypatch.setattr(lines, "HistoryTail", SeenTail)
     assert line_of(store, run)["curve"] == [0.6, 0.65]
     size = run.events_path.stat().st_size
     touch_state(run)
@@ -151,10 +152,10 @@ def test_a_finished_runs_evaluations_are_not_kept_in_the_index(store):
     run = create(store, status="running")
     evaluate(run, *[0.5] * 200)
     line_of(store, run)
-    assert len(store.index.listing()[run.run_id][1]["evals"]) == 200
+    assert len(store.index.listing()[run.run_id][1]["events"]) == 200
     run.write_state(status="finished")
     assert len(line_of(store, run)["curve"]) == 30
-    assert store.index.listing()[run.run_id][1]["evals"] == []
+    assert store.index.listing()[run.run_id][1]["events"] == []
     run.save_meta({"tags": ["a"]})
     line = line_of(store, run)
     assert (line["tags"], len(line["curve"])) == (["a"], 30)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medpeft_core.errors import TrainingError
-from medpeft_core.worker.failures import describe_failure
+from medpeft_core.worker.failures import describe_failure, describe_pretraining_memory
 
 
 class OutOfMemoryError(RuntimeError):
@@ -63,6 +63,18 @@ def test_describe_failure_proposes_half_the_batch(error):
     assert "train.batch_size 32. Start a new run with train.batch_size 16" in describe(error).text
     assert "backbone.image_size" in describe(error, batch_size=1).text
     assert "half the train.batch_size" in describe(error, batch_size=None).text
+
+
+def test_describe_failure_of_a_pretraining_proposes_a_smaller_batch_in_its_own_words():
+    def tell(batch_size):
+        options = {"folder": Path("home"), "device": "cuda:0", "describe_memory": describe_pretraining_memory}
+        return describe_failure(MemoryError(), batch_size=batch_size, **options).text
+
+    assert "ran out with --batch-size 64. Start a new pre-training with a smaller --batch-size, for example 32" in tell(
+        64
+    )
+    assert "smaller --image-size" in tell(1)
+    assert "smaller --batch-size" in tell(None)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,19 @@ def test_start_gives_the_running_job_that_does_the_same(store, launched):
     assert len(launched) == 3
 
 
+def test_start_of_a_pretraining_checks_and_completes_its_settings(store, launched):
+    config = {"data": SMALL, "encoder": {"name": "vit_tiny_patch16_224"}, "train": {"epochs": "3"}}
+    job = store.start("pretrain", "Phantoms", configs=[config])
+    assert is_job_id(job.job_id)
+    [resolved] = job.request().configs
+    assert (resolved["train"]["epochs"], resolved["mae"]["mask_ratio"]) == (3, 0.75)
+    assert resolved["data"]["options"] == {"num_patients": 20, "size": 224, "seed": 0}
+    for bad, text in (([], "no pre-training to launch"), ([{"encoder": {"name": "resnet18"}}], "needs a plain ViT")):
+        with pytest.raises(MedPeftError, match=text):
+            store.start("pretrain", "Phantoms", configs=bad)
+    assert len(launched) == 1
+
+
 def test_start_does_not_give_a_job_that_is_about_to_stop(store, launched):
     first = store.start("prepare", "Phantoms", data=SMALL)
     store.request_stop(first.job_id)

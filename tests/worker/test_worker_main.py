@@ -9,6 +9,7 @@ import pytest
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import TrainingError
+from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs import RunStore
 from medpeft_core.runs import disk as disk_module
 from medpeft_core.runs.liveness import process_identity
@@ -80,6 +81,19 @@ def test_run_guarded_marks_a_failed_run(store, run, error, text, has_traceback):
     traces = [event["traceback"] for event in events if event["type"] == "error"]
     assert ["Traceback" in (trace or "") for trace in traces] == [has_traceback]
     assert ("Traceback" in run.log_path.read_text()) == has_traceback
+    assert_all_is_given_back(store, run)
+
+
+def test_run_guarded_works_on_a_pretraining_as_on_any_run(store):
+    run = store.create(PretrainConfig(), provenance={}, device=None)  # without one in its state, its config's counts
+    assert run_guarded(run, lambda run, control: "stopped") == 130
+    assert (run.status, statuses(run)) == ("stopped", ["running", "stopped"])
+
+    def train(run, control):
+        raise MemoryError
+
+    assert run_guarded(run, train) == 1
+    assert "with --batch-size 64" in run.state().error
     assert_all_is_given_back(store, run)
 
 
