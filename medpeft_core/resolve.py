@@ -1,5 +1,6 @@
 """A config and the specs become a complete RunConfig. Light; what needs the model is in training/check.py."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -46,24 +47,32 @@ def resolve_data(data: DataConfig) -> DataConfig:
     return replace(data, dataset=spec.name, root=root, options=to_plain(options))
 
 
-def apply_settings(values: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+def apply_settings(
+    values: dict[str, Any], settings: list[str], *, sections: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Put `section.key=value` texts into a config's plain dict.
 
     A key of `data` or `method` that is no field of that section is an option of the reader or a knob of the method.
+
+    Args:
+        values: the dict, which is changed.
+        settings: the texts; a later one wins.
+        sections: of the config; None for those of a `RunConfig`.
 
     Raises:
         ConfigError: not of that form, or an unknown section.
     """
     known = {"data": _field_names(DataConfig), "method": _field_names(MethodConfig)}
+    allowed = section_names() if sections is None else sections
     for item in settings:
         name, equals, value = item.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot and key):
             raise ConfigError(
-                f"--set {item} is not understood. Write --set section.key=value, for example optim.lr=1e-3."
+                f"--set {item} is not understood. Write --set section.key=value, for example train.epochs=5."
             )
-        if section not in section_names():
-            raise ConfigError(f"There is no config section {section!r}. Choose: {', '.join(section_names())}.")
+        if section not in allowed:
+            raise ConfigError(f"There is no config section {section!r}. Choose: {', '.join(allowed)}.")
         table = values.setdefault(section, {})
         if section in OPEN_TABLES and key not in known[section]:
             table = table.setdefault(OPEN_TABLES[section], {})

@@ -50,8 +50,16 @@ def test_apply_settings_refuses_another_form(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_settings({}, [text])
     assert str(caught.value) == (
-        f"--set {text} is not understood. Write --set section.key=value, for example optim.lr=1e-3."
+        f"--set {text} is not understood. Write --set section.key=value, for example train.epochs=5."
     )
+
+
+def test_apply_settings_takes_the_sections_of_another_config() -> None:
+    sections = ["data", "mae"]
+    values = apply_settings({}, ["data.num_patients=20", "mae.mask_ratio=0.6"], sections=sections)
+    assert values == {"data": {"options": {"num_patients": "20"}}, "mae": {"mask_ratio": "0.6"}}
+    with pytest.raises(ConfigError, match="no config section 'method'. Choose: data, mae."):
+        apply_settings({}, ["method.rank=4"], sections=sections)
 
 
 @pytest.mark.parametrize("section", ["optimizer", "", "schema_version"])
