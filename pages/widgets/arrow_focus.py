@@ -8,17 +8,25 @@ import streamlit as st
 
 JS = """
 const DELAY_MS = 120  // the list takes the focus back once when it closes
-const CHOICES = "[role=option], [role=radiogroup]"
 
 export default function () {
-  const giveBack = () => setTimeout(() => document.activeElement?.blur(), DELAY_MS)
+  const giveBack = (owner) => setTimeout(() => {
+    const focused = document.activeElement
+    // Who moved the focus elsewhere meanwhile, as to the handle of the picture, wants it there.
+    if (focused && owner.contains(focused)) focused.blur()
+  }, DELAY_MS)
+  const findOwner = (target) => {
+    if (!target.closest("[role=option]")) return target.closest("[role=radiogroup]")
+    return document.querySelector("[role=combobox][aria-expanded=true]") ?? document.activeElement
+  }
   const onClick = (event) => {
     const isByPointer = event.detail > 0  // a click that a key made counts none
-    if (isByPointer && event.target.closest && event.target.closest(CHOICES)) giveBack()
+    const owner = isByPointer && event.target.closest ? findOwner(event.target) : null
+    if (owner) giveBack(owner)
   }
   const onKey = (event) => {
     const isNumber = event.target.matches && event.target.matches("input[type=number]")
-    if (event.key === "Enter" && isNumber) giveBack()
+    if (event.key === "Enter" && isNumber) giveBack(event.target)
   }
   document.addEventListener("click", onClick, true)
   document.addEventListener("keydown", onKey, true)
