@@ -95,13 +95,10 @@ def _write_devices(surroundings: Surroundings) -> str:
 
 
 def _write_home(store: RunStore, inventory: Inventory | None) -> str:
-    counts: Counter[str] = Counter()
-    for run in store.list_runs():
-        try:
-            counts[run.status] += 1
-        except RunError:
-            counts["damaged"] += 1
-    lines = [f"- runs: {', '.join(f'{count} {status}' for status, count in sorted(counts.items())) or 'none'}"]
+    lines = [
+        f"- runs: {_count_states(store.list_runs())}",
+        f"- pre-trainings: {_count_states(store.list_pretrainings())}",
+    ]
     lines.append(f"- deleted runs that can come back: {len(store.list_deleted())}")
     for part in inventory.parts if inventory is not None else ():
         where = " (a link to another place)" if part.is_link else ""
@@ -109,6 +106,16 @@ def _write_home(store: RunStore, inventory: Inventory | None) -> str:
     if inventory is not None:
         lines.append(f"- pixel caches: {len(inventory.caches)}, base weights: {len(inventory.bases)}")
     return _join("## Home folder", lines)
+
+
+def _count_states(runs: Sequence[Run]) -> str:
+    counts: Counter[str] = Counter()
+    for run in runs:
+        try:
+            counts[run.status] += 1
+        except RunError:
+            counts["damaged"] += 1
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
 
 
 def _write_failure(store: RunStore) -> str:
@@ -122,7 +129,7 @@ def _write_failure(store: RunStore) -> str:
     if traceback:
         lines += _fence(redact_text(str(traceback)))
     try:
-        config = redact_value(run.config().to_dict())
+        config = redact_value(run.any_config().to_dict())
         lines += ["", "Its settings:", "", *_fence(json.dumps(config, indent=1, ensure_ascii=False), "json")]
     except RunError as error:
         lines += ["", redact_text(str(error))]
@@ -131,9 +138,9 @@ def _write_failure(store: RunStore) -> str:
 
 
 def _find_last_failure(store: RunStore) -> Run | None:
-    """The run that ended badly last; damaged ones tell nothing."""
+    """The run of either kind that ended badly last; damaged ones tell nothing."""
     failed = []
-    for run in store.list_runs():
+    for run in store.list_all():
         try:
             state = run.state()
         except RunError:

@@ -167,7 +167,7 @@ def _ask_run(store: RunStore, run_ids: tuple[str, ...]) -> tuple[str | None, str
     """Data set and folder by a run that was trained on a cache without a note."""
     if not run_ids:
         return None, None
-    data = store.load(run_ids[0]).config().data
+    data = store.load(run_ids[0]).data_section()
     return data.dataset, data.root
 
 

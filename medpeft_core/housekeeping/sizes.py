@@ -48,6 +48,7 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("pictures", "Kept for pages", "cache", "heat maps, first batches and tables that pages showed before"),
     ("weights", "Base weights", "weights", "what adapters are laid over, and downloads"),
     ("runs", "Runs", "runs", "settings, best weights, checkpoints, predictions, logs"),
+    ("pretraining", "Pre-trainings", "pretraining", "kept encoders, checkpoints, rebuilt images, logs"),
     ("trash", "Deleted runs", "trash", "runs that can still be brought back"),
     ("jobs", "Jobs", "jobs", "records of the newest jobs, with their data reports"),
 )

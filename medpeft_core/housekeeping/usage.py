@@ -14,6 +14,8 @@ from medpeft_core.config import DataConfig, RunConfig, build_part
 from medpeft_core.datasets.cache_notes import CacheNote
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.paths import read_json
+from medpeft_core.pretrain_config import PretrainConfig
+from medpeft_core.runs.kinds import PRETRAINING_FOLDER, is_pretraining_id, kind_folders
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.jobs import JobStore
@@ -48,14 +50,14 @@ class DataUse:
 
 
 def find_data_uses(store: RunStore, jobs: JobStore) -> list[DataUse]:
-    """What runs that are queued or at work, and jobs at work, need."""
+    """What runs of either kind that are queued or at work, and jobs at work, need."""
     uses = []
-    for run in store.list_runs():
+    for run in store.list_all():
         with contextlib.suppress(RunError):  # a damaged run is not at work
             if run.is_finished:
                 continue
             sha256 = run.provenance().get("pixels_sha256")
-            uses.append(_describe(f"the run {run.run_id}", run.config().data, sha256))
+            uses.append(_describe(f"the run {run.run_id}", run.data_section(), sha256))
     for job in jobs.list_jobs():
         if job.is_finished:
             continue
@@ -79,9 +81,9 @@ def compute_pixels_sha256(cache_folder: Path) -> str | None:
 
 
 def find_runs_by_pixels(store: RunStore) -> dict[str, list[str]]:
-    """Digest of the decoded pixels -> ids of the runs that were trained on them, newest first."""
+    """Digest of the decoded pixels -> ids of the runs, also pre-trainings, that were trained on them, newest first."""
     found: dict[str, list[str]] = {}
-    for run in store.list_runs():
+    for run in store.list_all():
         with contextlib.suppress(RunError):
             sha256 = run.provenance().get("pixels_sha256")
             if sha256:
@@ -98,7 +100,7 @@ def find_runs_by_base(home: Path) -> dict[str, list[str]] | None:
     found: dict[str, list[str]] = {}
     for folder in _find_run_folders(home):
         try:
-            sha256 = RunConfig.from_dict(read_json(folder / "config.json")).backbone.weights_sha256
+            sha256 = _read_base(folder)
         except FileNotFoundError:
             if is_run_id(folder.name.partition(".")[0]) and folder.exists():
                 return None
@@ -110,9 +112,17 @@ def find_runs_by_base(home: Path) -> dict[str, list[str]] | None:
     return found
 
 
+def _read_base(folder: Path) -> str | None:
+    """SHA-256 of the weights that a run in a folder, which may be in the trash or in the making, begins with."""
+    values = read_json(folder / "config.json")
+    if folder.parent.name == PRETRAINING_FOLDER or is_pretraining_id(folder.name.partition(".")[0]):
+        return PretrainConfig.from_dict(values).encoder.weights_sha256
+    return RunConfig.from_dict(values).backbone.weights_sha256
+
+
 def _find_run_folders(home: Path) -> Iterator[Path]:
     """Every folder that may hold a run: named, being made, or in the trash; links lead elsewhere and count as well."""
-    for parent in (home / "runs", home / "trash"):
+    for parent in (*kind_folders(home), home / "trash"):
         with contextlib.suppress(FileNotFoundError):
             yield from (folder for folder in sorted(parent.iterdir()) if folder.is_dir())
 
