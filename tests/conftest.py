@@ -1,4 +1,4 @@
-"""What every test stands on: a lab home of its own, no network, and one thread a process when run in parallel."""
+"""What every test stands on: a lab home of its own, no network, two processes for all tests and one for a file."""
 
 import os
 import socket
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Before anything imports torch or huggingface_hub, which read these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +16,31 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HOME_VARIABLE = "MEDPEFT_HOME"
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+NUM_PROCESSES = 2  # each may hold a torch, a server and a browser
+LIVE = ("tests/e2e/", "tests/faults/")  # real browsers and servers, and processes that are killed
+
+
+class OneLiveTestAtATime(LoadFileScheduling):
+    """Gives a process whole files, so that what a file shares is made once, and all live tests to the same process.
+
+    Two of them at once would wait for each other's browsers and trainings, and say that the app is slow.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "live" if nodeid.startswith(LIVE) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None but this process for single files or tests: nothing to start, and `print` and a debugger work."""
+    paths = [config.invocation_params.dir / str(arg).split("::")[0] for arg in config.args]
+    return 0 if all(path.is_file() for path in paths) else NUM_PROCESSES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Ours in place of `--dist loadfile`; whoever asks for another gets that."""
+    return OneLiveTestAtATime(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
