@@ -47,10 +47,10 @@ class MaeConfig:
         True, "Rebuild each patch in units of its own mean and spread, which the paper found to learn better features."
     )
     decoder_width: int | None = setting(
-        None, "Width of the decoder, a multiple of 4. None: two thirds of the encoder's, at most 512 (the paper's)."
+        None, "Width of the decoder, a multiple of 4. None: two thirds of the encoder's, at most 512 (the paper: 512)."
     )
     decoder_depth: int | None = setting(
-        None, "Blocks of the decoder. None: two thirds of the encoder's, at most 8 (the paper's)."
+        None, "Blocks of the decoder (the paper: 8). None: a third of the encoder's, at most 8."
     )
     decoder_heads: int | None = setting(None, "Attention heads of the decoder. None: one for each 32 of its width.")
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,40 @@ import timm
 import torch
 from torch import nn
 
+from medpeft_core.backbones import demo_model  # noqa: F401  (timm learns the name demo_vit)
 from medpeft_core.backbones.anatomy import Backbone, find_cam_layer, find_fresh, find_head, find_kind
+from medpeft_core.backbones.demo import find_demo_weights
 from medpeft_core.backbones.spec import BACKBONES
-from medpeft_core.backbones.weights import check_hub_is_reachable, load_weights_file, load_weights_state
+from medpeft_core.backbones.weights import (
+    check_hub_is_reachable,
+    load_weights_file,
+    load_weights_state,
+    read_encoder_card,
+)
 from medpeft_core.errors import BackboneError
 
 # chest films have means near .5 and deviations near .25 (Lian et al. 2024: .4978/.2449 and .4785/.2834)
 RANDOM_MEAN = (0.5, 0.5, 0.5)
 RANDOM_STD = (0.25, 0.25, 0.25)
 NOT_A_FILE = ("random", "demo", "pretrained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """A plain ViT without a head, for pre-training.
+
+    Attributes:
+        name: timm name.
+        model: gives tokens (B, P + N, D) after its last norm.
+        image_size: side of the square input in pixels.
+        mean, std: normalisation constants for pixels in 0 to 1.
+    """
+
+    name: str
+    model: nn.Module
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 def build_backbone(
@@ -51,24 +77,10 @@ def build_backbone(
     """
     check_name(name)
     options = _find_options(name, image_size, pool, drop_path)
-    if weights == "demo" and base_state is None:
-        raise BackboneError(
-            f"This version of the lab brings no demo weights for {name!r}. Use --weights random, pretrained, or "
-            "the path of a file."
-        )
-    wants_download = weights == "pretrained" and base_state is None
-    if wants_download:
-        check_hub_is_reachable(name, download_dir)
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:
-        model = _create(name, {**options, "pretrained": wants_download, "cache_dir": download_dir})
-        if base_state is not None:
-            load_weights_state(model, base_state, name=name, source="the stored base weights")
-        elif weights == "random":
-            wake_residual_branches(model)
-        elif weights not in NOT_A_FILE:
-            load_weights_file(model, Path(weights), name=name)
+        model = _create_with_weights(name, options, weights=weights, base_state=base_state, download_dir=download_dir)
         reset_classifier: Callable[[int], None] = model.reset_classifier  # type: ignore[assignment]
         reset_classifier(num_classes)
         head = find_head(model)
@@ -92,6 +104,49 @@ def build_backbone(
         mean=mean,
         std=std,
     )
+
+
+def build_encoder(
+    name: str,
+    *,
+    image_size: int | None = None,
+    weights: str = "random",
+    base_state: dict[str, torch.Tensor] | None = None,
+    seed: int = 0,
+    download_dir: Path | None = None,
+) -> Encoder:
+    """A plain ViT without head and with its last norm, on the CPU, checked by one forward pass.
+
+    Args:
+        name: timm name of a plain ViT; `find_kind_of` tells.
+        image_size, weights, base_state, seed, download_dir: as for `build_backbone`.
+
+    Raises:
+        BackboneError: as `build_backbone`.
+    """
+    check_name(name)
+    options = {**_find_options(name, image_size, None, 0.0), "global_pool": ""}  # else timm moves the norm to the head
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        model = _create_with_weights(name, options, weights=weights, base_state=base_state, download_dir=download_dir)
+    finally:
+        torch.set_rng_state(generator_state)
+    mean, std = _find_normalisation(model, weights)
+    size = image_size or _own_size(name)
+    check_forward(model, name, size)
+    return Encoder(name=name, model=model, image_size=size, mean=mean, std=std)
+
+
+def find_kind_of(name: str) -> str:
+    """The kind of a backbone by its name; it is built without memory.
+
+    Raises:
+        BackboneError: timm does not know the name.
+    """
+    check_name(name)
+    with torch.device("meta"):  # only the modules are of interest
+        return find_kind(timm.create_model(name.partition(".")[0], num_classes=0))
 
 
 def get_base_state(backbone: Backbone) -> dict[str, torch.Tensor]:
@@ -159,6 +214,30 @@ def check_forward(model: nn.Module, name: str, image_size: int) -> None:
         model.train(was_training)
 
 
+def _create_with_weights(
+    name: str,
+    options: dict[str, Any],
+    *,
+    weights: str,
+    base_state: dict[str, torch.Tensor] | None,
+    download_dir: Path | None,
+) -> nn.Module:
+    """A model without head that carries its base weights."""
+    wants_download = weights == "pretrained" and base_state is None
+    if wants_download:
+        check_hub_is_reachable(name, download_dir)
+    model = _create(name, {**options, "pretrained": wants_download, "cache_dir": download_dir})
+    if base_state is not None:
+        load_weights_state(model, base_state, name=name, source="the stored base weights")
+    elif weights == "random":
+        wake_residual_branches(model)
+    elif weights not in NOT_A_FILE:
+        load_weights_file(model, Path(weights), name=name)
+    elif weights == "demo":
+        load_weights_file(model, find_demo_weights(name), name=name)
+    return model
+
+
 def _create(name: str, options: dict[str, Any]) -> nn.Module:
     try:
         return timm.create_model(name, num_classes=0, in_chans=3, **options)
@@ -184,7 +263,7 @@ def _find_options(name: str, image_size: int | None, pool: str | None, drop_path
     if drop_path:
         options["drop_path_rate"] = drop_path
     if pool is not None:
-        probe_is_vit = _is_plain_vit(name)
+        probe_is_vit = find_kind_of(name) == "vit"
         if pool == "token" and not probe_is_vit:
             raise BackboneError(
                 f"The backbone {name!r} has no class token to pool from (pool is 'token'). Use --pool avg."
@@ -192,12 +271,6 @@ def _find_options(name: str, image_size: int | None, pool: str | None, drop_path
         if probe_is_vit:
             options["global_pool"] = pool
     return options
-
-
-def _is_plain_vit(name: str) -> bool:
-    with torch.device("meta"):  # only the modules are of interest, no memory is needed
-        model = timm.create_model(name.partition(".")[0], num_classes=0)
-    return find_kind(model) == "vit"
 
 
 def _own_size(name: str) -> int:
@@ -215,9 +288,11 @@ def _pool_of(model: nn.Module, kind: str) -> str:
 def _find_normalisation(
     model: nn.Module, weights: str
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    if weights == "random":
+    if weights in ("random", "demo"):
         return RANDOM_MEAN, RANDOM_STD
     config = getattr(model, "pretrained_cfg", {})
+    if weights not in NOT_A_FILE:
+        config = {**config, **read_encoder_card(Path(weights))}
     mean, std = config.get("mean", RANDOM_MEAN), config.get("std", RANDOM_STD)
     return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))
 

@@ -1,6 +1,7 @@
 """Base weights: read from files with every key accounted for, stored under their hash, checked when they come back."""
 
 import hashlib
+import json
 import math
 import os
 import pickle
@@ -10,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import timm
 import torch
@@ -24,6 +26,7 @@ from medpeft_core.paths import ensure_dir, write_atomically
 HUB_HOST = "huggingface.co"
 CONNECT_TIMEOUT_S = 3.0
 CONTAINERS = ("model", "state_dict")
+CARD_KEY = "medpeft"  # in the metadata of a safetensors file
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 # what a damaged file makes the readers raise; torch's restricted unpickler also stumbles with plain Python errors
 UNREADABLE = (
@@ -78,6 +81,22 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     ):
         raise BackboneError(f"The weights file {str(path)!r} holds no table of tensors. Give a state dict.")
     return dict(loaded)
+
+
+def read_encoder_card(path: Path) -> dict[str, Any]:
+    """What an encoder that the lab pre-trained says about itself: epoch, loss, data, `mean` and `std`.
+
+    Returns:
+        An empty dict for every other file.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            card = json.loads((file.metadata() or {}).get(CARD_KEY, "{}"))
+    except UNREADABLE:
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def load_weights_state(model: nn.Module, state: dict[str, torch.Tensor], *, name: str, source: str) -> None:

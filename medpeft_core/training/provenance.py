@@ -18,22 +18,8 @@ GIT_TIMEOUT_S = 5.0
 
 def collect_provenance(checked: CheckedRun, prepared: PreparedData) -> dict[str, Any]:
     """All that is needed to understand, and to repeat, a run, beside its config."""
-    manifest = prepared.manifest
     return {
-        "lab_version": medpeft_core.__version__,
-        "git_commit": find_git_commit(),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "packages": find_versions(),
-        "device": checked.config.train.device,
-        "device_name": describe_device(checked.config.train.device),
-        "data_fingerprint": prepared.fingerprint,
-        "pixels_sha256": prepared.pixels_sha256,
-        "task": manifest.task,
-        "labels": list(manifest.labels),
-        "is_synthetic": manifest.is_synthetic,
-        "data_notes": list(manifest.notes),
-        "num_images": {name: int((manifest.table["split"] == name).sum()) for name in ("train", "val", "test")},
+        **describe_origin(prepared, device=checked.config.train.device),
         "num_train_images": checked.num_train_images,
         "num_train_patients": checked.num_train_patients,
         "positives": {
@@ -43,6 +29,27 @@ def collect_provenance(checked: CheckedRun, prepared: PreparedData) -> dict[str,
         "num_params": checked.num_params,
         "num_trainable_params": checked.num_trainable_params,
         "warnings": checked.warnings,
+    }
+
+
+def describe_origin(prepared: PreparedData, *, device: str) -> dict[str, Any]:
+    """Versions, machine and data, whatever is trained on them."""
+    manifest = prepared.manifest
+    return {
+        "lab_version": medpeft_core.__version__,
+        "git_commit": find_git_commit(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": find_versions(),
+        "device": device,
+        "device_name": describe_device(device),
+        "data_fingerprint": prepared.fingerprint,
+        "pixels_sha256": prepared.pixels_sha256,
+        "task": manifest.task,
+        "labels": list(manifest.labels),
+        "is_synthetic": manifest.is_synthetic,
+        "data_notes": list(manifest.notes),
+        "num_images": {name: int((manifest.table["split"] == name).sum()) for name in ("train", "val", "test")},
     }
 
 
