@@ -10,12 +10,22 @@ import pytest
 
 from medpeft_core import cli
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.command_line import OPTIONS, PROGRAM, build_command, flatten_config
+from medpeft_core.command_line import (
+    OPTIONS,
+    PRETRAIN_OPTIONS,
+    PROGRAM,
+    build_command,
+    build_pretrain_command,
+    flatten_config,
+)
+from medpeft_core.commands import pretrain as pretrain_module
 from medpeft_core.commands import train as train_module
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
 from medpeft_core.methods import METHODS
+from medpeft_core.pretrain_config import PretrainConfig, pretrain_sections
+from medpeft_core.pretrain_resolve import resolve_pretraining
 from medpeft_core.resolve import resolve_config
 
 NUM_CONFIGS = 100
@@ -24,13 +34,14 @@ NOT_AN_OPTION = {"settings", "queue", "as_json"}
 
 @pytest.fixture
 def parse(monkeypatch):
-    """The RunConfig that the command line makes of a command."""
+    """The config that the command line makes of a command."""
     caught = []
     monkeypatch.setattr(train_module, "train", lambda config, **_: caught.append(config) or 0)
+    monkeypatch.setattr(pretrain_module, "pretrain", lambda config, **_: caught.append(config) or 0)
 
     def parse_command(command):
         words = shlex.split(command)
-        assert tuple(words[: len(PROGRAM)]) == PROGRAM
+        assert tuple(words[:3]) == PROGRAM[:3]
         assert cli.main(words[len(PROGRAM) - 1 :]) == 0, command
         return caught.pop()
 
@@ -165,3 +176,54 @@ def test_flatten_config_holds_every_setting_once():
     assert list(dict.fromkeys(section for section, _ in flat)) == [
         "data", "backbone", "method", "optim", "train", "augment", "evaluation",
     ]  # fmt: skip
+
+
+PRETRAIN_WILD = {
+    "data": WILD["data"],
+    "encoder": WILD["backbone"],
+    "mae": {"mask_ratio": [0.5, 1 / 3], "decoder_width": [None, 64], "decoder_depth": [None, 2], "decoder_heads": [2]},
+    "optim": {"base_lr": [1.5e-4, 1 / 7]},
+    "train": WILD["train"],
+    "augment": WILD["augment"],
+}
+
+
+def draw_pretraining(rng):
+    values = {name: draw_values(rng, getattr(PretrainConfig(), name), PRETRAIN_WILD[name]) for name in
+              pretrain_sections()}  # fmt: skip
+    dataset = rng.choice([*DATASETS.names(), "phantom-shortcut"])
+    values["data"] |= {"dataset": dataset, "options": draw_values(rng, DATASETS[dataset].options(), {})}
+    values["encoder"] |= {"name": rng.choice([item.name for item in BACKBONES if item.kind == "vit"] + ["test_vit"])}
+    return PretrainConfig.from_dict(values)
+
+
+def test_build_pretrain_command_gives_the_same_config_back(parse):
+    rng, seen = random.Random(20240121), set()
+    for _ in range(NUM_CONFIGS):
+        config = resolve_pretraining(draw_pretraining(rng))
+        command = build_pretrain_command(config)
+        without = replace(config, encoder=replace(config.encoder, weights_sha256=None))
+        assert resolve_pretraining(parse(command)) == without, command
+        seen |= {word for word in shlex.split(command) if word.startswith("--")}
+        seen |= {word.partition("=")[0] for word in shlex.split(command) if "." in word and "=" in word}
+    assert seen >= set(PRETRAIN_OPTIONS.values()), "every option was used at least once"
+    assert {"data.num_patients", "data.fraction", "mae.norm_pixels", "encoder.mean", "optim.beta2"} <= seen
+    assert "encoder.weights_sha256" not in seen
+
+
+def test_build_pretrain_command_of_defaults_is_the_shortest(parse):
+    expected = "python -m medpeft_core pretrain --dataset phantom --backbone vit_small_patch16_224"
+    config = PretrainConfig.from_dict({"encoder": {"name": "vit_small_patch16_224"}})
+    assert build_pretrain_command(config) == build_pretrain_command(resolve_pretraining(config)) == expected
+    assert parse(expected) == config
+
+
+def test_build_pretrain_command_knows_every_option_of_pretrain():
+    options = {f"--{name.replace('_', '-')}" for name in inspect.signature(cli.pretrain).parameters if name not in
+               NOT_AN_OPTION}  # fmt: skip
+    assert set(PRETRAIN_OPTIONS.values()) == options
+
+
+def test_build_pretrain_command_refuses_what_cannot_be_resolved():
+    with pytest.raises(MedPeftError, match="needs a plain ViT"):
+        build_pretrain_command(PretrainConfig.from_dict({"encoder": {"name": "resnet18"}}))

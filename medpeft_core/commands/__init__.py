@@ -1,1 +1,1 @@
-"""The bodies of the command line's commands; cli.py names them and their options."""
+"""The bodies of the command line's commands; cli/ names them and their options."""

@@ -9,6 +9,7 @@ from medpeft_core.commands.console import ProgressBar, print_json, print_table, 
 from medpeft_core.datasets.images import read_image, scale_short_side
 from medpeft_core.errors import DataError, ExplainError
 from medpeft_core.paths import write_atomically
+from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 
 DISCLAIMER = "Research and teaching only, not for clinical use."
@@ -46,6 +47,7 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
     Raises:
         MedPeftError: no such run, no weights yet, or an image that cannot be read.
     """
+    run = load_trained(run_id)
     from medpeft_core.explain.load import load_image, load_run, predict_image  # heavy
 
     results = []
@@ -53,7 +55,7 @@ def predict(run_id: str, images: list[Path], *, as_json: bool) -> None:
         for done, path in enumerate(images):
             progress("checking images", done, len(images))
             read_image(path)  # a bad file should not cost the time of loading a model
-        loaded = load_run(RunStore.open_default().load(run_id))
+        loaded = load_run(run)
         for done, path in enumerate(images):
             progress("predicting", done, len(images))
             image = load_image(loaded, path)
@@ -105,6 +107,7 @@ def explain(
     Raises:
         MedPeftError: no such run, label or map, an image that cannot be read, or a map that would show nothing.
     """
+    run = load_trained(run_id)
     from medpeft_core.explain.cam import CAM_METHODS, compute_cam  # heavy
     from medpeft_core.explain.load import load_image, load_run, predict_image
     from medpeft_core.explain.overlay import build_overlay
@@ -112,7 +115,7 @@ def explain(
     if cam not in CAM_METHODS:
         raise ExplainError(f"There is no map {cam!r}. Choose: {', '.join(CAM_METHODS)}.")
     decoded = read_image(path)
-    loaded = load_run(RunStore.open_default().load(run_id))
+    loaded = load_run(run)
     image = load_image(loaded, path)
     probs = predict_image(loaded, image)
     chosen = label if label is not None else max(probs, key=lambda name: probs[name])
@@ -139,6 +142,17 @@ def explain(
         tell(f"Wrote {out}: {cam} of {chosen!r} (probability {probs[chosen]:.3f}) at layer {layer}. {DISCLAIMER}")
         if loaded.is_synthetic:
             tell(SYNTHETIC_WARNING)
+
+
+def load_trained(run_id: str) -> Run:
+    """A run that can predict, looked at before anything slow is done.
+
+    Raises:
+        RunError: no such run, a damaged config, or a pre-training.
+    """
+    run = RunStore.open_default().load(run_id)
+    run.config()
+    return run
 
 
 def save_png(pixels: np.ndarray, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Look after runs: list, show, stop, compare; `trash` has those that were deleted."""
+"""Look after runs: list, show, stop, compare; `pretrainings` lists the others, `trash` those that were deleted."""
 
 import contextlib
 from datetime import datetime
@@ -12,6 +12,7 @@ from medpeft_core.commands.console import (
     print_table,
     tell,
 )
+from medpeft_core.commands.pretrainings import show_pretraining
 from medpeft_core.errors import RunError
 from medpeft_core.reports.compare import build_run_names
 from medpeft_core.reports.confounds import describe_confounds
@@ -37,6 +38,7 @@ def list_runs(*, as_json: bool) -> None:
         return
     if not summaries:
         tell("No runs yet. Start one: python -m medpeft_core train --dataset phantom --backbone resnet18 --method full")
+        _tell_of_pretrainings(store)
         return
     rows = []
     for item in summaries:
@@ -53,12 +55,16 @@ def list_runs(*, as_json: bool) -> None:
             (item["run_id"], item["status"], f"{item['dataset']} at {item['fraction']:.0%}", what, epochs, auroc)
         )
     print_table(("run", "status", "data", "what", "epochs", "test AUROC"), rows)
+    _tell_of_pretrainings(store)
 
 
 def show_run(run_id: str, *, as_json: bool) -> None:
-    """Print all about one run."""
+    """Print all about one run, of either kind."""
     store = RunStore.open_default()
     run = store.settle(store.load(run_id))
+    if run.is_pretraining:
+        show_pretraining(run, as_json=as_json)
+        return
     shown = {
         **summarise_result(run),
         "state": run.state().to_dict(),
@@ -98,7 +104,7 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
     """Print runs side by side, and how far each two of them lie apart on the same test images.
 
     Raises:
-        RunError: a run is missing.
+        RunError: a run is missing, or is a pre-training.
     """
     store = RunStore.open_default()
     runs = [store.settle(store.load(run_id)) for run_id in run_ids]
@@ -141,6 +147,12 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
     print("Research and teaching only, not for clinical use.")
     if any(item["is_synthetic"] for item in results):
         print("Some of these runs are on synthetic images.")
+
+
+def _tell_of_pretrainings(store: RunStore) -> None:
+    if number := len(store.list_pretrainings()):
+        what = "1 pre-training" if number == 1 else f"{number} pre-trainings"
+        tell(f"There {'is' if number == 1 else 'are'} also {what}: python -m medpeft_core runs --pretraining")
 
 
 def _sample_with_progress(run: Run, runs: list[Run], progress: ProgressBar) -> TestSample:

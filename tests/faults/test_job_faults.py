@@ -187,6 +187,20 @@ def test_launch_job_prepares_checks_and_queues_all_runs(store, home):
     assert "loading the model library" in seen
 
 
+def test_pretrain_job_prepares_checks_and_queues_the_pretraining(store, home):
+    config = {"data": SMALL, "encoder": {"name": "test_vit", "image_size": 32}, "train": {"epochs": 3}}
+    job = store.start("pretrain", "Small phantoms", configs=[config])
+    state = wait_for_end(store, job)
+    assert (state.status, state.error) == ("finished", None)
+    run_store = RunStore(home)
+    [run] = run_store.list_pretrainings()
+    assert state.run_ids == (run.run_id,)
+    assert [(entry.run_id, entry.device) for entry in run_store.index.queued()] == [(run.run_id, run.state().device)]
+    assert run.pretrain_config().mae.decoder_width is not None, "the folder says everything"
+    assert run.provenance()["num_train_images"] > 0
+    assert run_store.list_runs() == []
+
+
 def test_launch_job_stopped_while_it_loads_the_libraries_makes_no_run(store, home):
     job = store.start("launch", "Two methods", configs=launch_configs())
     wait_until(lambda: job.state().what == "loading the model library", "the imports")

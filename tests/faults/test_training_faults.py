@@ -1,11 +1,7 @@
 """Real training in real processes, disturbed: killed, stopped, out of disk, out of range; nothing may be lost."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +9,12 @@ import psutil
 import pytest
 import safetensors.torch
 import torch
+from disturbed import TIMES, finish, start, wait_for_epoch
 
 from medpeft_core.runs.run import Run
 
 pytestmark = pytest.mark.faults
 
-TIMES = {"time", "images_per_s", "train_images_per_s", "data_wait_frac", "peak_memory_bytes"}
 TRAIN = [
     "train",
     "--dataset",
@@ -44,48 +40,6 @@ TRAIN = [
     "--json",
 ]
 EPOCHS = 12
-POLL_S = 0.05
-PATIENCE_S = 240.0
-
-
-def start(home: Path, arguments: list[str], *, limit_bytes: int | None = None) -> subprocess.Popen[str]:
-    """A command in a process group of its own, as a terminal starts it."""
-
-    def limit() -> None:
-        import resource
-
-        if limit_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "medpeft_core", *arguments],
-        env={**os.environ, "MEDPEFT_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=limit if limit_bytes is not None else None,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert "Traceback" not in err, err
-    return process.returncode, json.loads(out) if out.strip() else {}, err
-
-
-def wait_for_epoch(home: Path, epoch: int) -> Run:
-    """The only run of a home, once it has finished an epoch."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        for folder in home.glob("runs/2*"):
-            run = Run(folder)
-            if run.events_path.exists() and any(
-                event["type"] == "epoch" and event["epoch"] >= epoch for event in run.events()
-            ):
-                return run
-        time.sleep(POLL_S)
-    raise AssertionError(f"no run finished epoch {epoch}")
 
 
 def numbers(run: Run) -> list[dict[str, Any]]:

@@ -1,0 +1,22 @@
+"""What the commands of the command line share: the application, the types of their options, and what was given."""
+
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="MedPEFT Lab: parameter-efficient fine-tuning of vision backbones on medical images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Root = Annotated[str | None, typer.Option(help="Folder of the data set.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Any setting: section.key=value; may be repeated.")]
+RunName = Annotated[str, typer.Argument(help="Name of the run, or a part of it that no other run has.")]
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Only what was given on the command line; the rest keeps its default."""
+    return {name: value for name, value in values.items() if value is not None}
