@@ -16,6 +16,7 @@ import psutil
 
 import medpeft_core
 from medpeft_core.config import RunConfig
+from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs import Run, RunStore
 from medpeft_core.worker import dispatch
 from medpeft_core.worker.control import WorkerControl
@@ -25,13 +26,20 @@ from medpeft_core.worker.supervisor import Supervisor
 PATIENCE_S = 30.0
 
 
-def make_run(store: RunStore, *, device: str = "cpu", is_queued: bool = True, **play: Any) -> Run:
+def make_run(
+    store: RunStore,
+    *,
+    device: str = "cpu",
+    is_queued: bool = True,
+    config: RunConfig | PretrainConfig | None = None,
+    **play: Any,
+) -> Run:
     """A queued run. Its play: `seconds` of work, its `outcome` (finished, failed or stubborn), `boot_s` for each start.
 
     Before it begins, its n-th worker sleeps for `boot_s[n]`; None there means that it crashes instead.
     """
     store.index.queued()  # makes the index: a new one queues every queued run that it finds
-    run = store.create(RunConfig(), provenance={}, device=device)
+    run = store.create(config or RunConfig(), provenance={}, device=device)
     (run.folder / "play.json").write_text(json.dumps({"seconds": 0.2, "outcome": "finished", "boot_s": [], **play}))
     if is_queued:
         store.index.enqueue(run.run_id, device)

@@ -20,6 +20,7 @@ from stand_in import (
 )
 
 from medpeft_core.errors import RunError
+from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs import Run, RunStore
 from medpeft_core.runs.liveness import process_identity
 from medpeft_core.worker import dispatch, escalation
@@ -85,6 +86,26 @@ def test_supervisor_starts_nine_runs_in_order_one_at_a_time_on_each_device(store
         spans = [worked(run) for run in runs if run.state().device == device]
         assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans)), device
     assert [count_starts(run) for run in runs] == [1] * 9
+    assert store.index.overview() == ([], [], [])
+
+
+def test_supervisor_takes_pretrainings_and_other_runs_from_one_queue(store, supervise):
+    """Also one that the index lost, as after a crash, and one that is to be stopped."""
+    first, second, lost = (
+        make_run(store, config=PretrainConfig(), seconds=0.05),
+        make_run(store, seconds=0.05),
+        make_run(store, config=PretrainConfig(), seconds=60, is_queued=False),
+    )
+    lost.write_state(updated_at=time.time() - 2 * dispatch.LOST_AFTER_S)
+    supervisor = supervise()
+    wait_for_status(lost, "running")
+    assert (first.status, second.status) == ("finished", "finished")
+    assert worked(first)[1] <= worked(second)[0], "one device, one at a time"
+    assert worked(second)[1] <= lost.events()[0]["time"]
+    assert first.folder.parent == store.pretraining_dir
+    store.request_stop(lost.run_id)
+    wait_for_status(lost, "stopped")
+    wait_until(lambda: supervisor.is_idle, "an empty queue")
     assert store.index.overview() == ([], [], [])
 
 
