@@ -99,6 +99,7 @@ def test_supervisor_takes_pretrainings_and_other_runs_from_one_queue(store, supe
     lost.write_state(updated_at=time.time() - 2 * dispatch.LOST_AFTER_S)
     supervisor = supervise()
     wait_for_status(lost, "running")
+    wait_until(lost.events, "its first event, which follows its state")
     assert (first.status, second.status) == ("finished", "finished")
     assert worked(first)[1] <= worked(second)[0], "one device, one at a time"
     assert worked(second)[1] <= lost.events()[0]["time"]
