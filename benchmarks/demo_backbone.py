@@ -3,9 +3,9 @@
     python -m benchmarks.demo_backbone [--weights demo|FILE] [--seeds 0,1,2,3,4] [--fraction 0.1] [--json OUT.json]
 
 Each seed draws its own training patients, head, adapters and (on the random side) backbone; both sides of a pair share
-everything but the base weights. Runs are made by the lab's own loop in a home of their own; one that is finished already
-is taken as it is, so the command can be stopped and started again. The data are the default phantom set, whose generator
-seed is not that of the pre-training. Test is read once a run.
+everything but the base weights. Runs are made by the lab's own loop in a home of their own; one that is finished
+already is taken as it is, so the command can be stopped and started again. The data are the default phantom set, whose
+generator seed is not that of the pre-training. Test is read once a run.
 """
 
 import argparse
