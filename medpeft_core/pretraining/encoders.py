@@ -101,6 +101,8 @@ For research and teaching only, not for clinical use.{synthetic}
 | data | {data}: {facts["num_train_images"]} images{patients} |
 | data fingerprint | `{facts["data_fingerprint"]}` |
 | start weights | {Path(encoder.weights).name} |
+| seed | {train.seed} |
+| masking | {config.mae.mask_ratio:.0%} of the patches; loss on {_describe_target(config)} |
 | seen | {epoch} epochs, {images:,} images |
 | training loss | {train_loss:.4f} |
 | run | {facts["run_id"]} |
@@ -125,6 +127,10 @@ or in Python: `timm.create_model("{encoder.name}", img_size={encoder.image_size}
 
 {LICENCE_NOTE}
 """
+
+
+def _describe_target(config: PretrainConfig) -> str:
+    return "pixels in units of each patch's mean and spread" if config.mae.norm_pixels else "plain pixels"
 
 
 def _list(numbers: tuple[float, ...] | None) -> str:
