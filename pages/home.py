@@ -7,6 +7,7 @@ from pages.widgets.demo_card import draw_demo
 from pages.widgets.frame import ensure_frame
 from pages.widgets.lab import get_lab
 from pages.widgets.latest_runs import draw_latest_runs
+from pages.widgets.pretrain_notice import draw_pretrain_notice
 from pages.widgets.wording import DISCLAIMER
 
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
@@ -20,11 +21,13 @@ st.markdown(
 st.caption(DISCLAIMER)
 
 draw_demo()
+draw_pretrain_notice()
 
 has_runs = bool(list_summaries(get_lab().store))
 with st.container(horizontal=True, gap="small"):
     st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
     st.page_link("pages/data.py", label="Look at the data", icon=":material/radiology:")
+    st.page_link("pages/pretrain.py", label="Pre-train without labels", icon=":material/grid_view:")
     if has_runs:
         st.page_link("pages/compare.py", label="Compare runs", icon=":material/compare_arrows:")
         st.page_link("pages/explain.py", label="See where a model looked", icon=":material/visibility:")

@@ -145,7 +145,7 @@ def _offer_kept(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
         st.caption("Prepared here:", width="content")
         for item in kept[:MAX_OFFERED]:
             st.button(
-                f"{escape_markdown(item['title'])} · {item['num_images']:,} images{_write_difference(item, kept)}",
+                f"{escape_markdown(item['title'])} · {item['num_images']:,} images{write_difference(item, kept)}",
                 key=f"data_kept_{item['key']}",
                 type="tertiary",
                 icon=":material/inventory_2:",
@@ -158,7 +158,7 @@ def _open(choice: dict[str, Any], data: dict[str, Any]) -> None:
     _take(choice, data)
 
 
-def _write_difference(item: dict[str, Any], kept: list[dict[str, Any]]) -> str:
+def write_difference(item: dict[str, Any], kept: list[dict[str, Any]]) -> str:
     """What tells a set from others of the same name and size."""
     twins = [other for other in kept if (other["title"], other["num_images"]) == (item["title"], item["num_images"])]
     if len(twins) < 2:

@@ -19,6 +19,7 @@ def build_pages() -> dict[str, list]:
         ],
         "Set up": [
             st.Page("pages/data.py", title="Data", icon=":material/radiology:", url_path="data"),
+            st.Page("pages/pretrain.py", title="Pre-train", icon=":material/grid_view:", url_path="pretrain"),
             st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
         ],
         "Watch and read": [

@@ -48,6 +48,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "It can be added to the weights afterwards, so the model runs no slower.",
     ),
     "rank": ("LoRA rank", _read_help("lora", "rank")),
+    "mae": (
+        "Pre-training, masked autoencoding",
+        "Most of each image is hidden, an encoder looks at the rest, and a small decoder rebuilds what is hidden; no "
+        "labels are used. Afterwards the decoder is thrown away, and the encoder is fine-tuned with few labels.",
+    ),
+    "mae_loss": (
+        "Loss of a pre-training",
+        "How far the rebuilt patches are from the hidden ones, as a mean squared error; it never reaches 0, because "
+        "noise and fine detail cannot be guessed. It does not say how good the encoder is for a diagnosis: for that, "
+        "fine-tune it and look at the AUROC.",
+    ),
     "grad_cam": (
         "Grad-CAM",
         "A heat map of the places that raised the model's score for one label, the brighter the more. "

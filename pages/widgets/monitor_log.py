@@ -71,6 +71,8 @@ def _write_notice(event: dict[str, Any]) -> str:
         place = f"epoch {event.get('epoch')}, step {event.get('step')}"
         auroc, loss = write_auroc(event.get("val_auroc")), write_auroc(event.get("val_loss"))
         return f"{place}: val AUROC {auroc}, val loss {loss}{best}"
+    if kind == "encoder":
+        return f"epoch {event.get('epoch')}: encoder kept as {event.get('file')}"
     return _write_status(event) if kind == "status" else ""
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from medpeft_core.config import RunConfig
+from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs.states import CANCELLED, FINISHED, STOPPED
 
 LR_DIVISOR = 10  # as the message about a loss that is not finite advises
@@ -21,7 +22,7 @@ class Remedy:
 
     label: str
     action: Literal["resume", "launch"]
-    config: RunConfig | None = None
+    config: RunConfig | PretrainConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,14 @@ class Diagnosis:
     remedies: tuple[Remedy, ...] = ()
 
 
-def diagnose(status: str, error: str | None, config: RunConfig, *, has_checkpoint: bool) -> Diagnosis:
+def diagnose(status: str, error: str | None, config: RunConfig | PretrainConfig, *, has_checkpoint: bool) -> Diagnosis:
     """What happened and what mends it; a finished run has no remedy, for a stopped one it is to go on.
 
     Args:
         status: of the run, which has ended.
         error: the text in the run's state; the messages of `worker.failures`, `runs.store`, `runs.disk`,
             `training.loss` and `training.session` are known by their words.
-        config: of the run.
+        config: of the run, which fine-tunes or pre-trains.
         has_checkpoint: whether resuming goes on from somewhere.
     """
     if status == FINISHED:
@@ -78,11 +79,11 @@ def diagnose(status: str, error: str | None, config: RunConfig, *, has_checkpoin
     return Diagnosis(title="Training ended with an error", remedies=(resume,))
 
 
-def _diagnose_memory(config: RunConfig) -> Diagnosis:
+def _diagnose_memory(config: RunConfig | PretrainConfig) -> Diagnosis:
     return Diagnosis(title="Memory ran out", remedies=_smaller_batch(config))
 
 
-def _smaller_batch(config: RunConfig) -> tuple[Remedy, ...]:
+def _smaller_batch(config: RunConfig | PretrainConfig) -> tuple[Remedy, ...]:
     """Half the batch and twice the accumulation; nothing when there is one image at a time already."""
     train = config.train
     if train.batch_size <= 1:
@@ -92,11 +93,12 @@ def _smaller_batch(config: RunConfig) -> tuple[Remedy, ...]:
     return (Remedy(label=label, action="launch", config=replace(config, train=half)),)
 
 
-def _diagnose_not_finite(config: RunConfig) -> Diagnosis:
+def _diagnose_not_finite(config: RunConfig | PretrainConfig) -> Diagnosis:
     title = "The loss is no longer a number"
-    lr = config.optim.lr
+    name = "base_lr" if isinstance(config, PretrainConfig) else "lr"
+    lr = getattr(config.optim, name)
     if lr is None:
         return Diagnosis(title=title)
-    lower = replace(config, optim=replace(config.optim, lr=lr / LR_DIVISOR))
+    lower = replace(config, optim=replace(config.optim, **{name: lr / LR_DIVISOR}))
     retry = Remedy(label=f"Retry with learning rate {lr / LR_DIVISOR:g}", action="launch", config=lower)
     return Diagnosis(title=title, advice="A tenth of the learning rate is a good next try.", remedies=(retry,))

@@ -64,13 +64,13 @@ def draw_settings(config: RunConfig, *, key: str) -> None:
     rows = list_settings(config)
     st.markdown("**What was chosen**")
     chosen = [row for row in rows if row.is_changed or row.name in ALWAYS_SHOWN]
-    _draw_table(chosen, key=f"{key}_chosen", alt="Settings that differ from their defaults", has_default=True)
+    draw_settings_table(chosen, key=f"{key}_chosen", alt="Settings that differ from their defaults", has_default=True)
     st.markdown("**The same run from the command line**")
     st.code(build_command(config), language=None, wrap_lines=True)
     st.markdown("**Every setting**")
     for section in section_names():
         with st.expander(SECTION_TITLES.get(section, section)):
-            _draw_table(
+            draw_settings_table(
                 [row for row in rows if row.section == section],
                 key=f"{key}_{section}",
                 alt=f"All settings of {section}",
@@ -126,7 +126,8 @@ def _make_row(section: str, key: str, value: Any, usual: Any, *, help_text: str)
     return SettingRow(section=section, name=name, value=value, default=usual, help=help_text, is_changed=is_changed)
 
 
-def _draw_table(rows: list[SettingRow], *, key: str, alt: str, has_default: bool) -> None:
+def draw_settings_table(rows: list[SettingRow], *, key: str, alt: str, has_default: bool) -> None:
+    """A table of settings with their explanations, and with their defaults when that is asked for."""
     columns = {
         "Setting": [row.name for row in rows],
         "Value": [write_value(row.value) for row in rows],

@@ -6,12 +6,15 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.errors import RunError
+from medpeft_core.runs.kinds import is_pretraining_id
 from medpeft_core.runs.listing import list_summaries
+from medpeft_core.runs.pretrain_listing import list_pretrain_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import QUEUED, RunState
 from pages.widgets.job_progress import follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import request_stop
+from pages.widgets.pretrain_list import write_pretrain_name
 from pages.widgets.run_picker import PARAMETER, write_run_name
 from pages.widgets.run_status import ACTIVE, draw_status_chip
 from pages.widgets.wording import escape_markdown, write_duration
@@ -68,7 +71,8 @@ def _describe_starter() -> str:
 def _find_active() -> list[dict[str, Any]]:
     """Running runs, then the queue in its order."""
     lab = get_lab()
-    active = [item for item in list_summaries(lab.store) if item["status"] in ACTIVE]
+    both = list_summaries(lab.store) + list_pretrain_summaries(lab.store)
+    active = [item for item in both if item["status"] in ACTIVE]
     places: dict[str, int] = {}
     with contextlib.suppress(RunError):  # the sidebar says why the index cannot be used
         places = {item.run_id: place for place, item in enumerate(lab.store.index.queued(), start=1)}
@@ -102,7 +106,10 @@ def _draw_run(item: dict[str, Any]) -> None:
     run_id = item["run_id"]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"monitor_work_{run_id}"):
         draw_status_chip(item["status"])
-        st.page_link("pages/monitor.py", label=write_run_name(item), query_params={PARAMETER: run_id})
+        if is_pretraining_id(run_id):
+            st.page_link("pages/pretrain.py", label=write_pretrain_name(item), query_params={PARAMETER: run_id})
+        else:
+            st.page_link("pages/monitor.py", label=write_run_name(item), query_params={PARAMETER: run_id})
         st.caption(_describe_progress(item), width="content")
         if item["status"] == QUEUED:
             st.button(

@@ -20,6 +20,10 @@ FIELD_WIDTH = 230  # pixels below which a grid of fields has one column less
 TITLES = {
     "lr": "Learning rate",
     "min_lr": "Final learning rate",
+    "base_lr": "Base learning rate",
+    "norm_pixels": "Normalised pixels",
+    "keep_every": "Epochs between kept encoders",
+    "show_every": "Epochs between pictures",
     "beta1": "Beta 1",
     "beta2": "Beta 2",
     "std": "Pixel standard deviations",

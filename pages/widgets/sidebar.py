@@ -1,13 +1,17 @@
 """What stands beside every page: the device, what runs and waits, and what the lab is not for."""
 
 import os
+from typing import Any
 
 import streamlit as st
 
+from medpeft_core.runs.kinds import is_pretraining_id
 from medpeft_core.runs.listing import list_summaries
+from medpeft_core.runs.pretrain_listing import list_pretrain_summaries
 from medpeft_core.worker.devices import list_devices
 from pages.widgets.glossary import draw_glossary
 from pages.widgets.lab import get_lab
+from pages.widgets.pretrain_list import write_pretrain_name
 from pages.widgets.run_picker import write_run_name
 from pages.widgets.tour import draw_tour_button
 from pages.widgets.wording import DISCLAIMER, STATUS_COLOURS, STATUS_ICONS, escape_markdown, write_bytes, write_duration
@@ -31,7 +35,7 @@ def draw_sidebar() -> None:
 def _draw_work() -> None:
     """Running and queued runs, and running jobs; keeps itself up to date."""
     lab = get_lab()
-    summaries = list_summaries(lab.store)
+    summaries = list_summaries(lab.store) + list_pretrain_summaries(lab.store)
     running = [item for item in summaries if item["status"] == "running"]
     num_queued = sum(item["status"] == "queued" for item in summaries)
     jobs = [job for job in lab.jobs.list_jobs() if not job.is_finished]
@@ -44,12 +48,7 @@ def _draw_work() -> None:
     for item in running[:SHOWN_RUNNING]:
         share = min((item.get("step") or 0) / item["num_steps"], 1.0) if item.get("num_steps") else 0.0
         st.progress(share, text=f":material/play_circle: {item['phase'] or 'starting'}{_write_eta(item.get('eta_s'))}")
-        st.page_link(
-            "pages/monitor.py",
-            label=escape_markdown(write_run_name(item)),
-            icon=":material/monitoring:",
-            query_params={"run": item["run_id"]},
-        )
+        _link(item)
     if num_queued:
         st.badge(f"{num_queued} in the queue", icon=STATUS_ICONS["queued"], color=STATUS_COLOURS["queued"])
     if lab.supervisor.problem:
@@ -58,6 +57,18 @@ def _draw_work() -> None:
         )
     if lab.supervisor.role == "viewer" and (num_queued or running):
         st.caption("Another server of this lab starts the queued runs.")
+
+
+def _link(item: dict[str, Any]) -> None:
+    """To the page that shows the run live."""
+    is_pretraining = is_pretraining_id(item["run_id"])
+    name = write_pretrain_name(item) if is_pretraining else write_run_name(item)
+    st.page_link(
+        "pages/pretrain.py" if is_pretraining else "pages/monitor.py",
+        label=escape_markdown(name),
+        icon=":material/grid_view:" if is_pretraining else ":material/monitoring:",
+        query_params={"run": item["run_id"]},
+    )
 
 
 def _draw_devices() -> None:

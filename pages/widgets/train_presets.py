@@ -9,6 +9,7 @@ from medpeft_core.runs.run_ids import check_run_id
 from pages.widgets.data_choice import UNKNOWN_SET, list_changed_options
 from pages.widgets.data_sets import DATA_PARAMETER, find_section
 from pages.widgets.lab import get_lab
+from pages.widgets.pretrain_handover import is_encoder_named, take_encoder
 from pages.widgets.settings_form import bind
 from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_data, use_preset
@@ -22,8 +23,8 @@ PROBLEM_KEY = "train_copy_problem"
 def open_page() -> None:
     """On coming here: wake the compute process, look at the data anew, and fill the form as the address says.
 
-    The address is `?copy=RUN`, `?data=KEY` of a data set, or `?dataset=NAME`; it is cleared, or it would undo every
-    change of the form.
+    The address is `?copy=RUN`, `?data=KEY` of a data set, `?dataset=NAME`, or `?encoder=RUN&epoch=N` of a pre-training;
+    it is cleared, or it would undo every change of the form.
     """
     is_new = START_BUTTON_KEY not in st.session_state  # a widget's state goes when its page is left
     if is_new and OPENING_KEY not in st.session_state:  # an answer that comes while the page is drawn restarts it
@@ -43,6 +44,8 @@ def open_page() -> None:
     if key is not None:
         del st.query_params[DATA_PARAMETER]
         _use_data(key)
+    if is_encoder_named():
+        _use_encoder()
 
 
 def draw_presets() -> None:
@@ -97,6 +100,14 @@ def _use_data(key: str) -> None:
         return
     use_data({"split_seed": 0, **section, "options": list_changed_options(section)})
     st.session_state.pop(PROBLEM_KEY, None)
+
+
+def _use_encoder() -> None:
+    try:
+        st.toast(take_encoder(get_draft()), icon=":material/grid_view:", duration="long")
+        st.session_state.pop(PROBLEM_KEY, None)
+    except MedPeftError as error:
+        st.session_state[PROBLEM_KEY] = str(error)
 
 
 def _copy(run_id: str) -> None:
