@@ -36,10 +36,10 @@ def pretrain(config: PretrainConfig, *, queue: bool, as_json: bool) -> int:
     plan = check_pretraining(config, prepared)
     _tell_facts(plan.config, plan.provenance)
     store, device = RunStore.open_default(), plan.config.train.device
-    if not queue:
-        return work_on(store, create_pretraining(store, plan), words=WORDS, as_json=as_json)
-    store.index.queued()  # a new index fills itself from the folders; this run shall be queued once
+    store.index.queued()  # a new index queues every queued run that it finds, which is not for it to do with this one
     run = create_pretraining(store, plan)
+    if not queue:
+        return work_on(store, run, words=WORDS, as_json=as_json)
     try:
         store.index.enqueue(run.run_id, device)
     except BaseException:

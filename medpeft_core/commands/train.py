@@ -38,6 +38,7 @@ def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
         if as_json:
             print_json(summarise_result(run))
         return 0
+    store.index.queued()  # a new index queues every queued run that it finds, which is not for it to do with this one
     run = store.create(plan.config, provenance=plan.provenance, device=device)
     return work_on(store, run, words=WORDS, as_json=as_json)
 

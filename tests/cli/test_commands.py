@@ -58,6 +58,11 @@ def test_train_json_has_every_documented_key(finished: Finished) -> None:
     assert set(result["per_class"]) == {"Cardiomegaly", "Effusion", "Consolidation", "Nodule", "Pneumothorax"}
 
 
+def test_train_leaves_nothing_in_the_queue(finished: Finished) -> None:
+    """The first run of a new home was in the queue while it was trained, and `supervise` told of it afterwards."""
+    assert RunStore(finished[0]).index.queued() == []
+
+
 def test_train_loss_falls(finished: Finished) -> None:
     assert finished[1]["last_train_loss"] < finished[1]["first_train_loss"]
 

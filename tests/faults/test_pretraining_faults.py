@@ -20,7 +20,7 @@ EPOCHS = 24  # so many that even a fast machine is stopped and killed before the
 PRETRAIN = [
     "pretrain", "--dataset", "phantom", "--set", "data.num_patients=40", "--set", "data.size=48",
     "--backbone", "test_vit", "--image-size", "48", "--batch-size", "8", "--set", "train.accumulation=2",
-    "--epochs", str(EPOCHS), "--keep-every", "9", "--json",
+    "--epochs", str(EPOCHS), "--keep-every", "9", "--set", "train.show_every=8", "--json",
 ]  # fmt: skip
 TOLD = ("step", "epoch", "rebuilt", "encoder")
 OF_A_FILE = {"sha256", "num_bytes"}  # a kept encoder names its run
