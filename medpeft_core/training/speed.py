@@ -67,7 +67,7 @@ def time_on_cpu(built: BuiltModel, config: RunConfig) -> tuple[float, float]:
     """
     step, predict = _build_step(built, config, device="cpu"), _build_forward(built, config, device="cpu")
     train, evaluation = config.train.batch_size, config.evaluation.batch_size
-    return _measure(step, FIRST_IMAGES, train), _measure(predict, FIRST_IMAGES, evaluation)
+    return measure_pace(step, FIRST_IMAGES, train), measure_pace(predict, FIRST_IMAGES, evaluation)
 
 
 def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[float, float]:
@@ -81,7 +81,7 @@ def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[floa
     train, evaluation = config.train.batch_size, config.evaluation.batch_size
     try:
         step, predict = _build_step(built, config, device=device), _build_forward(built, config, device=device)
-        return _measure(step, train, train), _measure(predict, evaluation, evaluation)
+        return measure_pace(step, train, train), measure_pace(predict, evaluation, evaluation)
     except torch.OutOfMemoryError as error:
         raise ComputeError(
             f"The memory of {device} ran out with train.batch_size {train} and evaluation.batch_size {evaluation}. Use "
@@ -214,7 +214,7 @@ def _build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callabl
         else:
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        _wait_for(device)
+        wait_for_device(device)
 
     return step
 
@@ -228,7 +228,7 @@ def _build_forward(built: BuiltModel, config: RunConfig, *, device: str) -> Call
         network.eval()
         with torch.inference_mode():
             network(transform.plain(*_draw_pixels(num_images, config, device)))
-        _wait_for(device)
+        wait_for_device(device)
 
     return predict
 
@@ -239,7 +239,8 @@ def _draw_pixels(num_images: int, config: RunConfig, device: str) -> tuple[torch
     return pixels, torch.tensor([[side, side]]).expand(num_images, 2)
 
 
-def _wait_for(device: str) -> None:
+def wait_for_device(device: str) -> None:
+    """Until everything that was given to a device is done."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     elif device == "mps":
@@ -252,7 +253,7 @@ def _time(work: Callable[[int], None], num_images: int) -> float:
     return time.perf_counter() - started
 
 
-def _measure(work: Callable[[int], None], first: int, limit: int) -> float:
+def measure_pace(work: Callable[[int], None], first: int, limit: int) -> float:
     """Images a second, with batches that grow from `first` to `limit` images as long as they are quick.
 
     The first pass also prepares kernels, which can take seconds: it counts only where a second would take too long.

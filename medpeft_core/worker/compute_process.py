@@ -19,11 +19,14 @@ from medpeft_core import errors
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError
 from medpeft_core.paths import get_home
+from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs.disk import is_disk_full
 from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.failures import is_out_of_memory
 from medpeft_core.worker.processes import lower_priority
+
+PRETRAINING_KINDS = ("check_pretraining", "pace_pretraining")
 
 Answers = dict[str, Callable[..., dict[str, Any]]]
 
@@ -39,8 +42,8 @@ def load_answers() -> Answers:
 
     `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `explain_ahead`
     is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and `predict_ready` loads the
-    model for it; `launch` checks all configs, then creates and queues their runs; `ping` imports everything; `hello`
-    does nothing.
+    model for it; `launch` checks all configs, then creates and queues their runs; `check_pretraining` and
+    `pace_pretraining` are told in `pretraining.forecast`; `ping` imports everything; `hello` does nothing.
     """
     gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
     try:
@@ -68,18 +71,19 @@ def load_answers() -> Answers:
         "explain_ahead": explainer.explain,
         "predict": predictor.predict,
         "predict_ready": predictor.ready,
-        **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch")},
+        **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch", *PRETRAINING_KINDS)},
     }
 
 
 def _load_rest(store: RunStore, known: Any) -> Answers:
     """What setting up runs needs; `known` is a `KnownData`."""
     from medpeft_core.methods import peft_adapted  # noqa: F401  (else the first LoRA would wait for peft)
+    from medpeft_core.pretraining.forecast import PretrainForecaster
     from medpeft_core.training.first_batch import draw_first_batch
     from medpeft_core.training.forecast import Forecaster
     from medpeft_core.training.setup import set_up_runs
 
-    forecaster = Forecaster(store, known)
+    forecaster, pretraining = Forecaster(store, known), PretrainForecaster(store)
 
     def launch(configs: list[dict[str, Any]]) -> dict[str, Any]:
         chosen = [RunConfig.from_dict(values) for values in configs]
@@ -96,6 +100,8 @@ def _load_rest(store: RunStore, known: Any) -> Answers:
         "speed": lambda config: forecaster.forecast_speed(RunConfig.from_dict(config)),
         "first_batch": first_batch,
         "launch": launch,
+        "check_pretraining": lambda config: pretraining.check(PretrainConfig.from_dict(config)),
+        "pace_pretraining": lambda config: pretraining.pace(PretrainConfig.from_dict(config)),
     }
 
 

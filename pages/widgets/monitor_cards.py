@@ -18,9 +18,9 @@ class Card:
     help: str | None = None
 
 
-def draw_cards(cards: Sequence[Card]) -> None:
-    """Draw the cards, all in one row where there is room."""
-    with st.grid(len(cards), min_column_width=MIN_CARD_WIDTH):
+def draw_cards(cards: Sequence[Card], *, columns: int | None = None) -> None:
+    """Draw the cards, where there is room so many in a row; None for all."""
+    with st.grid(columns or len(cards), min_column_width=MIN_CARD_WIDTH):
         for card in cards:
             st.metric(
                 card.label,

@@ -65,7 +65,7 @@ def diagnose(status: str, error: str | None, config: RunConfig | PretrainConfig,
         )
     if "is no longer a finite number" in text:
         return _diagnose_not_finite(config)
-    if text.startswith("The data set ") and "has changed since the run" in text:
+    if text.startswith("The data set ") and "has changed since " in text:
         anew = Remedy(label="Start anew with the present data", action="launch", config=config)
         return Diagnosis(title="The data have changed", remedies=(anew,))
     if "ended without a word" in text:

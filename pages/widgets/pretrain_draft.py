@@ -9,6 +9,7 @@ import streamlit as st
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.views import list_views
 from medpeft_core.errors import require
 from medpeft_core.pretrain_config import PretrainConfig, pretrain_sections
 from pages.widgets.settings_form import renew_widgets
@@ -24,9 +25,13 @@ Draft = dict[str, dict[str, Any]]
 
 
 def get_draft() -> Draft:
-    """Section -> field -> value of what was chosen; absent fields have their defaults."""
+    """Section -> field -> value of what was chosen; absent fields have their defaults.
+
+    A new visit stands on the data set that was prepared last.
+    """
     if DRAFT_KEY not in st.session_state:
-        first: Draft = {"train": {"epochs": FIRST_EPOCHS}}
+        kept = [item["data"] for item in list_views() if item["data"]["dataset"] in DATASETS]
+        first: Draft = {"train": {"epochs": FIRST_EPOCHS}, "data": dict(kept[0]) if kept else {}}
         if FIRST_BACKBONE in BACKBONES:
             first["encoder"] = {"name": FIRST_BACKBONE}
         st.session_state[DRAFT_KEY] = _complete(first)

@@ -2,179 +2,128 @@
 
 import contextlib
 import math
-from dataclasses import dataclass
 
 import streamlit as st
 
 from medpeft_core.command_line import build_pretrain_command
 from medpeft_core.datasets import DATASETS
-from medpeft_core.datasets.fractions import select_fraction
-from medpeft_core.datasets.views import DataView
 from medpeft_core.errors import MedPeftError
 from medpeft_core.pretrain_config import PretrainConfig
-from medpeft_core.runs.run import Run
-from pages.widgets.data_state import find_known
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_cards import Card, draw_cards
+from pages.widgets.pretrain_plan import ALL_ANSWERED, Counts, ModelAnswers, PretrainPlan, ask_model
 from pages.widgets.train_messages import draw_problem
-from pages.widgets.wording import SYNTHETIC, write_duration
+from pages.widgets.wording import SYNTHETIC, write_count, write_duration
 
-MAX_LOOKED_AT = 30  # newest pre-trainings, for the speed of one alike
-NOT_PREPARED = "after preparing"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is known of the pre-training in the form.
-
-    Attributes:
-        num_train, num_val, num_test: images of the splits, the first within the fraction; None before the set is
-            prepared.
-        num_patients: of the train split, within the fraction; None where the data set names none.
-        time_s: how long it takes, by the speed of an earlier one alike; None where there is none.
-        measured_by: the id of that one.
-    """
-
-    num_train: int | None = None
-    num_val: int | None = None
-    num_test: int | None = None
-    num_patients: int | None = None
-    time_s: float | None = None
-    measured_by: str | None = None
+POLL_EVERY_S = 0.3
+LATER = "later"
+NOT_PREPARED = "once the images are there"
 
 
-def find_facts(config: PretrainConfig) -> Facts:
-    """What files tell about a resolved config; quick.
-
-    Raises:
-        MedPeftError: the folder is not this data set.
-    """
-    view = find_known(config.data)
-    if view is None:
-        return Facts()
-    counts = view.manifest.table["split"].value_counts()
-    num_train, num_patients = _count_train(view, config)
-    speed, run_id = _find_speed(config)
-    return Facts(
-        num_train=num_train,
-        num_val=int(counts.get("val", 0)),
-        num_test=int(counts.get("test", 0)),
-        num_patients=num_patients,
-        time_s=num_train * config.train.epochs / speed if speed else None,
-        measured_by=run_id,
-    )
-
-
-def draw_facts(config: PretrainConfig | None, facts: Facts | None, problem: str | None) -> None:
-    """The card.
-
-    Args:
-        config: resolved, or None with `problem`.
-        facts: or None with `problem`.
-        problem: the mistake in the form, or what is wrong with the data.
-    """
+def draw_facts(plan: PretrainPlan) -> None:
+    """The card; what the compute process finds out appears as it comes."""
     with st.container(border=True, key="pretrain_facts"):
         st.subheader("What this means", anchor=False)
-        if problem is not None:
-            draw_problem(problem, title="The settings have a mistake")
-        if config is None:
+        if plan.problem is not None:
+            title = "This cannot start" if plan.config is not None else "The settings have a mistake"
+            draw_problem(plan.problem, title=title)
+        if plan.config is None or plan.answers is None:
             return
-        if facts is not None:
-            _draw_figures(config, facts)
-            _draw_data(config, facts)
+        is_pending = plan.answers.stage < ALL_ANSWERED
+        st.fragment(_follow, run_every=POLL_EVERY_S if is_pending else None)(plan.config, plan.answers.stage)
+        if plan.problem is None:
+            _draw_figures(plan.config, plan)
+            _draw_data(plan.config, plan.counts)
         st.caption("The same on the command line")
         with contextlib.suppress(MedPeftError):
-            st.code(build_pretrain_command(config), language=None, wrap_lines=True)
+            st.code(build_pretrain_command(plan.config), language=None, wrap_lines=True)
 
 
-def _draw_figures(config: PretrainConfig, facts: Facts) -> None:
-    train, num_train = config.train, facts.num_train
+def _follow(config: PretrainConfig, stage: int) -> None:
+    """Draws the page anew when more is known; says why nothing is known at first."""
+    if ask_model(config).stage != stage:
+        st.rerun()
+    if stage == 0 and not get_lab().compute.is_warm:
+        st.caption(":material/hourglass_top: Warming up (about 8 s, once).")
+
+
+def _draw_figures(config: PretrainConfig, plan: PretrainPlan) -> None:
+    train, counts, answers = config.train, plan.counts, plan.answers
+    sizes = answers.check.value if answers is not None else None
     steps = None
-    if num_train is not None:
-        steps = train.epochs * math.ceil(math.ceil(num_train / train.batch_size) / train.accumulation)
-    took = "no earlier one alike tells"
-    if facts.time_s is not None and facts.measured_by is not None:
-        took = f"as fast as …{facts.measured_by[-4:]}"
+    if counts is not None:
+        steps = train.epochs * math.ceil(math.ceil(counts.num_train / train.batch_size) / train.accumulation)
     draw_cards(
         [
             Card(
                 label="Training images",
-                value=NOT_PREPARED if num_train is None else f"{num_train:,}",
-                note=f"{facts.num_patients:,} patients" if facts.num_patients else None,
+                value=LATER if counts is None else f"{counts.num_train:,}",
+                note=_describe_patients(counts),
             ),
             Card(
                 label="Images seen",
-                value=NOT_PREPARED if num_train is None else f"{num_train * train.epochs:,}",
+                value=LATER if counts is None else f"{counts.num_train * train.epochs:,}",
                 note=f"in {train.epochs} epochs",
             ),
             Card(
                 label="Updates",
-                value=NOT_PREPARED if steps is None else f"{steps:,}",
+                value=LATER if steps is None else f"{steps:,}",
                 note=f"peak rate {config.peak_lr:.2g}",
                 help="Changes of the weights. The learning rate is given for 256 images an update and grows with the "
                 "batch; this is its peak.",
             ),
+            _describe_time(plan, answers),
             Card(
-                label="Time",
-                value="n/a" if facts.time_s is None else write_duration(facts.time_s),
-                note=took,
-                help="From the speed of the newest pre-training of this backbone, size, mask ratio and device.",
+                label="Encoder",
+                value="n/a" if sizes is None else write_count(sizes["num_params"]),
+                note="is kept",
+                help="Parameters of the part that can be fine-tuned afterwards.",
             ),
-        ]
+            Card(
+                label="Decoder",
+                value="n/a" if sizes is None else write_count(sizes["num_decoder_params"]),
+                note="is thrown away",
+                help="Parameters of the part that rebuilds the hidden patches; it serves the pre-training only.",
+            ),
+        ],
+        columns=2,
     )
 
 
-def _draw_data(config: PretrainConfig, facts: Facts) -> None:
+def _describe_patients(counts: Counts | None) -> str | None:
+    if counts is None:
+        return NOT_PREPARED
+    return f"{counts.num_patients:,} patients" if counts.num_patients else None
+
+
+def _describe_time(plan: PretrainPlan, answers: ModelAnswers | None) -> Card:
+    pace = answers.pace if answers is not None else None
+    value, note, source = "n/a", None, ""
+    if pace is not None and pace.value is not None:
+        source = str(pace.value["source"])
+        value = LATER if plan.time_s is None else write_duration(plan.time_s)
+        note = f"{pace.value['images_per_s']:.0f} images per second"
+    elif pace is not None and pace.problem:
+        note, source = "not known", pace.problem
+    elif answers is not None and answers.stage < ALL_ANSWERED:
+        note = "being measured"
+    return Card(label="Time", value=value, note=note, help=source or "From the speed of this model on this computer.")
+
+
+def _draw_data(config: PretrainConfig, counts: Counts | None) -> None:
     spec = DATASETS[config.data.dataset]
-    if facts.num_train is None:
+    if counts is None:
         verb = "drawn" if spec.is_synthetic else "decoded"
         st.info(
             f"The images of this set are not {verb} yet; starting does that first, about a minute for a few thousand.",
             icon=":material/inventory_2:",
         )
     held_out = "Val and test images"
-    if facts.num_val is not None and facts.num_test is not None:
-        held_out = f"The {facts.num_val:,} val and {facts.num_test:,} test images"
+    if counts is not None:
+        held_out = f"The {counts.num_val:,} val and {counts.num_test:,} test images"
     st.markdown(
         f":material/verified_user: **Train split only.** {held_out} are never looked at, so that what is measured on "
         "them later stays honest. No label is used."
     )
     if spec.is_synthetic:
         st.caption(f":material/palette: {SYNTHETIC} What is learned from them need not hold for real films.")
-
-
-def _count_train(view: DataView, config: PretrainConfig) -> tuple[int, int | None]:
-    manifest = view.manifest.split("train")
-    if config.data.fraction < 1 and len(manifest):
-        manifest = manifest.select(select_fraction(manifest, config.data.fraction, seed=config.data.fraction_seed))
-    patients = manifest.table["patient_id"].nunique()
-    return len(manifest), int(patients) or None
-
-
-def _find_speed(config: PretrainConfig) -> tuple[float | None, str | None]:
-    """Images per second of the newest pre-training that did the same work, and its id."""
-    for run in get_lab().store.list_pretrainings()[:MAX_LOOKED_AT]:
-        with contextlib.suppress(MedPeftError):  # a damaged one tells nothing
-            if _is_alike(run.pretrain_config(), config) and (speed := _read_speed(run)):
-                return speed, run.run_id
-    return None, None
-
-
-def _is_alike(done: PretrainConfig, wanted: PretrainConfig) -> bool:
-    own = wanted.encoder.image_size in (None, done.encoder.image_size)
-    same_device = wanted.train.device in ("auto", done.train.device)
-    return (
-        own
-        and same_device
-        and done.encoder.name == wanted.encoder.name
-        and done.mae.mask_ratio == wanted.mae.mask_ratio
-        and done.train.batch_size == wanted.train.batch_size
-    )
-
-
-def _read_speed(run: Run) -> float | None:
-    speed = (run.metrics() or {}).get("training", {}).get("train_images_per_s")
-    if speed is None:
-        epochs = [event for event in run.history(types=("epoch",)) if event["type"] == "epoch"]
-        speed = epochs[-1].get("train_images_per_s") if epochs else None
-    return float(speed) if speed else None

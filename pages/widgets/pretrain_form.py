@@ -1,15 +1,16 @@
 """The choices of a pre-training in their order: data, backbone, start weights, image size, length, mask, seed."""
 
+import math
 from typing import Any
 
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.errors import MedPeftError
 from pages.widgets.pretrain_data import choose_data
-from pages.widgets.pretrain_draft import DEFAULTS, FILE, Draft, find_grid_side, find_patch_size, get_draft, read_data
+from pages.widgets.pretrain_draft import DEFAULTS, FILE, Draft, find_grid_side, find_patch_size, get_draft
 from pages.widgets.pretrain_encoders import list_all_encoders
 from pages.widgets.pretrain_mask import draw_mask
+from pages.widgets.pretrain_plan import PretrainPlan
 from pages.widgets.settings_form import bind, renew_widgets
 from pages.widgets.wording import write_count
 
@@ -20,14 +21,18 @@ DIGITS = 4  # of a mask ratio: 0.05 steps of a slider come as 0.3000000000000000
 NUMBER_WIDTH = 120  # pixels
 
 
-def draw_form() -> None:
-    """The seven numbered choices."""
+def draw_form(plan: PretrainPlan) -> None:
+    """The seven numbered choices.
+
+    Args:
+        plan: what the choices amount to; it tells how many patches an unknown model has.
+    """
     draft = get_draft()
     choose_data(draft)
     name = _choose_backbone(draft["encoder"])
     _choose_weights(draft["encoder"], name)
     _choose_numbers(draft, name)
-    _choose_mask(draft, name)
+    _choose_mask(draft, name, plan)
 
 
 def list_backbones() -> list[str]:
@@ -143,7 +148,7 @@ def _choose_numbers(draft: Draft, name: str) -> None:
             )
 
 
-def _choose_mask(draft: Draft, name: str) -> None:
+def _choose_mask(draft: Draft, name: str, plan: PretrainPlan) -> None:
     table = draft["mae"]
     ratio = float(table.get("mask_ratio", DEFAULTS.mae.mask_ratio))
     left, right = st.columns([3, 2], gap="medium", vertical_alignment="center")
@@ -164,15 +169,17 @@ def _choose_mask(draft: Draft, name: str) -> None:
             "He et al. 2022 found 75 % best on photographs."
         )
     with right:
-        side = find_grid_side(name, draft["encoder"].get("image_size"))
+        side = find_grid_side(name, draft["encoder"].get("image_size")) or _find_built_side(plan)
         if side is None:
             st.caption("How many patches that leaves is known once the backbone is built.")
             return
-        try:
-            data = read_data(draft)
-        except MedPeftError:  # said in the card beside the form
-            data = None
-        draw_mask(side, ratio, data, width=200)
+        draw_mask(side, ratio, plan.config.data if plan.config is not None else None, width=200)
+
+
+def _find_built_side(plan: PretrainPlan) -> int | None:
+    """Patches along a side, as the built model tells."""
+    sizes = plan.answers.check.value if plan.answers is not None else None
+    return None if sizes is None else math.isqrt(sizes["num_patches"])
 
 
 def _round(table: dict[str, Any]) -> None:

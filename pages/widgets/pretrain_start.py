@@ -7,10 +7,9 @@ import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.errors import MedPeftError
-from medpeft_core.pretrain_config import PretrainConfig
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
-from pages.widgets.pretrain_facts import Facts
+from pages.widgets.pretrain_plan import PretrainPlan
 from pages.widgets.run_picker import PARAMETER
 from pages.widgets.train_messages import draw_problem
 from pages.widgets.wording import write_duration
@@ -19,26 +18,21 @@ JOB_KIND = "pretrain"
 JOB_KEY = "pretrain_job"  # the job of this visitor, whose end leads on to its run
 
 
-def draw_start(config: PretrainConfig | None, facts: Facts | None) -> None:
-    """The bar. Not in a fragment.
-
-    Args:
-        config: resolved, or None where the form has a mistake.
-        facts: of that config, or None.
-    """
+def draw_start(plan: PretrainPlan) -> None:
+    """The bar. Not in a fragment."""
     with st.bottom:
         is_starting = _follow_jobs()
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
-                st.text(_summarise(config, facts))
+                st.text(_summarise(plan))
             if st.button(
                 "Start pre-training",
                 type="primary",
                 icon=":material/play_arrow:",
                 key="pretrain_start",
-                disabled=config is None or is_starting,
+                disabled=not plan.can_start or is_starting,
             ):
-                _start(config)
+                _start(plan)
 
 
 def start_pretraining(config: dict[str, Any]) -> None:
@@ -56,11 +50,11 @@ def start_pretraining(config: dict[str, Any]) -> None:
     st.session_state[JOB_KEY] = job.job_id
 
 
-def _start(config: PretrainConfig | None) -> None:
-    if config is None:
+def _start(plan: PretrainPlan) -> None:
+    if plan.config is None:
         return
     try:
-        start_pretraining(config.to_dict())
+        start_pretraining(plan.config.to_dict())
     except MedPeftError as error:
         draw_problem(str(error), title="Nothing was started")
         return
@@ -92,14 +86,15 @@ def _find_own() -> Any | None:
     return None
 
 
-def _summarise(config: PretrainConfig | None, facts: Facts | None) -> str:
+def _summarise(plan: PretrainPlan) -> str:
     """One line: what would be started, and how long it takes where that is known."""
-    if config is None:
+    config = plan.config
+    if config is None or not plan.can_start:
         return "There is a mistake in the settings; see above."
     name = config.encoder.name
     parts = [f"{BACKBONES[name].title if name in BACKBONES else name}, {config.train.epochs} epochs"]
-    if facts is not None and facts.num_train is not None:
-        parts.append(f"{facts.num_train:,} images")
-    if facts is not None and facts.time_s is not None:
-        parts.append(f"about {write_duration(facts.time_s)}")
+    if plan.counts is not None:
+        parts.append(f"{plan.counts.num_train:,} images")
+    if plan.time_s is not None:
+        parts.append(f"about {write_duration(plan.time_s)}")
     return ", ".join(parts)

@@ -2,20 +2,17 @@
 
 import streamlit as st
 
-from medpeft_core.errors import MedPeftError
-from medpeft_core.pretrain_config import PretrainConfig
-from medpeft_core.pretrain_resolve import resolve_pretraining
 from medpeft_core.runs.kinds import is_pretraining_id
 from medpeft_core.runs.pretrain_listing import list_pretrain_summaries
 from medpeft_core.runs.run_ids import is_run_id
 from pages.widgets.lab import get_lab
 from pages.widgets.pretrain_actions import FORM_NOTE_KEY
 from pages.widgets.pretrain_data import follow_address
-from pages.widgets.pretrain_draft import build_config, get_draft
 from pages.widgets.pretrain_expert import draw_expert
-from pages.widgets.pretrain_facts import Facts, draw_facts, find_facts
+from pages.widgets.pretrain_facts import draw_facts
 from pages.widgets.pretrain_form import draw_form
 from pages.widgets.pretrain_list import draw_pretrain_list
+from pages.widgets.pretrain_plan import make_plan
 from pages.widgets.pretrain_run import draw_pretraining
 from pages.widgets.pretrain_start import draw_start
 from pages.widgets.pretrain_trash import draw_pretrain_trash
@@ -56,26 +53,14 @@ def _draw_new() -> None:
     st.subheader("New pre-training", anchor=False)
     if note := st.session_state.pop(FORM_NOTE_KEY, None):
         st.caption(f":material/content_copy: {note}")
-    config, facts, problem = _evaluate()
+    plan = make_plan()
     form, card = st.columns([6, 5], gap="medium")
     with form:
-        draw_form()
+        draw_form(plan)
         draw_expert()
     with card:
-        draw_facts(config, facts, problem)
-    draw_start(config if problem is None else None, facts)
-
-
-def _evaluate() -> tuple[PretrainConfig | None, Facts | None, str | None]:
-    """The form's config as far as it needs no model, what is known of it, and the mistake in it."""
-    try:
-        config = resolve_pretraining(build_config(get_draft()))
-    except MedPeftError as error:
-        return None, None, str(error)
-    try:
-        return config, find_facts(config), None
-    except MedPeftError as error:  # the folder is not this data set
-        return config, None, str(error)
+        draw_facts(plan)
+    draw_start(plan)
 
 
 def _keep_address(shown: str) -> None:

@@ -5,14 +5,30 @@ import shutil
 
 import pytest
 from stored_pretrainings import make_pretraining
+from train_visits import use_stand_in
 
+from medpeft_core.config import DataConfig
+from medpeft_core.datasets.prepare import inspect_dataset
+from medpeft_core.datasets.views import load_view, view_key
+from medpeft_core.errors import BackboneError
 from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs.store import RunStore
 from pages.widgets.pretrain_draft import count_visible, find_grid_side
 from pages.widgets.pretrain_list import build_pretrain_frame
 from pages.widgets.pretrain_pictures import write_error_sentence
+from pages.widgets.wording import write_duration
 
 STATUSES = ("running", "queued", "finished", "failed", "stopped", "interrupted", "cancelled")
+
+
+CHECK = {"num_params": 2_734_656, "num_decoder_params": 446_400, "num_patches": 16, "num_visible_patches": 4}
+PACE = {"images_per_s": 20.0, "source": "Measured now on cpu."}
+
+
+@pytest.fixture(autouse=True)
+def compute(monkeypatch):
+    """Stands in for the compute process; it answers nothing unless a test says what."""
+    return use_stand_in(monkeypatch)
 
 
 @pytest.fixture
@@ -30,16 +46,12 @@ def pretrain(app):
 
 
 @pytest.fixture
-def started(monkeypatch):
-    """The jobs that were asked for; none is started."""
-    asked = []
-
-    def start(self, kind, title, **request):
-        asked.append((kind, title, request["configs"]))
-        raise SystemExit  # nothing after the start is looked at here
-
-    monkeypatch.setattr("medpeft_core.worker.jobs.JobStore.start", start)
-    return asked
+def prepared(home):
+    """A tiny set of phantoms that was prepared as the Data page does; images by split."""
+    home.mkdir(parents=True, exist_ok=True)
+    data = DataConfig(options={"num_patients": 20, "size": 32}, cache_size=256)
+    inspect_dataset(data)
+    return load_view(view_key(data)).manifest.table["split"].value_counts().to_dict()
 
 
 def rerun(app):
@@ -130,9 +142,48 @@ def test_form_tells_a_mistake_at_once_and_starts_nothing(pretrain, section, name
     assert app.button(key="pretrain_start").disabled
 
 
-def test_form_of_a_model_that_the_lab_does_not_know_draws_no_mask(pretrain):
+def test_form_of_a_model_that_the_lab_does_not_know_waits_for_its_patches(pretrain, compute):
     app = choose(pretrain(), "encoder", "name", "test_vit")
     assert "How many patches that leaves is known once the backbone is built." in read_words(app)
+    compute.answers = {"check_pretraining": CHECK}
+    app.number_input(key="pretrain_image_size").set_value(64).run()
+    assert "4 of 16 patches are visible" in read_words(app)
+
+
+def test_form_tells_what_the_model_tells(pretrain, compute):
+    """The name of a CNN that the lab does not describe was refused only after the start."""
+    compute.answers = {
+        "check_pretraining": BackboneError("Masked autoencoding needs a plain ViT; 'regnetx_002' is a CNN.")
+    }
+    app = choose(pretrain(), "encoder", "name", "regnetx_002")
+    assert "'regnetx_002' is a CNN" in read_words(app)
+    assert "This cannot start" in read_words(app)
+    assert app.button(key="pretrain_start").disabled
+
+
+def test_form_asks_about_the_model_once_whatever_its_epochs_and_data(pretrain, compute):
+    compute.answers = {"check_pretraining": CHECK, "pace_pretraining": PACE}
+    app = pretrain()
+    app.number_input(key="pretrain_epochs").set_value(9).run()
+    assert [kind for kind, _ in compute.asked if kind != "ping"] == ["check_pretraining", "pace_pretraining"]
+    figures = {item.label: (item.value, item.delta) for item in app.metric}
+    assert figures["Encoder"] == ("2.7 M", "is kept")
+    assert figures["Time"] == ("later", "20 images per second")  # how many images there are is not known yet
+
+
+def test_form_counts_the_train_split_of_a_prepared_set_and_shows_the_time(pretrain, compute, prepared):
+    compute.answers = {"check_pretraining": CHECK, "pace_pretraining": PACE}
+    app = pretrain()
+    figures = {item.label: (item.value, item.delta) for item in app.metric}
+    count = prepared["train"]
+    assert figures["Training images"][0] == str(count)
+    assert figures["Images seen"] == (f"{50 * count:,}", "in 50 epochs")
+    assert figures["Time"][0] == write_duration(50 * count / 20)
+    words = read_words(app)
+    assert f"The {prepared['val']} val and {prepared['test']} test images are never looked at" in words
+    options = next(item for item in app.selectbox if item.key == "pretrain_dataset").options
+    assert f"{sum(prepared.values())} images" in options[0]  # what is prepared comes first
+    assert any("not prepared yet" in option for option in options[1:])
 
 
 def test_start_button_asks_for_one_job_with_the_settings_of_the_form(pretrain, monkeypatch):
