@@ -1,6 +1,6 @@
 """Does the demo backbone know something? Linear probing and LoRA at few labels, from its weights and from random ones.
 
-    python -m benchmarks.demo_backbone [--weights demo|FILE] [--seeds 0,1,2,3,4] [--fraction 0.1] [--json OUT.json]
+    python -m benchmarks.demo_backbone [--weights demo|FILE] [--seeds 0,1,2] [--lr linear=X,lora=Y] [--json OUT.json]
 
 Each seed draws its own training patients, head, adapters and (on the random side) backbone; both sides of a pair share
 everything but the base weights. Runs are made by the lab's own loop in a home of their own; one that is finished
@@ -68,23 +68,25 @@ def main() -> None:
     parser.add_argument("--fraction", type=float, default=0.1)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--lr", help="linear=X,lora=Y; without it the methods' own rates")
-    parser.add_argument("--val-only", action="store_true", help="tell val AUROC only, for choosing settings")
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--only", choices=("random", "pretrained"), help="one side, for choosing settings on val")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ[HOME_VARIABLE] = options.home
     rates = dict(part.split("=") for part in options.lr.split(",")) if options.lr else {}
     prepared = prepare_dataset(DataConfig(dataset="phantom"))
     seeds, results = [int(seed) for seed in options.seeds.split(",")], []
-    for method in METHODS:
-        runs = {}
-        for side in ("random", options.weights):
+    sides = {"random": "random", "pretrained": options.weights}
+    for method in options.methods.split(","):
+        runs: dict[str, list[Run]] = {}
+        for side in [options.only] if options.only else sides:
             runs[side] = []
             for seed in seeds:
-                config = build_config(options, method, side, seed, rates.get(method))
+                config = build_config(options, method, sides[side], seed, rates.get(method))
                 runs[side].append(find_or_train(config, prepared))
                 tell_run(runs[side][-1], method, side, seed)
-        if not options.val_only and len(seeds) > 1:
-            results += compare(method, runs["random"], runs[options.weights])
+        if options.only is None and len(seeds) > 1:
+            results += compare(method, runs["random"], runs["pretrained"])
     for item in results:
         print(
             f"{item['method']:<8}{item['label']:<16}{item['random']:>8.3f}{item['pretrained']:>8.3f}"

@@ -32,6 +32,9 @@ from medpeft_core.training.data import PixelSource, split_data
 
 NUM_UNSEEN = 200
 NOISE_SEED = 11
+USE_ELSEWHERE = """timm knows the name after `import medpeft_core.backbones.demo_model`. Without the lab it is
+`timm.models.VisionTransformer(img_size=96, patch_size=8, embed_dim=192, depth=6, num_heads=3, num_classes=0,
+global_pool="")`. The images were drawn by the lab itself, so the weights come under its own licence, Apache-2.0."""
 CURVE = ("epoch", "step", "train_loss", "masked_error", "mean_fill_error")
 
 
@@ -54,7 +57,7 @@ def main() -> None:
     saved = SavedEncoder(file=f"{DEMO_BACKBONE}.safetensors", sha256=last.sha256, num_bytes=last.num_bytes)
     facts = read_encoder_card(last.path)
     card = write_card(config, saved, epoch=last.epoch, train_loss=last.train_loss, facts=facts)
-    extra = [write_rebuilding(masked_error, mean_fill_error), write_results(rows), write_cost(run)]
+    extra = [USE_ELSEWHERE, write_rebuilding(masked_error, mean_fill_error), write_results(rows), write_cost(run)]
     text = card.rstrip("\n") + "\n\n" + "\n\n".join(part for part in extra if part) + "\n"
     (ASSETS / f"{DEMO_BACKBONE}.md").write_text(text, encoding="utf-8")
     print(text)

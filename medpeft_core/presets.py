@@ -8,6 +8,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
+from medpeft_core.backbones import BACKBONES
 from medpeft_core.errors import UnknownNameError
 
 
@@ -105,9 +106,21 @@ def apply_preset(values: dict[str, Any], name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: there is no such preset.
     """
-    if name not in PRESETS:
-        raise UnknownNameError(f"There is no preset {name!r}. Choose: {', '.join(PRESETS)}.")
     changed = copy.deepcopy(values)
-    for section, settings in PRESETS[name].settings.items():
+    for section, settings in find_settings(name, values.get("backbone", {}).get("name")).items():
         changed[section] = {**changed.get(section, {}), **settings}
     return changed
+
+
+def find_settings(name: str, backbone: str | None) -> dict[str, dict[str, Any]]:
+    """Section to fields and their values; a backbone that was made for smaller images than the preset's keeps its size.
+
+    Raises:
+        UnknownNameError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError(f"There is no preset {name!r}. Choose: {', '.join(PRESETS)}.")
+    settings = copy.deepcopy(PRESETS[name].settings)
+    if backbone is not None and backbone in BACKBONES:
+        settings["backbone"]["image_size"] = min(settings["backbone"]["image_size"], BACKBONES[backbone].image_size)
+    return settings

@@ -43,7 +43,7 @@ BACKBONES.add(
         image_size=IMAGE_SIZE,
         size_multiple=PATCH_SIZE,
         pools=("avg", "token"),
-        pretrained="synthetic radiographs without labels, by masked autoencoding (demo weights, in the lab itself)",
+        pretrained="synthetic radiographs without labels, by masked autoencoding; the weights ship with the lab",
         licence="Apache-2.0",
         reference="He et al. 2022, arXiv:2111.06377",
     )

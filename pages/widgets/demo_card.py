@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from medpeft_core.demo import WEAK_LORA_NOTE, build_demo_configs, find_demo_runs
+from medpeft_core.demo import build_demo_configs, find_demo_runs
 from medpeft_core.errors import MedPeftError
 from medpeft_core.runs.listing import list_summaries
 from pages.widgets.job_progress import follow_job
@@ -13,6 +13,10 @@ from pages.widgets.run_status import draw_status_chip
 from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_duration
 
 JOB_TITLE = "Demo, first step: drawing its images"
+START_NOTE = (
+    "Both start from the same weights, which ship with the lab: learned without labels, by rebuilding hidden parts of "
+    "other synthetic radiographs."
+)
 POLL_EVERY_S = 1.0
 WORKING = ("queued", "running", "paused")
 
@@ -24,8 +28,8 @@ def draw_demo() -> None:
     with st.container(border=True):
         st.subheader(":material/science: The demo")
         st.markdown(
-            "A small CNN learns five findings on synthetic chest radiographs from scratch, with all its weights; then "
-            "a vision transformer tries the same with LoRA on fewer patients. It takes about three minutes on a "
+            "A small vision transformer learns five findings from a few labelled chest radiographs, twice: once with "
+            "all its weights, once with LoRA, which trains a few per cent of them. It takes about three minutes on a "
             "laptop, after the radiographs were drawn once (about a minute)."
         )
         if job is not None:
@@ -35,7 +39,7 @@ def draw_demo() -> None:
         st.fragment(_draw_runs, run_every=POLL_EVERY_S if is_working else None)(was_working=is_working)
         if job is None and not is_working:
             _draw_actions(find_demo_runs(list_summaries(get_lab().store)))
-        st.caption(f":material/info: {WEAK_LORA_NOTE}  \n:material/palette: {SYNTHETIC}")
+        st.caption(f":material/info: {START_NOTE}  \n:material/palette: {SYNTHETIC}")
 
 
 def _is_working() -> bool:
@@ -64,9 +68,9 @@ def _draw_actions(runs: list[dict[str, Any]]) -> None:
             )
             st.page_link(
                 "pages/explain.py",
-                label="See where the CNN looked",
+                label="See where it looked",
                 icon=":material/visibility:",
-                query_params={"run": runs[0]["run_id"], "show": "found"},
+                query_params={"run": runs[-1]["run_id"], "show": "found"},
             )
         if st.button(
             "Run the demo again" if runs else "Start the demo",
@@ -101,7 +105,7 @@ def _draw_last_failure() -> None:
 
 def _draw_run(item: dict[str, Any]) -> None:
     """One line: what it is, how far, and its result."""
-    name = "ResNet-18, all weights" if item["method"] == "full" else "ViT-Tiny, LoRA rank 8"
+    name = "All weights" if item["method"] == "full" else "LoRA, rank 8"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         draw_status_chip(item["status"])
         st.page_link("pages/monitor.py", label=f"**{name}**", query_params={"run": item["run_id"]})

@@ -7,11 +7,12 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES, BackboneSpec
+from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.config import RunConfig, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError, require
 from medpeft_core.methods import METHODS
-from medpeft_core.presets import PRESETS, apply_preset
+from medpeft_core.presets import PRESETS, apply_preset, find_settings
 from medpeft_core.resolve import resolve_config
 from medpeft_core.worker.devices import lock_name
 from pages.widgets.settings_form import renew_widgets
@@ -20,7 +21,9 @@ DRAFT_KEY = "train_draft"
 COPIED_KEY = "train_copied"
 FIRST_PRESET = "quick"
 FILE = "file"  # the weights are in a file that has not been named yet
-FIRST_METHOD = "full"  # adapters learn little on random weights, and no others are here at first
+DEMO = "demo"  # the weights that ship with the lab
+# What a new visitor sees: the only weights that are here without a network, and the method that they are good for.
+FIRST_CHOICES: dict[str, Any] = {"backbone": {"name": DEMO_BACKBONE, "weights": DEMO}, "method": {"name": "lora"}}
 # Values that a copied run had taken from another setting; they go when that setting changes.
 TAKEN_FROM = {
     ("backbone", "name"): (("backbone", "mean"), ("backbone", "std")),
@@ -36,7 +39,7 @@ Draft = dict[str, dict[str, Any]]
 def get_draft() -> Draft:
     """Section -> field -> value of what was chosen; absent fields have their defaults."""
     if DRAFT_KEY not in st.session_state:
-        st.session_state[DRAFT_KEY] = _complete(apply_preset({"method": {"name": FIRST_METHOD}}, FIRST_PRESET))
+        st.session_state[DRAFT_KEY] = _complete(apply_preset(FIRST_CHOICES, FIRST_PRESET))
     return st.session_state[DRAFT_KEY]
 
 
@@ -66,7 +69,9 @@ def build_config(draft: Draft) -> RunConfig:
     values["method"]["knobs"] = _keep_known(values["method"]["knobs"], METHODS[method].knobs)
     values["data"]["options"] = _keep_known(values["data"]["options"], DATASETS[dataset].options)
     weights = values["backbone"].get("weights", DEFAULTS.backbone.weights)
-    require(weights != FILE, "backbone.weights", "a file without a path", "random, pretrained or the path of a file")
+    require(
+        weights != FILE, "backbone.weights", "a file without a path", "random, pretrained, demo or the path of a file"
+    )
     return RunConfig.from_dict(values)
 
 
@@ -133,10 +138,28 @@ def settle(section: str, name: str) -> None:
         if other in table and table[other] == copied.get(other_section, {}).get(other):
             del table[other]
             renew_widgets(f"train_{other_section}_{other}")
+    if (section, name) == ("backbone", "name"):
+        _follow_backbone(draft)
     spec = find_backbone(draft["backbone"].get("name", DEFAULTS.backbone.name))
     if spec is not None and draft["backbone"].get("pool") not in (None, *spec.pools):
         del draft["backbone"]["pool"]
         renew_widgets("train_backbone_pool")
+
+
+def _follow_backbone(draft: Draft) -> None:
+    """Another backbone: the demo weights come and go with the demo backbone, and a preset that was chosen stays so."""
+    backbone = draft["backbone"]
+    is_demo, has_demo_weights = backbone.get("name") == DEMO_BACKBONE, backbone.get("weights") == DEMO
+    if is_demo != has_demo_weights:
+        backbone["weights"] = DEMO if is_demo else DEFAULTS.backbone.weights
+        renew_widgets("train_weights")
+    for name in PRESETS:
+        size = find_settings(name, backbone.get("name"))["backbone"]["image_size"]
+        if find_preset({**draft, "backbone": {**backbone, "image_size": size}}) == name:
+            sizes = {find_settings(name, other)["backbone"]["image_size"] for other in BACKBONES.names()}
+            if backbone.get("image_size") in sizes - {size}:
+                backbone["image_size"] = size
+                renew_widgets("train_backbone_image_size")
 
 
 def find_backbone(name: str) -> BackboneSpec | None:
@@ -150,7 +173,8 @@ def find_preset(draft: Draft) -> str | None:
         values = build_config(draft).to_dict()
     except MedPeftError:
         return None
-    return next((name for name, preset in PRESETS.items() if _has_settings(values, preset.settings)), None)
+    backbone = values["backbone"]["name"]
+    return next((name for name in PRESETS if _has_settings(values, find_settings(name, backbone))), None)
 
 
 def use_preset(name: str) -> None:

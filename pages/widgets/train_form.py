@@ -5,17 +5,20 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.datasets import DATASETS, DatasetSpec
 from medpeft_core.methods import METHODS, MethodSpec
 from pages.widgets.data_sets import clean_folder, find_roots
 from pages.widgets.settings_form import bind, renew_widgets
-from pages.widgets.train_draft import DEFAULTS, FILE, get_draft, settle
+from pages.widgets.train_draft import DEFAULTS, DEMO, FILE, get_draft, settle
 from pages.widgets.wording import write_count
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 RANKS = (1, 2, 4, 8, 16, 32, 64)
-WEIGHTS = {"random": "Random", "pretrained": "Pre-trained", FILE: "From a file"}
+WEIGHTS = {DEMO: "Demo weights", "random": "Random", "pretrained": "Pre-trained", FILE: "From a file"}
+# timm has no weights for the demo backbone, and the demo weights are for no other
+NOT_FOR_DEMO, ONLY_FOR_DEMO = "pretrained", DEMO
 
 
 def draw_form() -> None:
@@ -121,9 +124,10 @@ def _choose_backbone(table: dict[str, Any]) -> str:
 def _choose_weights(table: dict[str, Any], backbone: str) -> None:
     weights = table.get("weights", DEFAULTS.backbone.weights)
     kind = weights if weights in WEIGHTS else FILE
+    is_demo = backbone == DEMO_BACKBONE
     st.segmented_control(
         "**4** Weights to start from",
-        list(WEIGHTS),
+        [item for item in WEIGHTS if item == kind or item != (NOT_FOR_DEMO if is_demo else ONLY_FOR_DEMO)],
         default=kind,
         format_func=lambda kind: WEIGHTS[kind],
         required=True,
@@ -140,6 +144,11 @@ def _choose_weights(table: dict[str, Any], backbone: str) -> None:
         )
     elif kind == "random":
         st.caption("The model starts from nothing: fine for a CNN trained with all weights, weak under an adapter.")
+    elif kind == DEMO and is_demo:
+        st.caption(
+            f"Learned from {BACKBONES[backbone].pretrained}. Nothing is downloaded. Made for demonstrations, "
+            "not for real films: they have seen none."
+        )
     else:
         _tell_pretrained(backbone)
 

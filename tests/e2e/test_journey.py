@@ -18,7 +18,7 @@ DRAWING_S, DEMO_S = 400, 900  # many times what a quiet machine takes
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_journey_from_home_to_heat_map(make_server: Callable[..., Server], context: BrowserContext, page: Page) -> None:
-    """Start the demo, watch both runs learn, compare them, and see where the CNN looked; nothing leaves the machine."""
+    """Start the demo, watch both runs learn, compare them, see where one looked; nothing leaves the machine."""
     addresses: list[str] = []
     context.on("request", lambda request: addresses.append(request.url))
     server = make_server()
@@ -44,7 +44,7 @@ def test_journey_from_home_to_heat_map(make_server: Callable[..., Server], conte
     expect(page.get_by_text("method.name").first).to_be_attached()
 
     page.goto(f"{server.url}/home")
-    page.get_by_role("link", name="See where the CNN looked").click()
+    page.get_by_role("link", name="See where it looked").click()
     find_heat_map(page)
     assert all(urlparse(address).hostname == "127.0.0.1" for address in addresses if address.startswith("http"))
     assert page.get_by_test_id("stException").count() == 0

@@ -8,7 +8,7 @@ from medpeft_core.runs.states import STATUSES
 from medpeft_core.runs.store import RunStore
 from pages.widgets.demo_card import JOB_TITLE
 
-CNN, VIT = build_demo_configs()
+FULL, LORA = build_demo_configs()
 
 
 def read_words(app):
@@ -24,6 +24,7 @@ def make_demo_run(make_run, home, config, **options):
         method=config.method.name,
         backbone=config.backbone.name,
         fraction=config.data.fraction,
+        settings={"backbone": {"weights": config.backbone.weights}},
         epochs=config.train.epochs,
         **{"epochs_done": config.train.epochs, **options},
     )
@@ -38,7 +39,8 @@ def test_home_of_an_empty_lab_offers_the_demo(app):
     assert "No runs yet" in words
     assert "not for clinical use" in words
     assert "Synthetic images" in words
-    assert "random weights know nothing" in words
+    assert "Both start from the same weights" in words
+    assert "random weights" not in words
 
 
 def test_home_button_starts_one_job_with_both_runs(app, home, monkeypatch):
@@ -57,24 +59,24 @@ def test_home_button_starts_one_job_with_both_runs(app, home, monkeypatch):
 
 
 def test_home_shows_a_demo_at_work(app, home, make_run):
-    make_demo_run(make_run, home, VIT, status="queued", epochs_done=0)
-    make_demo_run(make_run, home, CNN, status="running", epochs_done=2, phase="training, epoch 3")
+    make_demo_run(make_run, home, LORA, status="queued", epochs_done=0)
+    make_demo_run(make_run, home, FULL, status="running", epochs_done=2, phase="training, epoch 3")
     app.run()
     assert not app.exception
     assert "home_start_demo" not in [item.key for item in app.button]
-    assert "**ResNet-18, all weights**" in [item.proto.label for item in app.main.get("page_link")]
+    assert "**All weights**" in [item.proto.label for item in app.main.get("page_link")]
     assert "training, epoch 3" in read_words(app)
 
 
 def test_home_leads_from_a_finished_demo_to_its_results(app, home, make_run):
-    make_demo_run(make_run, home, VIT)
-    make_demo_run(make_run, home, CNN)
+    make_demo_run(make_run, home, LORA)
+    make_demo_run(make_run, home, FULL)
     app.run()
     assert not app.exception
     assert app.button(key="home_start_demo").label == "Run the demo again"
     labels = [item.proto.label for item in app.main.get("page_link")]
     assert "Compare both" in labels
-    assert "See where the CNN looked" in labels
+    assert "See where it looked" in labels
     assert "test AUROC" in read_words(app)
 
 
@@ -97,7 +99,7 @@ def test_home_with_many_runs_shows_the_newest_and_leads_to_all(app, home, make_r
 
 def test_demo_runs_are_found_among_others(home, make_run):
     make_run(home, method="full", backbone="resnet18")
-    wanted = [make_demo_run(make_run, home, config) for config in (CNN, VIT)]
+    wanted = [make_demo_run(make_run, home, config) for config in (FULL, LORA)]
     found = find_demo_runs(list_summaries(RunStore(home)))
     assert [item["run_id"] for item in found] == [run.run_id for run in wanted]
 

@@ -93,6 +93,8 @@ def test_train_takes_the_data_set_from_the_address(app, compute):
 
 
 def test_train_rank_is_there_where_the_method_has_one(train):
+    train.selectbox(key="train_method").set_value("full")
+    rerun(train)
     assert not [item for item in train.pills if item.key.startswith("train_rank")]
     train.selectbox(key="train_method").set_value("lora")
     rerun(train)
@@ -103,6 +105,8 @@ def test_train_rank_is_there_where_the_method_has_one(train):
 
 def test_train_page_explains_a_method_that_does_not_fit(train, monkeypatch):
     monkeypatch.setitem(METHODS._specs, "lora", replace(METHODS["lora"], fits=("vit",)))
+    train.selectbox(key="train_method").set_value("full")
+    train.selectbox(key="train_backbone").set_value("resnet18")
     rerun(train)
     assert "LoRA, reparameterised" not in train.selectbox(key="train_method").options
     assert any("Not for a CNN: LoRA fits a plain ViT only." in item.value for item in train.caption)
@@ -164,3 +168,33 @@ def test_settings_form_takes_everything_from_the_fields():
 )
 def test_settings_form_writes_values_as_people_type_them(value, text):
     assert write_value(value) == text
+
+
+def test_train_opens_on_the_weights_that_are_here(train):
+    """Without a network the first choice used to be a CNN from random weights, and LoRA stood for the second look."""
+    assert find(train.selectbox, "train_backbone").value == "demo_vit"
+    assert find(train.segmented_control, "train_weights").value == "demo"
+    assert find(train.selectbox, "train_method").value == "lora"
+    assert "--image-size 96" in train.code[0].value, "a preset for larger images leaves the backbone its own size"
+    assert "synthetic radiographs" in " ".join(item.value for item in train.caption)
+
+
+def test_train_demo_weights_come_and_go_with_the_demo_backbone(train):
+    train.selectbox(key="train_backbone").set_value("resnet18")
+    rerun(train)
+    assert find(train.segmented_control, "train_weights").value == "random"
+    assert "demo" not in train.code[0].value
+    assert train.segmented_control(key="train_preset_quick").value == "quick", "the preset stays chosen"
+    assert "--image-size 112" in train.code[0].value
+    train.selectbox(key="train_backbone").set_value("demo_vit")
+    rerun(train)
+    assert find(train.segmented_control, "train_weights").value == "demo"
+    assert "--image-size 96" in train.code[0].value
+    assert find(train.segmented_control, "train_weights").options == ["Demo weights", "Random", "From a file"]
+
+
+def test_train_keeps_an_image_size_of_ones_own_when_the_backbone_changes(train):
+    choose(train, "backbone", "image_size", 160)
+    find(train.selectbox, "train_backbone").set_value("vit_tiny_patch16_224")
+    rerun(train)
+    assert "--image-size 160" in train.code[0].value

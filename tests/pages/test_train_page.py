@@ -42,7 +42,9 @@ def train(app, compute):
 def test_train_page_opens_in_an_empty_lab(train, compute):
     assert train.title[0].value == "Train"
     assert "Warming up" in " ".join(item.value for item in train.caption)
-    assert train.code[0].value.startswith("python -m medpeft_core train --dataset phantom --backbone resnet18")
+    command = train.code[0].value
+    assert command.startswith("python -m medpeft_core train --dataset phantom --backbone demo_vit --weights demo")
+    assert "--method lora" in command
     assert not start_button(train).disabled
     assert [kind for kind, _ in compute.asked] == ["ping", "check"]
 
