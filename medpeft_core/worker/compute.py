@@ -19,7 +19,12 @@ IDLE_S = 600.0  # without a request; its libraries hold a gigabyte
 START_LIMIT_S = 180.0  # imports take 8 s on a laptop, but a cold disk or a busy machine can take minutes
 LIMIT_S = 120.0
 LIMITS_S = {"launch": 600.0}
-PRIORITIES = {"launch": 0, "speed": 2, "pace_pretraining": 2, "explain_ahead": 3}  # a lower number goes first, all other kinds are 1
+PRIORITIES = {
+    "launch": 0,
+    "speed": 2,
+    "pace_pretraining": 2,
+    "explain_ahead": 3,
+}  # a lower number goes first, all other kinds are 1
 _NO_OPERATION = "ping"
 
 Answer = dict[str, Any]
