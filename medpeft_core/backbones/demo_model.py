@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from timm.models import build_model_with_cfg, register_model
-from timm.models._registry import generate_default_cfgs
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from medpeft_core.backbones.demo import DEPTH, HEADS, IMAGE_SIZE, PATCH_SIZE, WIDTH

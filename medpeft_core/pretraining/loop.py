@@ -11,8 +11,8 @@ import torch
 from medpeft_core.errors import TrainingError
 from medpeft_core.pretraining.build import PretrainParts
 from medpeft_core.pretraining.encoders import save_encoder
-from medpeft_core.pretraining.files import MASKED, ORIGINAL, name_rebuilt
-from medpeft_core.pretraining.pictures import draw_noise, hide_patches, measure_rebuilding, save_strip
+from medpeft_core.pretraining.files import name_rebuilt
+from medpeft_core.pretraining.pictures import Showcase
 from medpeft_core.training.checkpoint import Position, save_checkpoint
 from medpeft_core.training.control import Control
 from medpeft_core.training.data import batch_seed, epoch_order
@@ -24,11 +24,8 @@ from medpeft_core.training.parts import count_batches, group_size
 LOGS_PER_EPOCH = 20
 MIN_STEPS_PER_LOG = 10  # on a GPU each log line fetches the losses, and so waits for it
 ETA_WINDOWS = 9
-NUM_SHOWN = 4  # images in the pictures
-NUM_MEASURED = 64  # images that the error of rebuilding is measured on
 PICTURES = 40  # about so many in all
 ENCODERS = 4  # kept in all
-SEED_OF_PICTURES = 7
 
 
 class PretrainLoop:
@@ -55,6 +52,7 @@ class PretrainLoop:
         self.position = position
         self.control = control
         self.facts = facts
+        self.showcase = Showcase(parts.autoencoder, parts.transform, parts.source, parts.train, parts.pictures_dir)
         self.last_rebuilt: dict[str, Any] | None = None
         train = parts.config.train
         self.num_batches = count_batches(len(parts.train), train.batch_size)
@@ -81,7 +79,9 @@ class PretrainLoop:
             Stopped: somebody asked for it; the checkpoint holds the exact position.
             TrainingError: the loss or the weights are no longer finite; the last good checkpoint stays.
         """
-        self._begin_pictures()
+        self.showcase.begin()
+        if self.position.step == 0:
+            self._show(0)  # what an untrained model makes of the images
         while not self.position.is_over:
             try:
                 self._tell_epoch()
@@ -192,32 +192,8 @@ class PretrainLoop:
         position.batch, position.loss_sum, position.num_losses = 0, 0.0, 0
         self._save()
 
-    def _begin_pictures(self) -> None:
-        """Choose the images of the pictures, and draw what does not change, and what an untrained model makes of it."""
-        parts = self.parts
-        rows = np.linspace(0, len(parts.train) - 1, min(NUM_MEASURED, len(parts.train))).round().astype(np.int64)
-        rows = np.unique(rows)
-        pixels, sizes = parts.source.batch(parts.train.cache_rows[rows])
-        self._shown = parts.transform.plain(pixels, sizes)  # (M, 3, S, S)
-        noise = draw_noise(len(rows), parts.autoencoder.num_patches, seed=SEED_OF_PICTURES)
-        self._shown_noise = noise.to(parts.device)
-        first = self._to_pixels(self._shown[:NUM_SHOWN])
-        save_strip(first, parts.pictures_dir / ORIGINAL)
-        hidden = hide_patches(parts.autoencoder, first, self._shown_noise[:NUM_SHOWN])
-        save_strip(hidden, parts.pictures_dir / MASKED)
-        if self.position.step == 0:
-            self._show(0)
-
     def _show(self, epoch: int) -> None:
-        """Draw what the model makes of the shown images, and measure how well it rebuilds."""
-        parts, few = self.parts, slice(0, NUM_SHOWN)
-        parts.autoencoder.eval()
-        with torch.no_grad():
-            rebuilt = parts.autoencoder.rebuild(self._shown[few], self._shown_noise[few])
-        parts.autoencoder.train()
-        save_strip(self._to_pixels(rebuilt), parts.pictures_dir / name_rebuilt(epoch))
-        masked_error, mean_fill_error = measure_rebuilding(parts.autoencoder, self._shown, self._shown_noise)
-        self.last_rebuilt = {"epoch": epoch, "masked_error": masked_error, "mean_fill_error": mean_fill_error}
+        self.last_rebuilt = self.showcase.show(epoch)
         self.control.emit(
             {"type": "rebuilt", "step": self.position.step, "picture": name_rebuilt(epoch), **self.last_rebuilt}
         )
@@ -233,10 +209,6 @@ class PretrainLoop:
             facts=self.facts,
         )
         self._emit("encoder", file=saved.file, sha256=saved.sha256, num_bytes=saved.num_bytes, train_loss=train_loss)
-
-    def _to_pixels(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images as they were, in 0 to 1."""
-        return images * self.parts.transform.std + self.parts.transform.mean
 
     def _log_step(self) -> None:
         self._collect_losses()

@@ -1,16 +1,73 @@
 """A few fixed images as original, masked and rebuilt, and how far rebuilding is from a blind guess. Heavy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from medpeft_core.paths import ensure_dir, write_atomically
+from medpeft_core.pretraining.files import MASKED, ORIGINAL, name_rebuilt
 from medpeft_core.pretraining.mae import MaskedAutoencoder, draw_masking, measure_patches, take_tokens
+from medpeft_core.training.augment import BatchTransform
+from medpeft_core.training.data import PixelSource, SplitData
 
+NUM_SHOWN = 4  # images in the pictures
+NUM_MEASURED = 64  # images that the error of rebuilding is measured on
+SEED_OF_PICTURES = 7
 GAP = 2  # pixels of white between two images of a strip
 HIDDEN_GREY = 0.5  # of the masked picture, between black and white
+
+
+class Showcase:
+    """The fixed training images by which people see how a pre-training gets on.
+
+    Args:
+        autoencoder: on its device; looked at in eval mode and left in train mode.
+        transform: from cached pixels to what the encoder sees.
+        source, train: the images.
+        folder: where the pictures go.
+    """
+
+    def __init__(
+        self,
+        autoencoder: MaskedAutoencoder,
+        transform: BatchTransform,
+        source: PixelSource,
+        train: SplitData,
+        folder: Path,
+    ) -> None:
+        self.autoencoder, self.transform, self.folder = autoencoder, transform, folder
+        places = np.linspace(0, len(train) - 1, min(NUM_MEASURED, len(train))).round().astype(np.int64)
+        self._source, self._rows = source, train.cache_rows[np.unique(places)]
+
+    def begin(self) -> None:
+        """Read the images, and draw what does not change."""
+        self._images = self.transform.plain(*self._source.batch(self._rows))  # (M, 3, S, S)
+        noise = draw_noise(len(self._rows), self.autoencoder.num_patches, seed=SEED_OF_PICTURES)
+        self._noise = noise.to(self._images.device)
+        first = self._to_pixels(self._images[:NUM_SHOWN])
+        save_strip(first, self.folder / ORIGINAL)
+        save_strip(hide_patches(self.autoencoder, first, self._noise[:NUM_SHOWN]), self.folder / MASKED)
+
+    def show(self, epoch: int) -> dict[str, Any]:
+        """Draw what the model makes of the first images, and measure over more of them how well it rebuilds.
+
+        Returns:
+            `epoch`, `masked_error` and `mean_fill_error`, as `measure_rebuilding` gives them.
+        """
+        self.autoencoder.eval()
+        with torch.no_grad():
+            rebuilt = self.autoencoder.rebuild(self._images[:NUM_SHOWN], self._noise[:NUM_SHOWN])
+        save_strip(self._to_pixels(rebuilt), self.folder / name_rebuilt(epoch))
+        masked_error, mean_fill_error = measure_rebuilding(self.autoencoder, self._images, self._noise)
+        self.autoencoder.train()
+        return {"epoch": epoch, "masked_error": masked_error, "mean_fill_error": mean_fill_error}
+
+    def _to_pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised images as they were, in 0 to 1."""
+        return images * self.transform.std + self.transform.mean
 
 
 def draw_noise(num_images: int, num_patches: int, *, seed: int) -> torch.Tensor:
