@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--weights", default="demo")
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--fraction", type=float, default=0.1)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", help="linear=X,lora=Y; without it the methods' own rates")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--only", choices=("random", "pretrained"), help="one side, for choosing settings on val")
@@ -103,7 +104,7 @@ def build_config(options: argparse.Namespace, method: str, side: str, seed: int,
             backbone=BackboneConfig(name="demo_vit", weights=side, pool="avg"),
             method=METHODS[method],
             optim=OptimConfig(lr=float(lr) if lr else None),
-            train=TrainConfig(epochs=options.epochs, seed=seed, device="cpu"),
+            train=TrainConfig(epochs=options.epochs, batch_size=options.batch, seed=seed, device="cpu"),
             augment=STEADY,
         )
     )
