@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from medpeft_core.errors import MedPeftError
+from medpeft_core.runs.kinds import is_pretraining_id
 from medpeft_core.runs.store import RunStore
 from medpeft_core.runs.trash import KEEP_DAYS, DeletedRun
 from pages.widgets.compare_selection import deselect, replace_selection
@@ -59,7 +60,7 @@ def draw_undo(store: RunStore) -> None:
 
 def draw_recently_deleted(store: RunStore) -> None:
     """What can still be brought back, each with its size; nothing when the trash is empty."""
-    items = store.list_deleted()
+    items = [item for item in store.list_deleted() if not is_pretraining_id(item.run_id)]  # they have their own page
     if not items:
         return
     place = st.expander(

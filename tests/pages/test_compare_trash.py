@@ -1,6 +1,7 @@
 """Compare: deleting selected runs, taking it back, what was deleted lately, tags and notes, columns."""
 
 import pytest
+from stored_pretrainings import make_pretraining
 
 from medpeft_core.runs.store import RunStore
 from pages.widgets.compare_filter import filter_runs, list_tags
@@ -226,3 +227,16 @@ def test_filter_by_tags_takes_runs_with_one_of_them(tags, expected):
     summaries = [{"run_id": "a", "tags": ["x"]}, {"run_id": "b", "tags": ["x", "y"]}, {"run_id": "c", "status": None}]
     assert [item["run_id"] for item in filter_runs(summaries, tags=tags)] == expected
     assert list_tags(summaries) == ["x", "y"]
+
+
+def test_deleted_pretrainings_are_left_to_their_own_page(app, home, make_run):
+    """Bringing back all deleted runs, or removing them for good, took pre-trainings along that were not even shown."""
+    pretraining = make_pretraining(home, status="finished")
+    RunStore(home).delete(pretraining.run_id)
+    make_run(home)
+    open_page(app)
+    assert not any("Recently deleted" in item.label for item in app.main.get("expander"))
+    deleted = make_run(home, method="full")
+    RunStore(home).delete(deleted.run_id)
+    app.run()
+    assert any(item.label == "Recently deleted (1)" for item in app.main.get("expander"))
