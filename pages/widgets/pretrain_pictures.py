@@ -10,31 +10,73 @@ from medpeft_core.figures.pretraining import compute_rebuilt_share
 from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.pretraining.files import MASKED, ORIGINAL
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import RunState
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_history import open_history
 from pages.widgets.pretrain_film import draw_save_menu
 from pages.widgets.wording import DISCLAIMER, SYNTHETIC
 
 POLL_EVERY_S, PLAY_EVERY_S = 1.0, 0.5
-EPOCH_KEY, FOLLOW_KEY, PLAY_KEY = "pretrain_epoch", "pretrain_is_following", "pretrain_is_playing"
-NEXT_KEY, SHOWN_RUN_KEY = "pretrain_next_epoch", "pretrain_pictures_of"
+SLIDER_KEY, LOOK_KEY = "pretrain_epoch", "pretrain_look"
 NORMALISED = (
     "Brightness and contrast of each hidden patch are taken from the original, because the model learns what is in a "
     "patch and not how bright it is (normalised pixels)."
 )
 
 
-def draw_pictures(
-    run: Run, state: RunState, config: PretrainConfig, origin: dict[str, Any], *, is_active: bool
-) -> None:
+class Look:
+    """Which epoch a visitor looks at; it follows the newest until the visitor chooses an older one.
+
+    An epoch that the visitor did not choose goes into a new slider: a value that is written into the present one could
+    be overwritten by a tick that was under way, and would then be taken for the visitor's own choice.
+
+    Attributes:
+        revision: of the slider; another one is another widget.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.epoch = -1
+        self.is_following, self.is_playing = True, False
+        self.revision = 0
+
+    def advance(self, there: list[int]) -> bool:
+        """Go to the newest when it follows, one further when it plays; false when playing has come to its end.
+
+        Args:
+            there: the epochs that exist, rising.
+        """
+        later = [epoch for epoch in there if epoch > self.epoch]
+        if self.is_playing and later:
+            self._show(later[0])
+        elif self.is_playing:
+            self.is_playing, self.is_following = False, True
+            return False
+        elif self.epoch not in there or (self.is_following and later):
+            self._show(there[-1])
+        return True
+
+    def take(self, epoch: int, *, newest: int) -> None:
+        """The visitor has moved the slider: at its right end it follows, elsewhere it stays."""
+        self.epoch, self.is_following, self.is_playing = epoch, epoch == newest, False
+
+    def toggle_play(self, there: list[int]) -> None:
+        """Pause, or play on from here; from the beginning when it stands at the end."""
+        self.is_playing = not self.is_playing
+        self.is_following = False
+        if self.is_playing and self.epoch == there[-1]:
+            self.epoch = there[0] - 1
+
+    def _show(self, epoch: int) -> None:
+        self.epoch, self.revision = epoch, self.revision + 1
+
+
+def draw_pictures(run: Run, config: PretrainConfig, origin: dict[str, Any], *, is_active: bool) -> None:
     """The pictures in a live part of their own, which follows the newest as long as nobody looks at an older one."""
-    if st.session_state.get(SHOWN_RUN_KEY) != run.run_id:
-        st.session_state[SHOWN_RUN_KEY] = run.run_id
-        st.session_state[FOLLOW_KEY], st.session_state[PLAY_KEY] = True, False
-    is_playing = st.session_state.get(PLAY_KEY, False)
-    run_every = PLAY_EVERY_S if is_playing else POLL_EVERY_S if is_active else None
-    st.fragment(_draw, run_every=run_every)(run.run_id, state.epochs, config, origin)
+    look = st.session_state.get(LOOK_KEY)
+    if look is None or look.run_id != run.run_id:
+        look = st.session_state[LOOK_KEY] = Look(run.run_id)
+    run_every = PLAY_EVERY_S if look.is_playing else POLL_EVERY_S if is_active else None
+    st.fragment(_draw, run_every=run_every)(look, config, origin)
 
 
 def list_pictures(history: Sequence[dict[str, Any]], folder: Path) -> dict[int, dict[str, Any]]:
@@ -56,14 +98,14 @@ def write_error_sentence(event: dict[str, Any], *, norm_pixels: bool) -> str:
     return f"The squared error is **{100 * (1 - share):.0f} % below** that of painting each hidden patch in {guess}."
 
 
-def _draw(run_id: str, epochs: int | None, config: PretrainConfig, origin: dict[str, Any]) -> None:
-    run = Run(get_lab().store.folder_of(run_id))
+def _draw(look: Look, config: PretrainConfig, origin: dict[str, Any]) -> None:
+    run = Run(get_lab().store.folder_of(look.run_id))
     found = list_pictures(open_history(run).read(), run.pictures_dir)
     masked_words = _describe_mask(config, origin)
     if not (run.pictures_dir / ORIGINAL).is_file():
         st.info("The pictures come with the first step.", icon=":material/image:")
         return
-    event = _choose_epoch(found, epochs) if found else None
+    event = _choose_epoch(look, found) if found else None
     _draw_row(run.pictures_dir / ORIGINAL, "Original", alt="Fixed training images in a row, as they are")
     _draw_row(
         run.pictures_dir / MASKED,
@@ -84,60 +126,28 @@ def _draw(run_id: str, epochs: int | None, config: PretrainConfig, origin: dict[
     )
 
 
-def _choose_epoch(found: dict[int, dict[str, Any]], epochs: int | None) -> dict[str, Any]:
-    """The slider over the epochs that exist, and the buttons beside it."""
-    epochs_there = list(found)
-    if len(epochs_there) < 2:
-        return found[epochs_there[-1]]
-    _advance(epochs_there)
-    if st.session_state.get(FOLLOW_KEY, True) or st.session_state.get(EPOCH_KEY) not in found:
-        st.session_state[EPOCH_KEY] = epochs_there[-1]
-    is_playing = st.session_state.get(PLAY_KEY, False)
+def _choose_epoch(look: Look, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """The slider over the epochs that exist, and the button beside it."""
+    there = list(found)
+    if not look.advance(there):
+        st.rerun()  # it has come to the end, and ticks more slowly again
+    if len(there) < 2:
+        return found[there[-1]]
+    key = f"{SLIDER_KEY}_{look.revision}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        epoch = st.select_slider(
+        st.select_slider(
             "Watch how it learned: epoch",
-            epochs_there,
-            key=EPOCH_KEY,
-            on_change=_look,
-            args=(epochs_there[-1],),
+            there,
+            value=look.epoch,
+            key=key,
+            on_change=lambda: look.take(st.session_state[key], newest=there[-1]),
             help="0 is the untrained model. At its right end it follows along while the pre-training goes on.",
         )
-        if st.button(
-            "Pause" if is_playing else "Play",
-            icon=":material/pause:" if is_playing else ":material/play_arrow:",
-            key="pretrain_play",
-        ):
-            _play(epochs_there, is_playing=is_playing)
-    return found[epoch]
-
-
-def _look(newest: int) -> None:
-    """The reader moved the slider: at its right end it follows, elsewhere it stays."""
-    st.session_state[FOLLOW_KEY] = st.session_state[EPOCH_KEY] == newest
-    st.session_state[PLAY_KEY] = False
-
-
-def _play(epochs_there: list[int], *, is_playing: bool) -> None:
-    """Begin at the start when it stands at the end; the live part must be made anew to tick faster."""
-    st.session_state[PLAY_KEY] = not is_playing
-    if not is_playing:
-        st.session_state[FOLLOW_KEY] = False
-        if st.session_state.get(EPOCH_KEY) == epochs_there[-1]:
-            st.session_state[NEXT_KEY] = epochs_there[0]
-    st.rerun()
-
-
-def _advance(epochs_there: list[int]) -> None:
-    """While it plays, one picture further at each tick; at the end it follows again."""
-    if not st.session_state.get(PLAY_KEY):
-        return
-    present = st.session_state.get(EPOCH_KEY)
-    wanted = st.session_state.pop(NEXT_KEY, None)
-    later = [epoch for epoch in epochs_there if present is None or epoch > present]
-    if wanted is None and not later:
-        st.session_state[PLAY_KEY], st.session_state[FOLLOW_KEY] = False, True
-        st.rerun()
-    st.session_state[EPOCH_KEY] = later[0] if wanted is None else wanted
+        label, icon = ("Pause", ":material/pause:") if look.is_playing else ("Play", ":material/play_arrow:")
+        if st.button(label, icon=icon, key="pretrain_play"):
+            look.toggle_play(there)
+            st.rerun()  # the live part is made anew to tick faster, or more slowly
+    return found[look.epoch]
 
 
 def _draw_row(path: Path, title: str, *, alt: str) -> None:

@@ -58,7 +58,7 @@ def draw_pretraining(run_id: str) -> None:
     live = st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)
     pictures, figures = st.columns([5, 4], gap="medium")
     with pictures:
-        draw_pictures(run, state, config, origin, is_active=is_active)
+        draw_pictures(run, config, origin, is_active=is_active)
     with figures:
         live(run_id, drawn_status=state.status, was_asked=is_asked, num_encoders=num_encoders)
         draw_encoders(run, is_active=is_active)
