@@ -46,7 +46,9 @@ def draw_pictures(chosen: Chosen, case: Case) -> None:
     if not is_pending:
         for run in runs:
             prepare_next(run, case)
-    st.fragment(_draw, run_every=POLL_EVERY_S if is_pending else None)(futures, chosen, case, is_pending)
+    # No fragment once they are there: a tick of the sidebar during its run would leave parts of the view before behind.
+    draw = st.fragment(_draw, run_every=POLL_EVERY_S) if is_pending else _draw
+    draw(futures, chosen, case, is_pending)
 
 
 def _ask(chosen: Chosen, run: Run, case: Case, place: str) -> "Future[Answer] | None":

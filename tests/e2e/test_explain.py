@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import pytest
 from lab_server import ROOT, Server, wait_until_idle
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocket, expect
 
 NUM_PAGES = 10
 DATA = [
@@ -92,6 +92,8 @@ def test_explain_journey(
     server = make_server()
     kept = server.home / "cache" / "explanations"
     assert list((kept / first).glob("*.json")), "a finished run leaves the maps that are seen first"
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
     page.goto(f"{server.url}/explain?run={first}")
     wait_for_answer(page, 1)
     seen = set()
@@ -112,6 +114,7 @@ def test_explain_journey(
     show_a_map(page)
     check_handle(page)
     check_focus_stays_where_it_was_moved(page)
+    check_nothing_of_another_view_stays(page, sockets[-1])
     check_download(page, tmp_path)
     check_phone(page, server, first)
     check_two_runs(page, server, first, second)
@@ -228,6 +231,22 @@ def check_focus_stays_where_it_was_moved(page: Page) -> None:
     expect(handle).to_have_attribute("aria-valuenow", "1")
     page.wait_for_timeout(800)
     assert find_position(page) == number
+
+
+def check_nothing_of_another_view_stays(page: Page, socket: WebSocket) -> None:
+    """Below the overlay the page went on to say how to drag a handle, where the sidebar was renewed in that moment."""
+    hint = page.get_by_text("Drag the handle over the picture")
+    for delay_ms in (1750, 1800, 1850, 1900, 1950):  # the sidebar is renewed two seconds after it was
+        page.get_by_role("radio", name="Slider", exact=True).click()
+        expect(hint).to_be_visible()
+        wait_until_idle(page)
+        with socket.expect_event("framesent"):
+            pass  # nobody touches the page: this is the sidebar
+        page.wait_for_timeout(delay_ms)
+        page.get_by_role("radio", name="Overlay", exact=True).click()
+        expect(page.get_by_role("img", name=re.compile("The same image with the heat map"))).to_be_visible()
+        expect(hint).to_have_count(0)
+    wait_until_idle(page)
 
 
 def check_download(page: Page, folder: Path) -> None:
