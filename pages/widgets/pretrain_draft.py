@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.views import list_views
@@ -17,8 +18,13 @@ from pages.widgets.settings_form import renew_widgets
 DRAFT_KEY = "pretrain_draft"
 FILE = "file"  # the start weights are in a file that has not been named yet
 DEFAULTS = PretrainConfig()
-# A laptop's first look: the small backbone of the lab, and epochs that end within a coffee break.
-FIRST_BACKBONE, FIRST_EPOCHS = "demo_vit", 50
+# As the weights that ship with the lab were made (assets/weights/demo_vit.md), with epochs for a coffee break.
+QUICK: dict[str, dict[str, Any]] = {
+    "mae": {"norm_pixels": False, "decoder_width": 96, "decoder_depth": 2, "decoder_heads": 3},
+    "optim": {"base_lr": 3.2e-3, "warmup_epochs": 2.0},
+    "train": {"epochs": 20},
+    "augment": {"crop_scale_min": 0.6},
+}
 _PATCH = re.compile(r"patch(\d+)")
 
 Draft = dict[str, dict[str, Any]]
@@ -31,9 +37,7 @@ def get_draft() -> Draft:
     """
     if DRAFT_KEY not in st.session_state:
         kept = [item["data"] for item in list_views() if item["data"]["dataset"] in DATASETS]
-        first: Draft = {"train": {"epochs": FIRST_EPOCHS}, "data": dict(kept[0]) if kept else {}}
-        if FIRST_BACKBONE in BACKBONES:
-            first["encoder"] = {"name": FIRST_BACKBONE}
+        first = {**QUICK, "encoder": {"name": DEMO_BACKBONE}, "data": kept[0] if kept else {}}
         st.session_state[DRAFT_KEY] = _complete(first)
     return st.session_state[DRAFT_KEY]
 

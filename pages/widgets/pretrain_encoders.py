@@ -61,14 +61,17 @@ def list_all_encoders(backbone: str) -> list[tuple[str, EncoderFile]]:
 def _draw_encoder(run: Run, item: EncoderFile) -> None:
     name = f"{run.run_id}-{item.path.name}"
     with st.container(border=True, key=f"pretrain_encoder_{item.epoch}"):
-        words, links = st.columns([3, 4], vertical_alignment="center")
-        with words:
-            st.markdown(f"**Epoch {item.epoch}** · loss {item.train_loss:.4f} · {write_bytes(item.num_bytes)}")
+        words, links = st.columns([1, 1], vertical_alignment="center")
+        with words, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(
+                f"**Epoch {item.epoch}** · loss {item.train_loss:.4f} · {write_bytes(item.num_bytes)}", width="content"
+            )
             st.caption(
                 f"SHA-256 `{item.sha256[:HASH_LENGTH]}…`",
                 help=f"Of the file: `{item.sha256}`. The card and every run that starts from it name it.",
+                width="content",
             )
-        with links, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with links, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             st.download_button(
                 "Weights",
                 data=item.path.read_bytes,

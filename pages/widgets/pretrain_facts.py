@@ -102,7 +102,7 @@ def _describe_time(plan: PretrainPlan, answers: ModelAnswers | None) -> Card:
     if pace is not None and pace.value is not None:
         source = str(pace.value["source"])
         value = LATER if plan.time_s is None else write_duration(plan.time_s)
-        note = f"{pace.value['images_per_s']:.0f} images per second"
+        note = f"{pace.value['images_per_s']:.0f} images/s"
     elif pace is not None and pace.problem:
         note, source = "not known", pace.problem
     elif answers is not None and answers.stage < ALL_ANSWERED:

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.demo import DEMO_BACKBONE
 from pages.widgets.pretrain_data import choose_data
 from pages.widgets.pretrain_draft import DEFAULTS, FILE, Draft, find_grid_side, find_patch_size, get_draft
 from pages.widgets.pretrain_encoders import list_all_encoders
@@ -75,7 +76,7 @@ def _settle(table: dict[str, Any]) -> None:
 
 def list_weights(name: str) -> list[str]:
     """The start weights that there can be for a backbone."""
-    if name == "demo_vit":
+    if name == DEMO_BACKBONE:
         return ["random", "demo", FILE]
     return ["random", "pretrained", FILE]
 
@@ -124,7 +125,7 @@ def _choose_numbers(draft: Draft, name: str) -> None:
     own = BACKBONES[name].image_size if name in BACKBONES else None
     patch = find_patch_size(name)
     multiple = f" It must be a multiple of the patch, {patch} pixels." if patch else ""
-    with st.grid(4, min_column_width=NUMBER_WIDTH):
+    with st.grid(2, min_column_width=NUMBER_WIDTH):
         st.number_input(
             "**4** Image size",
             value=encoder.get("image_size"),

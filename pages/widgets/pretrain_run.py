@@ -56,12 +56,12 @@ def draw_pretraining(run_id: str) -> None:
         _draw_ending(run, state, config)
     num_encoders = len(list_encoders(run))
     live = st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)
-    pictures, figures = st.columns([5, 4], gap="medium")
+    pictures, figures = st.columns([3, 2], gap="medium")
     with pictures:
         draw_pictures(run, config, origin, is_active=is_active)
     with figures:
         live(run_id, drawn_status=state.status, was_asked=is_asked, num_encoders=num_encoders)
-        draw_encoders(run, is_active=is_active)
+    draw_encoders(run, is_active=is_active)
     st.fragment(_draw_tabs, run_every=POLL_EVERY_S if is_active else None)(run_id)
 
 
@@ -160,7 +160,7 @@ def _draw_cards(run: Run, state: RunState, config: PretrainConfig, origin: dict[
                 help=explain("mae_loss"),
             ),
             Card(
-                label="Error of hidden patches",
+                label="Rebuilding error",
                 value="n/a" if share is None else f"{100 * share:.0f} %",
                 note="of a blind guess",
                 help="Squared error of the rebuilt hidden patches, as a share of that of a guess that paints each "
@@ -169,7 +169,7 @@ def _draw_cards(run: Run, state: RunState, config: PretrainConfig, origin: dict[
             Card(
                 label="Time" if wall_time_s is not None else "Images per second",
                 value=write_duration(wall_time_s) if wall_time_s is not None else f"{speed:.0f}" if speed else "n/a",
-                note=f"{speed:.0f} images per second" if wall_time_s is not None and speed else _describe_place(config),
+                note=f"{speed:.0f} images/s" if wall_time_s is not None and speed else _describe_place(config),
             ),
             Card(
                 label="Encoder",

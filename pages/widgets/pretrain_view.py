@@ -13,6 +13,7 @@ from pages.widgets.pretrain_facts import draw_facts
 from pages.widgets.pretrain_form import draw_form
 from pages.widgets.pretrain_list import draw_pretrain_list
 from pages.widgets.pretrain_plan import make_plan
+from pages.widgets.pretrain_recipes import draw_recipes
 from pages.widgets.pretrain_run import draw_pretraining
 from pages.widgets.pretrain_start import draw_start
 from pages.widgets.pretrain_trash import draw_pretrain_trash
@@ -53,6 +54,7 @@ def _draw_new() -> None:
     st.subheader("New pre-training", anchor=False)
     if note := st.session_state.pop(FORM_NOTE_KEY, None):
         st.caption(f":material/content_copy: {note}")
+    draw_recipes()
     plan = make_plan()
     form, card = st.columns([6, 5], gap="medium")
     with form:

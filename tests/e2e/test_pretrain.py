@@ -54,7 +54,9 @@ def fill_form(page: Page) -> None:
         field.fill(value)
         field.press("Enter")
         wait_until_idle(page)
-    expect(page.get_by_text("--backbone test_vit --image-size 64 --epochs 2 --batch-size 16")).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("--backbone test_vit --image-size 64 .*--epochs 2 --batch-size 16"))
+    ).to_be_visible()
 
 
 def check_pictures(page: Page) -> None:

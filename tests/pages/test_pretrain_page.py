@@ -110,8 +110,21 @@ def test_form_says_what_the_settings_mean(pretrain):
     assert "36 of 144 patches are visible" in words
     assert "never looked at" in words
     assert "Synthetic images" in words
-    assert "python -m medpeft_core pretrain --dataset phantom --backbone demo_vit --epochs 50" in words
+    assert "python -m medpeft_core pretrain --dataset phantom --backbone demo_vit --base-lr 0.0032 --epochs 20" in words
     assert any("36 of 144 patches" in alt for alt in list_pictures(app))
+
+
+def test_recipe_of_the_paper_takes_its_settings_and_leaves_the_others(pretrain):
+    app = choose(pretrain(), "train", "seed", 5)
+    recipe = next(item for item in app.get("button_group") if item.key.startswith("pretrain_recipe_"))
+    assert recipe.value == "quick"
+    recipe.set_value("paper").run()
+    assert not app.exception
+    words = read_words(app)
+    assert "He et al. 2022: normalised pixels" in words
+    assert "pretrain --dataset phantom --backbone demo_vit --seed 5" in words
+    app.number_input[1].set_value(7).run()
+    assert "Own settings: they differ from both recipes." in read_words(app)
 
 
 def test_form_offers_plain_vits_only_and_says_why(pretrain):
@@ -173,7 +186,7 @@ def test_form_asks_about_the_model_once_whatever_its_epochs_and_data(pretrain, c
     assert [kind for kind, _ in compute.asked if kind != "ping"] == ["check_pretraining", "pace_pretraining"]
     figures = {item.label: (item.value, item.delta) for item in app.metric}
     assert figures["Encoder"] == ("2.7 M", "is kept")
-    assert figures["Time"] == ("later", "20 images per second")  # how many images there are is not known yet
+    assert figures["Time"] == ("later", "20 images/s")  # how many images there are is not known yet
 
 
 def test_form_counts_the_train_split_of_a_prepared_set_and_shows_the_time(pretrain, compute, prepared):
@@ -182,8 +195,8 @@ def test_form_counts_the_train_split_of_a_prepared_set_and_shows_the_time(pretra
     figures = {item.label: (item.value, item.delta) for item in app.metric}
     count = prepared["train"]
     assert figures["Training images"][0] == str(count)
-    assert figures["Images seen"] == (f"{50 * count:,}", "in 50 epochs")
-    assert figures["Time"][0] == write_duration(50 * count / 20)
+    assert figures["Images seen"] == (f"{20 * count:,}", "in 20 epochs")
+    assert figures["Time"][0] == write_duration(20 * count / 20)
     words = read_words(app)
     assert f"The {prepared['val']} val and {prepared['test']} test images are never looked at" in words
     options = next(item for item in app.selectbox if item.key == "pretrain_dataset").options
