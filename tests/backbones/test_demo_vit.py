@@ -24,7 +24,7 @@ def test_file_is_small_and_its_card_tells_its_hash_and_command() -> None:
     assert len(content) <= MAX_BYTES
     assert hashlib.sha256(content).hexdigest() in card
     assert "python -m medpeft_core pretrain --dataset phantom --backbone demo_vit" in card
-    for part in ("synthetic", "not for clinical use"):
+    for part in ("synthetic", "not for clinical use", "Against the same ViT from random weights", "seed"):
         assert part.lower() in card.lower()
 
 
