@@ -93,6 +93,12 @@ def _draw_prepared(data: DataConfig, view: DataView) -> None:
             icon=":material/model_training:",
             query_params=build_data_link(data),
         )
+        st.page_link(
+            "pages/pretrain.py",
+            label="Pre-train on it",
+            icon=":material/grid_view:",
+            query_params=build_data_link(data),
+        )
         state = (
             ":material/check_circle: Prepared, checked"
             if view.has_pixels

@@ -452,8 +452,16 @@ def test_address_of_something_else_is_told_and_the_form_shown(pretrain, wanted, 
     assert "New pre-training" in read_words(app)
 
 
-def test_address_of_a_data_set_fills_the_form_in(pretrain, home):
-    """A link from the Data page names a set by its key; one that is not here is told and forgotten."""
+def test_address_of_a_data_set_fills_the_form_in(pretrain, prepared):
+    """A link from the Data page names a set by its key."""
+    app = choose(pretrain(), "data", "options", {})
+    assert "num_patients" not in read_words(app)
+    key = view_key(DataConfig(options={"num_patients": 20, "size": 32}))
+    words = read_words(pretrain(data=key))
+    assert "--set data.num_patients=20 --set data.size=32" in words
+
+
+def test_address_of_an_unknown_data_set_is_told_and_forgotten(pretrain):
     app = pretrain(data="0123456789abcdef")
     assert any("not prepared in this lab" in item.value for item in app.toast)
     assert "data" not in app.query_params
