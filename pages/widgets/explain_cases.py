@@ -8,6 +8,7 @@ import streamlit as st
 from medpeft_core.reports.disagreements import sort_disagreements
 from medpeft_core.reports.predictions import CASES, CaseList, Predictions, sort_cases
 from pages.widgets.explain_run import Chosen
+from pages.widgets.ticks import is_part_renewed
 from pages.widgets.wording import escape_markdown
 
 DISAGREE = "disagree"
@@ -181,12 +182,16 @@ def _find_position(rows: np.ndarray) -> int | None:
 
 def _open_list() -> None:
     """Show another list from its first image on."""
+    if is_part_renewed():
+        return
     _follow("explain_case", "show")
     st.query_params.pop("image", None)
 
 
 def _follow(key: str, parameter: str) -> None:
     """Write a choice into the address."""
+    if is_part_renewed():
+        return
     chosen = st.session_state[key]
     if chosen is None or chosen == "all":
         st.query_params.pop(parameter, None)
@@ -222,7 +227,7 @@ def _draw_jump(rows: np.ndarray, position: int) -> None:
 
 def _jump(rows: np.ndarray) -> None:
     position = st.session_state["explain_position"]
-    if position is None:
+    if position is None or is_part_renewed():
         return
     if 1 <= position <= len(rows):
         _go(int(rows[int(position) - 1]))

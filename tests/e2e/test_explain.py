@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+from explain_waits import find_position, show_a_map, wait_for_answer, wait_for_image
 from lab_server import ROOT, Server, wait_until_idle
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, WebSocket, expect
@@ -29,12 +30,6 @@ RUNS = (
     ["--backbone", "test_resnet", "--method", "full", "--image-size", "96", "--epochs", "3"],
     ["--backbone", "test_vit", "--method", "lora", "--image-size", "96", "--epochs", "2"],
 )
-ANSWER = """(number) => {
-    const main = document.querySelector('[data-testid=stMain]')
-    if (!main?.innerText.includes(`Image ${number} of`)) return false
-    const maps = [...main.querySelectorAll('img')].filter(item => item.alt.includes('heat map'))
-    return main.innerText.includes('There is no map to show') || maps.some(item => item.complete && item.naturalWidth)
-}"""
 
 
 @pytest.fixture
@@ -45,39 +40,6 @@ def run_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         command = [sys.executable, "-m", "medpeft_core", "train", *DATA, *settings, "--device", "cpu"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return sorted(path.name for path in (tmp_path / "home" / "runs").iterdir())
-
-
-def wait_for_answer(page: Page, number: int) -> None:
-    page.wait_for_function(ANSWER, arg=number, timeout=120_000)
-
-
-def wait_for_image(page: Page, number: int) -> None:
-    """In any view, also those whose picture is named after no map."""
-    main = page.get_by_test_id("stMain")
-    expect(main.get_by_text(re.compile(f"^Image {number} of"))).to_be_visible()
-    wait_until_idle(page)  # before it the placeholder may not be there yet, nor the page before gone
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    views = main.get_by_role("radio", name="Overlay", exact=True)
-    expect(views.or_(main.get_by_text("There is no map to show"))).to_be_visible()
-    wait_until_idle(page)
-
-
-def find_position(page: Page) -> int:
-    found = re.search(r"Image (\d+) of", page.get_by_test_id("stMain").inner_text())
-    assert found is not None
-    return int(found[1])
-
-
-def show_a_map(page: Page) -> None:
-    """Page on until an image has a map; a flat one is told, not drawn."""
-    wait_for_image(page, find_position(page))
-    for _ in range(20):
-        if page.get_by_text("There is no map to show").count() == 0:
-            return
-        number = find_position(page)
-        page.keyboard.press("ArrowRight")
-        wait_for_image(page, number + 1)
-    raise AssertionError("none of 20 images has a map")
 
 
 @pytest.mark.slow
@@ -110,6 +72,7 @@ def test_explain_journey(
 
     check_arrows_stay_in_fields(page)
     check_arrows_after_the_mouse(page)
+    check_list_outlives_the_sidebar(page, sockets[-1])
     check_no_frame_around_the_page(page)
     show_a_map(page)
     check_handle(page)
@@ -182,6 +145,27 @@ def check_arrows_after_the_mouse(page: Page) -> None:
     wait_until_idle(page)
     page.wait_for_timeout(500)
     expect(choice).to_be_focused()
+
+
+def check_list_outlives_the_sidebar(page: Page, socket: WebSocket) -> None:
+    """A chosen list was gone again, and another image there, where the sidebar was renewed before the page answered."""
+    for delay_ms in (1900, 1930, 1960):  # the sidebar is renewed two seconds after it was
+        page.get_by_role("combobox", name="Images").click()
+        page.get_by_role("option", name=re.compile("All test images")).click()
+        expect(page).not_to_have_url(re.compile("show="))
+        field = page.get_by_role("spinbutton", name=re.compile("^Image, 1 to"))
+        field.fill("3")
+        field.press("Enter")
+        wait_for_image(page, 3)
+        page.get_by_role("combobox", name="Images").click()
+        page.wait_for_timeout(500)
+        with socket.expect_event("framesent"):
+            pass  # nobody touches the page: this is the sidebar
+        page.wait_for_timeout(delay_ms)
+        page.get_by_role("option", name=re.compile("Most certain and right")).click()
+        page.wait_for_timeout(800)
+        wait_for_image(page, 1)
+        expect(page).to_have_url(re.compile("show=right"))
 
 
 def check_no_frame_around_the_page(page: Page) -> None:
