@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--fraction", type=float, default=0.1)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--lr", help="linear=X,lora=Y; without it the methods' own rates")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--only", choices=("random", "pretrained"), help="one side, for choosing settings on val")
@@ -104,7 +105,7 @@ def build_config(options: argparse.Namespace, method: str, side: str, seed: int,
             backbone=BackboneConfig(name="demo_vit", weights=side, pool="avg"),
             method=METHODS[method],
             optim=OptimConfig(lr=float(lr) if lr else None),
-            train=TrainConfig(epochs=options.epochs, batch_size=options.batch, seed=seed, device="cpu"),
+            train=TrainConfig(epochs=options.epochs, batch_size=options.batch, seed=seed, device=options.device),
             augment=STEADY,
         )
     )
@@ -117,7 +118,7 @@ def find_or_train(config: RunConfig, prepared: PreparedData) -> Run:
         if run.status == FINISHED and is_same(run.config(), config):
             return run
     checked = check_run(config, prepared)
-    run = store.create(checked.config, provenance=collect_provenance(checked, prepared), device="cpu")
+    run = store.create(checked.config, provenance=collect_provenance(checked, prepared), device=config.train.device)
     outcome = train_run(run, RunEvents(run))
     assert outcome == FINISHED
     run.write_state(status=FINISHED)

@@ -6,6 +6,7 @@ import torch
 
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.build import build_backbone, check_name
+from medpeft_core.backbones.demo import DEMO_BACKBONE, find_demo_weights
 from medpeft_core.backbones.spec import KINDS
 from medpeft_core.errors import BackboneError
 
@@ -45,7 +46,10 @@ def test_backbone_spec_names_weights_that_exist(name: str) -> None:
     check_name(name)
     config = timm.get_pretrained_cfg(name)
     assert config is not None
-    assert config.hf_hub_id  # without it there is nothing to download
+    if name == DEMO_BACKBONE:
+        assert find_demo_weights(name).is_file(), "its weights ship with the lab"
+    else:
+        assert config.hf_hub_id  # without it there is nothing to download
     assert all((BACKBONES[name].title, BACKBONES[name].description, BACKBONES[name].licence, BACKBONES[name].reference))
 
 

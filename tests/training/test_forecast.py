@@ -204,7 +204,7 @@ def test_check_tells_notes_on_the_data(forecaster: Forecaster, monkeypatch: pyte
         ({"backbone": {"name": "test_vitt"}}, BackboneError, "no backbone 'test_vitt'"),
         ({"method": {"name": "lorra"}}, UnknownNameError, "Did you mean 'lora'"),
         ({"backbone": {"image_size": 40}}, BackboneError, "multiple of 16"),
-        ({"backbone": {"weights": "demo"}}, BackboneError, "no demo weights"),
+        ({"backbone": {"weights": "demo"}}, BackboneError, "The demo weights are those of 'demo_vit'"),
         ({"train": {"precision": "fp16"}}, ConfigError, "fp16"),
         ({"data": {"dataset": "nih"}}, DataError, "needs the folder"),
         ({"data": {"fraction": 0.001}}, DataError, "has 1 image at a fraction of 0.001"),

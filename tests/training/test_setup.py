@@ -9,7 +9,7 @@ from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import BackboneError, ConfigError, DataError, RunError
 from medpeft_core.paths import get_home
 from medpeft_core.resolve import resolve_config
-from medpeft_core.runs import store as store_module
+from medpeft_core.runs import creation
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training import setup
 from medpeft_core.training.setup import check_runs, set_up_runs
@@ -104,7 +104,7 @@ def test_set_up_runs_stopped_by_progress_leaves_no_run(store, stop_at):
 
 def test_set_up_runs_on_a_full_disk_removes_what_it_made(store, monkeypatch):
     earlier = set_up_runs(store, configs("linear"))
-    real, num_written = store_module.write_json, 0
+    real, num_written = creation.write_json, 0
 
     def write_json(path, value):
         nonlocal num_written
@@ -113,7 +113,7 @@ def test_set_up_runs_on_a_full_disk_removes_what_it_made(store, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, value)
 
-    monkeypatch.setattr(store_module, "write_json", write_json)
+    monkeypatch.setattr(creation, "write_json", write_json)
     with pytest.raises(RunError, match="The disk is full"):
         set_up_runs(store, configs("linear", "full", "lora"))
     assert num_written == 7
