@@ -172,6 +172,7 @@ class PretrainLoop:
         position, train = self.position, self.parts.config.train
         self._collect_losses()
         self._check_weights()
+        self._tell(None)  # the last step of an epoch may lie between two log lines
         mean_loss = position.loss_sum / max(position.num_losses, 1)
         position.last_train_loss = mean_loss
         position.epochs_done = position.epoch
