@@ -23,7 +23,7 @@ from medpeft_core.training.parts import count_batches
 
 START_S = 7.0  # from launch to the first step with decoded data: imports 5 s, data and model 1 to 2 s, on two cores
 BUDGET_S = 2.5  # for training, and again for evaluation; a pass that has begun is finished
-MAX_FIRST_S = 5.0
+MAX_FIRST_S = 20.0
 FIRST_IMAGES = 2  # of the first pass on a CPU; BatchNorm wants two
 QUICK_S, GROWTH = 0.4, 4  # small batches tell little of large ones, so a quick one is followed by a larger one
 # A training step computes the forward pass and once or twice as much on the way back, evaluation the first part only,

@@ -18,7 +18,7 @@ from pages.widgets.settings_form import renew_widgets
 DRAFT_KEY = "pretrain_draft"
 FILE = "file"  # the start weights are in a file that has not been named yet
 DEFAULTS = PretrainConfig()
-# As the weights that ship with the lab were made (assets/weights/demo_vit.md), with epochs for a coffee break.
+# Much as the weights that ship with the lab (assets/weights/demo_vit.md), with epochs for a coffee break.
 QUICK: dict[str, dict[str, Any]] = {
     "mae": {"norm_pixels": False, "decoder_width": 96, "decoder_depth": 2, "decoder_heads": 3},
     "optim": {"base_lr": 3.2e-3, "warmup_epochs": 2.0},
