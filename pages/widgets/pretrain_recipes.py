@@ -26,8 +26,8 @@ class Recipe:
 RECIPES = {
     "quick": Recipe(
         title="Quick look",
-        description="Much as the weights that ship with the lab: plain pixels, small decoder, high learning rate. After "
-        "some thousand images the pictures can be made out; for small models, on a laptop.",
+        description="Much as the weights that ship with the lab: plain pixels, small decoder, high learning rate. "
+        "After some thousand images the pictures can be made out; for small models, on a laptop.",
         settings=QUICK,
     ),
     "paper": Recipe(
