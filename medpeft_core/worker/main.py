@@ -105,9 +105,9 @@ def _train(run: Run, control: WorkerControl) -> str:
 
 def _draw_first_maps(run: Run, control: WorkerControl) -> None:
     """Draw the heat maps that Explain shows first; a finished run stays finished whatever comes of them."""
-    from medpeft_core.explain.first_maps import draw_first_maps  # heavy
-
     try:
+        from medpeft_core.explain.first_maps import draw_first_maps  # heavy; inside: a package may be missing
+
         control.set_progress(phase="drawing the first heat maps")
         draw_first_maps(run, should_stop=control.should_stop)
     except Exception as error:  # a border of its own: the run's results are written, and nothing here may undo them

@@ -1,5 +1,6 @@
 """The maps that the worker draws at the end of a run decide nothing about the run."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,16 @@ def test_worker_finishes_a_run_whose_first_maps_fail(
     monkeypatch.setattr(first_maps, "draw_first_maps", fail)
     assert _train(run, control) == "finished"
     assert run.events()[-1]["text"] == f"The first heat maps were not drawn: {error}"
+
+
+def test_worker_finishes_a_run_where_the_package_for_maps_is_missing(
+    run: Run, control: WorkerControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU server without grad-cam a run that had been trained and evaluated was marked failed."""
+    monkeypatch.setattr(session, "train_run", lambda run, control: "finished")
+    monkeypatch.setitem(sys.modules, "medpeft_core.explain.first_maps", None)
+    assert _train(run, control) == "finished"
+    assert run.events()[-1]["text"].startswith("The first heat maps were not drawn: ")
 
 
 def test_worker_finishes_a_run_on_a_disk_too_full_to_say_why(
