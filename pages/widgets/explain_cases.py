@@ -42,6 +42,8 @@ LABEL_HELP = (
 )
 CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 118  # pixels
 INSTEAD_KEY, NO_IMAGE_KEY = "explain_instead", "explain_no_image"
+WANTED_KEY = "explain_wanted"  # address parameter to value, None to take it out, chosen since the page was drawn last
+BEFORE_KEY = "explain_position_before"  # what the number field showed before it showed what it shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def choose_case(chosen: Chosen) -> Case | None:
     Returns:
         The image of the moment; None when no image fits the filter, which is said.
     """
+    _write_wanted()
     label = _read_label(chosen.predictions)
     lists = list_images(chosen, label)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explain_choice"):
@@ -182,21 +185,30 @@ def _find_position(rows: np.ndarray) -> int | None:
 
 def _open_list() -> None:
     """Show another list from its first image on."""
-    if is_part_renewed():
-        return
     _follow("explain_case", "show")
-    st.query_params.pop("image", None)
+    _want("image", None)
 
 
 def _follow(key: str, parameter: str) -> None:
-    """Write a choice into the address."""
-    if is_part_renewed():
-        return
     chosen = st.session_state[key]
-    if chosen is None or chosen == "all":
-        st.query_params.pop(parameter, None)
-    else:
-        st.query_params[parameter] = chosen
+    _want(parameter, None if chosen in (None, "all") else str(chosen))
+
+
+def _want(parameter: str, value: str | None) -> None:
+    """Keep a choice for the next drawing of the page, which writes it into the address.
+
+    The renewal of a live part can bring a choice before the click that made it: only that part is drawn then, and the
+    click itself comes with the address as it was. A choice that went into the address at once would be lost.
+    """
+    st.session_state[WANTED_KEY] = {**st.session_state.get(WANTED_KEY, {}), parameter: value}
+
+
+def _write_wanted() -> None:
+    for parameter, value in st.session_state.pop(WANTED_KEY, {}).items():
+        if value is None:
+            st.query_params.pop(parameter, None)
+        else:
+            st.query_params[parameter] = value
 
 
 def _draw_step(label: str, rows: np.ndarray, position: int, *, icon: str, shortcut: str) -> None:
@@ -214,6 +226,9 @@ def _draw_step(label: str, rows: np.ndarray, position: int, *, icon: str, shortc
 
 def _draw_jump(rows: np.ndarray, position: int) -> None:
     """The position, to be read and to be typed over."""
+    before = st.session_state.get("explain_position")
+    if before != position + 1:
+        st.session_state[BEFORE_KEY] = before
     st.session_state["explain_position"] = position + 1
     st.number_input(  # without bounds: beyond them the browser draws a red box and says nothing
         f"Image, 1 to {len(rows)}",
@@ -227,8 +242,8 @@ def _draw_jump(rows: np.ndarray, position: int) -> None:
 
 def _jump(rows: np.ndarray) -> None:
     position = st.session_state["explain_position"]
-    if position is None or is_part_renewed():
-        return
+    if position is None or (is_part_renewed() and position == st.session_state.get(BEFORE_KEY)):
+        return  # nobody typed it: the browser has not heard yet what the field shows now
     if 1 <= position <= len(rows):
         _go(int(rows[int(position) - 1]))
     else:
@@ -236,7 +251,7 @@ def _jump(rows: np.ndarray) -> None:
 
 
 def _go(row: int) -> None:
-    st.query_params["image"] = str(row + 1)
+    _want("image", str(row + 1))
 
 
 def _read_number(parameter: str) -> int:

@@ -72,6 +72,7 @@ def test_explain_journey(
 
     check_arrows_stay_in_fields(page)
     check_arrows_after_the_mouse(page)
+    check_list_outlives_the_sidebar(page, sockets[-1])
     check_no_frame_around_the_page(page)
     show_a_map(page)
     check_handle(page)
@@ -144,6 +145,27 @@ def check_arrows_after_the_mouse(page: Page) -> None:
     wait_until_idle(page)
     page.wait_for_timeout(500)
     expect(choice).to_be_focused()
+
+
+def check_list_outlives_the_sidebar(page: Page, socket: WebSocket) -> None:
+    """A chosen list was gone again, and another image there, where the sidebar was renewed before the page answered."""
+    for delay_ms in (1900, 1930, 1960):  # the sidebar is renewed two seconds after it was
+        page.get_by_role("combobox", name="Images").click()
+        page.get_by_role("option", name=re.compile("All test images")).click()
+        expect(page).not_to_have_url(re.compile("show="))
+        field = page.get_by_role("spinbutton", name=re.compile("^Image, 1 to"))
+        field.fill("3")
+        field.press("Enter")
+        wait_for_image(page, 3)
+        page.get_by_role("combobox", name="Images").click()
+        page.wait_for_timeout(500)
+        with socket.expect_event("framesent"):
+            pass  # nobody touches the page: this is the sidebar
+        page.wait_for_timeout(delay_ms)
+        page.get_by_role("option", name=re.compile("Most certain and right")).click()
+        page.wait_for_timeout(800)
+        wait_for_image(page, 1)
+        expect(page).to_have_url(re.compile("show=right"))
 
 
 def check_no_frame_around_the_page(page: Page) -> None:
