@@ -11,15 +11,16 @@ from medpeft_core.backbones.weights import load_base
 from medpeft_core.config import OptimConfig
 from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import BackboneError
-from medpeft_core.methods.adapted import AdaptedModel, PlainAdaptedModel
+from medpeft_core.methods.adapted import PlainAdaptedModel
 from medpeft_core.paths import weights_dir
-from medpeft_core.pretrain_config import MaeConfig, PretrainConfig
+from medpeft_core.pretrain_config import MaeConfig, PretrainConfig, PretrainTrainConfig
 from medpeft_core.pretrain_resolve import build_unfit_error
 from medpeft_core.pretraining.mae import MaskedAutoencoder, init_encoder
 from medpeft_core.training.augment import BatchTransform
 from medpeft_core.training.build import HUB_DIR
 from medpeft_core.training.data import PixelSource, SplitData, split_data
 from medpeft_core.training.optim import build_optimizer
+from medpeft_core.training.parts import StepParts
 
 METHOD = "mae"
 SEED_OF_DECODER = 1_000_003  # added to the seed, so that the decoder does not repeat the encoder's random numbers
@@ -31,22 +32,17 @@ HEAD_WIDTH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainParts:
+class PretrainParts(StepParts):
     """Everything that the loop of a pre-training needs, with the model on its device."""
 
     config: PretrainConfig
     autoencoder: MaskedAutoencoder
-    adapted: AdaptedModel
-    optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler | None
-    source: PixelSource
-    transform: BatchTransform
-    train: SplitData
-    device: str
-    precision: str
-    checkpoint_dir: Path
     encoders_dir: Path
     pictures_dir: Path
+
+    @property
+    def train_section(self) -> PretrainTrainConfig:
+        return self.config.train
 
 
 def build_autoencoder(config: PretrainConfig) -> tuple[MaskedAutoencoder, PretrainConfig]:

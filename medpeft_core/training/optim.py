@@ -1,6 +1,7 @@
 """Parameter groups with weight and layer decay, the optimizer, and the learning rate of each step."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,16 @@ from medpeft_core.methods.adapted import AdaptedModel
 
 JOINS_PREVIOUS = (99999,)  # timm's mark on a pattern whose parameters belong to the layer before
 MAX_WARMUP_SHARE = 0.2  # of all steps, so that short runs still reach and keep their peak
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate over the steps, and how far gradients are cut: `clip_norm` 0 is off."""
+
+    peak_lr: float
+    min_lr: float
+    warmup_epochs: float
+    clip_norm: float
 
 
 def build_optimizer(adapted: AdaptedModel, optim: OptimConfig, *, device: str) -> torch.optim.Optimizer:

@@ -1,37 +1,54 @@
-"""What training/build.py hands to the training loop."""
+"""What training/build.py and pretraining/build.py hand to their loops."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from medpeft_core.config import RunConfig
+from medpeft_core.config import RunConfig, TrainConfig
 from medpeft_core.methods.adapted import AdaptedModel
+from medpeft_core.pretrain_config import PretrainTrainConfig
 from medpeft_core.training.augment import BatchTransform
 from medpeft_core.training.data import PixelSource, SplitData
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopParts:
-    """Everything that training/build.py made for a run."""
+class StepParts(ABC):
+    """What a loop needs whatever it learns: `training.epochs` sees this and no more."""
 
-    config: RunConfig
     adapted: AdaptedModel
-    forward: Callable[[torch.Tensor], torch.Tensor]
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler | None
     source: PixelSource
     transform: BatchTransform
     train: SplitData
+    device: str
+    precision: str
+    checkpoint_dir: Path
+
+    @property
+    @abstractmethod
+    def train_section(self) -> TrainConfig | PretrainTrainConfig:
+        """Epochs, batch size, accumulation, seed and the time between checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopParts(StepParts):
+    """Everything that training/build.py made for a run."""
+
+    config: RunConfig
+    forward: Callable[[torch.Tensor], torch.Tensor]
     val: SplitData
     task: str
     labels: tuple[str, ...]
     class_weights: torch.Tensor | None
-    device: str
-    precision: str
-    checkpoint_dir: Path
     adapter_dir: Path
+
+    @property
+    def train_section(self) -> TrainConfig:
+        return self.config.train
 
 
 def group_size(batch: int, *, accumulation: int, num_batches: int) -> int:

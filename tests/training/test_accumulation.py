@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy_set import ToyControl, create_run, make_config, register_toy
 
-from medpeft_core.training import loop as loop_module
+from medpeft_core.training import epochs
 from medpeft_core.training.session import train_run
 
 NO_AUGMENTATION = {
@@ -17,7 +17,7 @@ NO_AUGMENTATION = {
 def _gradients(monkeypatch: pytest.MonkeyPatch, batch_size: int, accumulation: int) -> list[torch.Tensor]:
     """Gradients as the optimizer finds them, of every step."""
     seen: list[torch.Tensor] = []
-    real = loop_module.set_lr
+    real = epochs.set_lr
 
     def look(optimizer: torch.optim.Optimizer, lr: float) -> None:
         parameters = [item for group in optimizer.param_groups for item in group["params"]]
@@ -25,7 +25,7 @@ def _gradients(monkeypatch: pytest.MonkeyPatch, batch_size: int, accumulation: i
         real(optimizer, lr)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop_module, "set_lr", look)
+        patch.setattr(epochs, "set_lr", look)
         config = make_config(
             method={"name": "full"}, augment=NO_AUGMENTATION, optim={"clip_norm": 0.0, "lr": 1e-4},
             train={"epochs": 1, "batch_size": batch_size, "accumulation": accumulation},
