@@ -6,6 +6,7 @@ that has one.
 """
 
 import dataclasses
+import re
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -31,6 +32,19 @@ def check_choices(section: str, part: Any) -> None:
         value = getattr(part, item.name)
         if choices and value is not None:
             require(value in choices, f"{section}.{item.name}", repr(value), "one of " + ", ".join(choices))
+
+
+def check_normalisation(section: str, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> None:
+    """Refuse pixel constants that are not three numbers, or a spread of 0."""
+    for name, numbers, allowed in (("mean", mean, "three numbers"), ("std", std, "three numbers above 0")):
+        is_fine = numbers is None or (len(numbers) == 3 and (name == "mean" or min(numbers) > 0))
+        require(is_fine, f"{section}.{name}", numbers, allowed)
+
+
+def check_device(device: str) -> None:
+    """Refuse what is no device's name; whether it exists is found out where the model is built."""
+    is_fine = re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device) is not None
+    require(is_fine, "train.device", repr(device), "auto, cpu, mps or cuda:N")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +110,7 @@ class BackboneConfig:
         )
         require(0 <= self.drop_path < 1, "backbone.drop_path", self.drop_path, "0 or more and below 1")
         require(self.head_init_std > 0, "backbone.head_init_std", self.head_init_std, "above 0")
-        for name, numbers, allowed in (
-            ("mean", self.mean, "three numbers"),
-            ("std", self.std, "three numbers above 0"),
-        ):
-            is_fine = numbers is None or (len(numbers) == 3 and (name == "mean" or min(numbers) > 0))
-            require(is_fine, f"backbone.{name}", numbers, allowed)
+        check_normalisation("backbone", self.mean, self.std)
         check_choices("backbone", self)
 
 
@@ -163,9 +172,7 @@ class TrainConfig:
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
         require(0 <= self.seed < 2**31, "train.seed", self.seed, "from 0 to 2147483647")
         require(self.checkpoint_every_s > 0, "train.checkpoint_every_s", self.checkpoint_every_s, "above 0")
-        kind, _, index = self.device.partition(":")
-        is_fine = self.device in ("auto", "cpu", "mps", "cuda") or (kind == "cuda" and index.isdecimal())
-        require(is_fine, "train.device", repr(self.device), "auto, cpu, mps or cuda:N")
+        check_device(self.device)
         check_choices("train", self)
 
 
@@ -216,17 +223,10 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """The whole of a run's settings."""
+class SectionedConfig:
+    """Sections that go through JSON unchanged; a subclass brings them, each a dataclass with a default."""
 
     schema_version: int = SCHEMA_VERSION
-    data: DataConfig = field(default_factory=DataConfig)
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    method: MethodConfig = field(default_factory=MethodConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers: what config.json holds."""
@@ -252,14 +252,32 @@ class RunConfig:
             if name == "schema_version":
                 continue
             if name not in hints:
-                raise ConfigError(f"There is no config section {name!r}. Choose: {', '.join(section_names())}.")
+                raise ConfigError(f"There is no config section {name!r}. Choose: {', '.join(cls.sections())}.")
             sections[name] = build_part(hints[name], value, section=name)
         return cls(**sections)
+
+    @classmethod
+    def sections(cls) -> list[str]:
+        """The names of the sections, in order."""
+        return [item.name for item in dataclasses.fields(cls) if item.name != "schema_version"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(SectionedConfig):
+    """The whole of a run's settings."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    method: MethodConfig = field(default_factory=MethodConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
 
 def section_names() -> list[str]:
     """The sections of a RunConfig, in order."""
-    return [item.name for item in dataclasses.fields(RunConfig) if item.name != "schema_version"]
+    return RunConfig.sections()
 
 
 def build_part(part_type: type[Any], values: Any, *, section: str) -> Any:

@@ -1,12 +1,19 @@
 """PretrainConfig: everything that decides what a pre-training does; RunConfig's counterpart without labels. Light."""
 
 import dataclasses
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from medpeft_core.config import SCHEMA_VERSION, AugmentConfig, DataConfig, build_part, check_choices, setting
-from medpeft_core.errors import ConfigError, require
+from medpeft_core.config import (
+    AugmentConfig,
+    DataConfig,
+    SectionedConfig,
+    check_choices,
+    check_device,
+    check_normalisation,
+    setting,
+)
+from medpeft_core.errors import require
 
 REFERENCE_BATCH = 256  # base learning rates are given for so many images an update (He et al. 2022)
 # He et al. 2022 crop and flip only; chest films are cropped less than photographs, so that both lungs mostly stay
@@ -33,9 +40,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         is_fine = self.image_size is None or 16 <= self.image_size <= 2048
         require(is_fine, "encoder.image_size", self.image_size, "from 16 to 2048")
-        for name, numbers, allowed in (("mean", self.mean, "three numbers"), ("std", self.std, "three above 0")):
-            is_fine = numbers is None or (len(numbers) == 3 and (name == "mean" or min(numbers) > 0))
-            require(is_fine, f"encoder.{name}", numbers, allowed)
+        check_normalisation("encoder", self.mean, self.std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,17 +115,14 @@ class PretrainTrainConfig:
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "0 or more")
         require(0 <= self.seed < 2**31, "train.seed", self.seed, "from 0 to 2147483647")
         require(self.checkpoint_every_s > 0, "train.checkpoint_every_s", self.checkpoint_every_s, "above 0")
-        kind, _, index = self.device.partition(":")
-        is_fine = self.device in ("auto", "cpu", "mps", "cuda") or (kind == "cuda" and index.isdecimal())
-        require(is_fine, "train.device", repr(self.device), "auto, cpu, mps or cuda:N")
+        check_device(self.device)
         check_choices("train", self)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
+class PretrainConfig(SectionedConfig):
     """The whole of a pre-training's settings."""
 
-    schema_version: int = SCHEMA_VERSION
     data: DataConfig = field(default_factory=DataConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     mae: MaeConfig = field(default_factory=MaeConfig)
@@ -133,37 +135,15 @@ class PretrainConfig:
         """The learning rate that warm-up leads to: `base_lr` times images an update over 256."""
         return self.optim.base_lr * self.train.batch_size * self.train.accumulation / REFERENCE_BATCH
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists and numbers: what config.json holds."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The config that `to_dict` described; fields of `augment` that are absent take the values of `MAE_AUGMENT`.
-
-        Raises:
-            ConfigError: a section or field is unknown, of the wrong type or out of range, or the file comes from a
-                newer version.
-        """
-        version = values.get("schema_version", SCHEMA_VERSION)
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise ConfigError(
-                f"This config has schema version {version}, but this version of the lab reads up to {SCHEMA_VERSION}. "
-                "Update the lab."
-            )
-        sections: dict[str, Any] = {}
-        hints = typing.get_type_hints(cls)
-        for name, value in values.items():
-            if name == "schema_version":
-                continue
-            if name not in hints:
-                raise ConfigError(f"There is no config section {name!r}. Choose: {', '.join(pretrain_sections())}.")
-            if name == "augment" and isinstance(value, dict):
-                value = {**dataclasses.asdict(MAE_AUGMENT), **value}
-            sections[name] = build_part(hints[name], value, section=name)
-        return cls(**sections)
+        """As for every config; fields of `augment` that are absent take the values of `MAE_AUGMENT`."""
+        augment = values.get("augment")
+        if isinstance(augment, dict):
+            values = {**values, "augment": {**dataclasses.asdict(MAE_AUGMENT), **augment}}
+        return super().from_dict(values)
 
 
 def pretrain_sections() -> list[str]:
     """The sections of a PretrainConfig, in order."""
-    return [item.name for item in dataclasses.fields(PretrainConfig) if item.name != "schema_version"]
+    return PretrainConfig.sections()
