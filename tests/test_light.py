@@ -12,7 +12,8 @@ PACKAGE_DIR = Path(medpeft_core.__file__).parent
 HEAVY = ("torch", "torchvision", "timm", "peft", "transformers", "sklearn", "pytorch_grad_cam", "kornia")
 HEAVY_PARTS = (
     "training", "explain", "pretraining",
-    "backbones.anatomy", "backbones.build", "backbones.demo_model", "backbones.qkv", "backbones.weights",
+    "backbones.anatomy", "backbones.bare_models", "backbones.build", "backbones.demo_model", "backbones.qkv",
+    "backbones.weights",
     "methods.adapted", "methods.peft_adapted", "methods.layers",
 )  # fmt: skip
 TIMEOUT_S = 300

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from medpeft_core.backbones.build import RANDOM_MEAN, RANDOM_STD, Encoder, build_encoder, find_kind_of
+from medpeft_core.backbones.bare_models import RANDOM_MEAN, RANDOM_STD, find_kind_of
+from medpeft_core.backbones.build import Encoder, build_encoder
 from medpeft_core.backbones.weights import load_base
 from medpeft_core.config import OptimConfig
 from medpeft_core.datasets.prepare import PreparedData

@@ -4,7 +4,8 @@ import pytest
 import timm
 import torch
 
-from medpeft_core.backbones.build import RANDOM_MEAN, build_backbone, get_base_state
+from medpeft_core.backbones.bare_models import RANDOM_MEAN
+from medpeft_core.backbones.build import build_backbone, get_base_state
 from medpeft_core.errors import BackboneError
 
 SMALL = ("test_vit", "test_vit2", "test_resnet", "test_convnext", "test_efficientnet")

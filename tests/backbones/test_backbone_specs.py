@@ -5,7 +5,8 @@ import timm
 import torch
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.backbones.build import build_backbone, check_name
+from medpeft_core.backbones.bare_models import check_name
+from medpeft_core.backbones.build import build_backbone
 from medpeft_core.backbones.demo import DEMO_BACKBONE, find_demo_weights
 from medpeft_core.backbones.spec import KINDS
 from medpeft_core.errors import BackboneError
