@@ -5,10 +5,8 @@ from typing import Any
 
 import torch
 
-from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
+from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.datasets.spec import DATASETS
-from medpeft_core.errors import RunError
-from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.pretraining.build import (
     PretrainParts,
     build_autoencoder,
@@ -18,11 +16,11 @@ from medpeft_core.pretraining.build import (
 from medpeft_core.pretraining.files import list_encoders
 from medpeft_core.pretraining.loop import PretrainLoop
 from medpeft_core.runs.run import Run
-from medpeft_core.training.checkpoint import Position, load_checkpoint
 from medpeft_core.training.control import Control
 from medpeft_core.training.data import PixelSource
 from medpeft_core.training.device import describe_device, measure_peak_memory, use_device
 from medpeft_core.training.evaluate import Stopped
+from medpeft_core.training.opening import prepare_data, restore_position
 
 METRICS_VERSION = 1
 
@@ -40,7 +38,7 @@ def pretrain_run(run: Run, control: Control) -> str:
     config = run.pretrain_config()
     use_device(config.train.device)
     try:
-        prepared = _prepare(config, run, control)
+        prepared = prepare_data(run, config.data, control)
         control.set_progress(phase="building the model")
         autoencoder, config = build_autoencoder(config)
         parts = build_pretrain_parts(
@@ -52,42 +50,13 @@ def pretrain_run(run: Run, control: Control) -> str:
             encoders_dir=run.encoders_dir,
             pictures_dir=run.pictures_dir,
         )
-        position = _restore(parts, run, control)
+        position = restore_position(parts, run, control)
         loop = PretrainLoop(parts, position, control, facts=_describe_data(run, prepared, parts), started=started)
         loop.fit()
     except Stopped:
         return "stopped"
     run.save_metrics(_summarise(run, prepared, parts, loop))
     return "finished"
-
-
-def _prepare(config: PretrainConfig, run: Run, control: Control) -> PreparedData:
-    def tell(what: str, done: int, total: int) -> None:
-        if control.should_stop():
-            raise Stopped
-        control.set_progress(phase=f"{what}, {done} of {total}")
-
-    control.set_progress(phase="reading the data set")
-    prepared = prepare_dataset(config.data, progress=tell)
-    found = {"data_fingerprint": prepared.fingerprint, "pixels_sha256": prepared.pixels_sha256}
-    provenance = run.provenance()
-    if any(provenance.get(name, value) != value for name, value in found.items()):
-        raise RunError(
-            f"The data set {config.data.dataset!r} has changed since {run.run_id} was set up: its images, patients or "
-            "splits differ. Put the original data back, or start a new pre-training."
-        )
-    return prepared
-
-
-def _restore(parts: PretrainParts, run: Run, control: Control) -> Position:
-    """Continue from the checkpoint, if there is one, and tell readers of the events which earlier ones are void."""
-    has_history = any(event["type"] in ("step", "epoch", "rebuilt") for event in run.events())
-    position = load_checkpoint(
-        parts.checkpoint_dir, adapted=parts.adapted, optimizer=parts.optimizer, scaler=parts.scaler, device=parts.device
-    )
-    if position is not None or has_history:
-        control.emit({"type": "status", "status": "resumed", "step": 0 if position is None else position.step})
-    return position or Position()
 
 
 def _describe_data(run: Run, prepared: PreparedData, parts: PretrainParts) -> dict[str, Any]:

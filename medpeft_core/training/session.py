@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from medpeft_core.config import RunConfig
-from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
-from medpeft_core.errors import RunError
+from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.runs.run import Run
 from medpeft_core.training.best import load_best, mend_best
 from medpeft_core.training.build import build_loop_parts, build_model
-from medpeft_core.training.checkpoint import Position, load_checkpoint
 from medpeft_core.training.control import Control
 from medpeft_core.training.data import PixelSource, SplitData, split_data
 from medpeft_core.training.device import describe_device, measure_peak_memory, use_device
 from medpeft_core.training.evaluate import Stopped, predict_split
 from medpeft_core.training.loop import TrainingLoop
+from medpeft_core.training.opening import prepare_data, restore_position, tell_count
 from medpeft_core.training.parts import LoopParts
 from medpeft_core.training.results import evaluate_stored, save_predictions
 
@@ -38,7 +36,7 @@ def train_run(run: Run, control: Control) -> str:
     config = run.config()
     use_device(config.train.device)
     try:
-        prepared = _prepare(config, run, control)
+        prepared = prepare_data(run, config.data, control)
         control.set_progress(phase="building the model")
         built = build_model(config, num_classes=len(prepared.manifest.labels))
         splits = split_data(prepared, config.data)
@@ -53,48 +51,14 @@ def train_run(run: Run, control: Control) -> str:
             checkpoint_dir=run.checkpoint_dir,
             adapter_dir=run.adapter_dir,
         )
-        position = _restore(parts, run, control)
+        mend_best(run.adapter_dir)
+        position = restore_position(parts, run, control)
         loop = TrainingLoop(parts, position, control, started=started)
         loop.fit()
         _evaluate_best(run, prepared, parts, splits, loop)
     except Stopped:
         return "stopped"
     return "finished"
-
-
-def _prepare(config: RunConfig, run: Run, control: Control) -> PreparedData:
-    began: dict[str, float] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        if control.should_stop():
-            raise Stopped
-        _tell_count(
-            control, f"{what}, {done} of {total}", done / max(total, 1), began.setdefault(what, time.monotonic())
-        )
-
-    control.set_progress(phase="reading the data set")
-    prepared = prepare_dataset(config.data, progress=tell)
-    found = {"data_fingerprint": prepared.fingerprint, "pixels_sha256": prepared.pixels_sha256}
-    provenance = run.provenance()
-    if any(provenance.get(name, value) != value for name, value in found.items()):
-        raise RunError(
-            f"The data set {config.data.dataset!r} has changed since the run {run.run_id} was set up: its images, "
-            "patients, splits or labels differ. Put the original data back, or start a new run."
-        )
-    return prepared
-
-
-def _restore(parts: LoopParts, run: Run, control: Control) -> Position:
-    """Continue from the checkpoint, if there is one, and tell readers of the events which earlier ones are void."""
-    mend_best(run.adapter_dir)
-    has_history = any(event["type"] in ("step", "eval", "epoch") for event in run.events())
-    position = load_checkpoint(
-        parts.checkpoint_dir, adapted=parts.adapted, optimizer=parts.optimizer, scaler=parts.scaler, device=parts.device
-    )
-    step = 0 if position is None else position.step
-    if position is not None or has_history:
-        control.emit({"type": "status", "status": "resumed", "step": step})
-    return position or Position()
 
 
 def _evaluate_best(
@@ -140,15 +104,9 @@ def _evaluation_teller(control: Control, split: str) -> Callable[[int, int], Non
     began = time.monotonic()
 
     def tell(done: int, total: int) -> None:
-        _tell_count(control, f"evaluating {split}, {done} of {total} images", done / total, began)
+        tell_count(control, f"evaluating {split}, {done} of {total} images", done / total, began)
 
     return tell
-
-
-def _tell_count(control: Control, phase: str, share: float, began: float) -> None:
-    """Show a phase with the time that is left of it, judged by the share that is done."""
-    elapsed = time.monotonic() - began
-    control.set_progress(phase=phase, eta_s=elapsed / share * (1 - share) if share else None)
 
 
 def summarise_figures(figures: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
