@@ -15,6 +15,8 @@ from pretrain_visits import (
 from stored_pretrainings import make_pretraining
 from train_visits import use_stand_in
 
+from medpeft_core.config import DataConfig
+from medpeft_core.datasets.views import view_key
 from medpeft_core.errors import BackboneError
 from medpeft_core.pretrain_config import PretrainConfig
 from pages.widgets.pretrain_draft import count_visible, find_grid_side
