@@ -76,3 +76,21 @@ def compute(monkeypatch, pictures):
 
     monkeypatch.setattr(ComputeClient, "submit", submit)
     return fake
+
+
+@pytest.fixture
+def monitor(app):
+    """Opens the Monitor page, with a run in the address and at a tab when these are given."""
+
+    def open_page(run_id=None, *, tab=None):
+        app.run()
+        app.switch_page("pages/monitor.py")
+        if run_id is not None:
+            app.query_params["run"] = run_id
+        if tab is not None:
+            app.session_state["monitor_tab"] = tab
+        app.run()
+        assert not app.exception, app.exception[0].message
+        return app
+
+    return open_page

@@ -1,10 +1,10 @@
 """The Monitor page over stored runs in every state."""
 
-import json
 import re
 import shutil
 
 import pytest
+from monitor_visits import click, list_links, read_metrics, read_table, read_texts
 
 from medpeft_core.errors import RunError
 from medpeft_core.runs.store import RunStore
@@ -12,55 +12,6 @@ from medpeft_core.worker.failures import describe_failure
 from pages.widgets.launching import Started
 
 STATUSES = ("running", "queued", "finished", "failed", "stopped", "interrupted", "cancelled")
-
-
-@pytest.fixture
-def monitor(app):
-    """Opens the Monitor page, with a run in the address and at a tab when these are given."""
-
-    def open_page(run_id=None, *, tab=None):
-        app.run()
-        app.switch_page("pages/monitor.py")
-        if run_id is not None:
-            app.query_params["run"] = run_id
-        if tab is not None:
-            app.session_state["monitor_tab"] = tab
-        app.run()
-        assert not app.exception, app.exception[0].message
-        return app
-
-    return open_page
-
-
-def read_texts(app):
-    """All words of the page, those of the sidebar left out."""
-    kinds = ("markdown", "caption", "info", "warning", "error", "subheader", "title", "text", "code")
-    words = [item.value for kind in kinds for item in app.main.get(kind)]
-    words += [item.proto.title for kind in ("error", "warning") for item in app.main.get(kind)]
-    words += [item.proto.text for item in app.main.get("progress")]
-    return "\n".join(words)
-
-
-def read_metrics(app):
-    """Name of each figure to its value and the note below it."""
-    return {item.label: (item.value, item.delta) for item in app.metric}
-
-
-def read_table(app, column):
-    """The first table of the page that has this column."""
-    return next(item.value for item in app.dataframe if column in item.value.columns)
-
-
-def click(app, label):
-    """Press the button with these words."""
-    next(item for item in app.button if item.label == label).click().run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def list_links(app):
-    """The words of all links, with where they lead."""
-    return {item.proto.label: (item.proto.page, item.proto.query_string) for item in app.main.get("page_link")}
 
 
 def test_monitor_of_an_empty_lab_says_what_to_do(monitor):
@@ -283,52 +234,6 @@ def test_run_deleted_elsewhere_is_reported(monitor, home, make_run):
     app.run()
     assert not app.exception
     assert "that is not here" in read_texts(app)
-
-
-def read_curves(app):
-    """Names of the series in the chart of val AUROC."""
-    spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
-    colours = next(layer["encoding"]["color"] for layer in spec["layer"] if "color" in layer.get("encoding", {}))
-    return colours["scale"]["domain"]
-
-
-def test_labels_can_be_hidden_in_the_curves(monitor, home, make_run):
-    make_run(home, status="running", epochs_done=2, labels=("Effusion", "Nodule"))
-    app = monitor()
-    assert read_curves(app) == ["mean of the labels", "Effusion", "Nodule"]
-    app.toggle(key="monitor_each_label").set_value(False).run()
-    assert read_curves(app) == ["mean of the labels"]
-
-
-def test_settings_show_what_was_chosen_and_the_command(monitor, home, make_run):
-    make_run(home, epochs_done=1, settings={"method": {"knobs": {"rank": 4}}, "optim": {"weight_decay": 0.1}})
-    app = monitor(tab="Settings")
-    chosen = read_table(app, "Default").set_index("Setting")
-    assert list(chosen.loc["method.rank", ["Value", "Default"]]) == ["4", "8"]
-    assert chosen.loc["optim.weight_decay", "Value"] == "0.1"
-    assert "optim.lr" not in chosen.index
-    assert "In how many directions each adapted layer may change" in chosen.loc["method.rank", "What it is"]
-    assert any(item.value.startswith("python -m medpeft_core train --dataset phantom") for item in app.code)
-
-
-def test_log_shows_events_and_the_last_200_lines(monitor, home, make_run):
-    run = make_run(home, epochs_done=2)
-    run.log_path.write_text("\n".join(f"line {number}" for number in range(1000)))
-    text = read_texts(monitor(tab="Log"))
-    assert "epoch 2, step 40: val AUROC" in text
-    assert "line 999" in text
-    assert "line 800" in text
-    assert "line 799" not in text
-
-
-def test_data_tab_counts_positives_and_repeats_warnings(monitor, home, make_run):
-    warning = "Only 3 positives of *Nodule*."
-    run = make_run(home, epochs_done=1, fraction=0.1, provenance={"warnings": [warning]})
-    app = monitor(tab="Data")
-    table = read_table(app, "Prevalence").set_index("Label")
-    assert table.loc["Effusion", "Positive"] == run.provenance()["positives"]["Effusion"]["num_positive"]
-    assert r":orange[:material/warning:] Only 3 positives of \*Nodule\*\." in read_texts(app)
-    assert read_metrics(app)["Training patients"] == ("150", "10 % of the split")
 
 
 def test_monitor_page_shows_a_run_whose_index_cannot_be_used(app, home, make_run, monkeypatch):

@@ -69,7 +69,7 @@ def test_a_dead_waiter_is_queued_again():
 
 
 def test_changed_data_are_met_by_a_new_run():
-    source = (ROOT / "medpeft_core" / "training" / "session.py").read_text(encoding="utf-8")
+    source = (ROOT / "medpeft_core" / "training" / "opening.py").read_text(encoding="utf-8")
     assert "has changed since the run" in source  # the words that the page knows it by
     config = make_config({})
     (remedy,) = diagnose_failure(

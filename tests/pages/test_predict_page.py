@@ -2,14 +2,12 @@
 
 import asyncio
 import base64
-import io
 from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
+from predict_visits import PREVALENCE, PROBS, THRESHOLDS, encode, open_page, read_alts, read_words, upload
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartParser
 
@@ -18,23 +16,8 @@ from medpeft_core.worker.compute import ComputeClient
 from pages.widgets.model_notes import NOT_CALIBRATED
 from pages.widgets.predict_probs import (
     SYNTHETIC_MODEL,
-    build_probs_table,
-    build_results_table,
-    guard_formula,
-    write_csv,
 )
 from pages.widgets.predict_uploads import MAX_IMAGES
-
-PROBS = {"Cardiomegaly": 0.2, "Effusion": 0.9, "Nodule": 0.05}
-THRESHOLDS = {"Cardiomegaly": 0.3, "Effusion": 0.4, "Nodule": None}
-PREVALENCE = {"Cardiomegaly": 0.1, "Effusion": 0.25, "Nodule": None}
-
-
-def encode(value=100, *, size=(40, 30), kind="PNG"):
-    stream = io.BytesIO()
-    pixels = np.random.default_rng(value).integers(0, 255, (size[1], size[0]), dtype=np.uint8)
-    Image.fromarray(pixels).save(stream, kind)
-    return stream.getvalue()
 
 
 @pytest.fixture
@@ -60,31 +43,6 @@ def compute(monkeypatch):
 
     monkeypatch.setattr(ComputeClient, "submit", submit)
     return fake
-
-
-def open_page(app, **address):
-    app.run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.switch_page("pages/predict.py").run()
-    assert not app.exception, app.exception[0].message
-    return app
-
-
-def upload(app, *files):
-    """Give the uploader these (name, content), all at once."""
-    app.main.get("file_uploader")[0].set_value([(name, content, "image/png") for name, content in files])
-    app.run()
-    assert not app.exception, app.exception[0].message
-
-
-def read_words(app):
-    kinds = ("markdown", "caption", "info", "warning", "error", "success")
-    return "\n".join(item.value for kind in kinds for item in app.main.get(kind))
-
-
-def read_alts(app):
-    return [item.alt for element in app.get("image") for item in element.proto.imgs]
 
 
 def test_predict_page_of_an_empty_lab_leads_on(app):
@@ -315,44 +273,3 @@ def test_predict_page_lets_no_upload_reach_the_disk(app, home, make_run, compute
     form = asyncio.run(MultiPartParser(headers, stream()).parse())
     assert form["f"].size == len(content)
     assert form["f"].file._rolled is False
-
-
-ANSWER = {
-    "probs": PROBS, "thresholds": THRESHOLDS, "prevalence": PREVALENCE, "warnings": ["It is small."],
-    "is_synthetic": False,
-}  # fmt: skip
-
-
-def test_probs_table_is_sorted_and_tells_the_base_rate():
-    table = build_probs_table(ANSWER).set_index("label")
-    assert table.index.tolist() == ["Effusion", "Cardiomegaly", "Nodule"]
-    assert table["prevalence"].tolist()[:2] == [25.0, 10.0]
-    assert np.isnan(table.loc["Nodule", "prevalence"])
-
-
-def test_results_table_holds_answers_and_problems():
-    table = build_results_table([("a.png", ANSWER, ""), ("b.png", None, "It failed.")])
-    assert table.columns.tolist() == ["image", "called", "prob_Cardiomegaly", "prob_Effusion", "prob_Nodule", "note"]
-    assert table["note"].tolist() == ["It is small.", "It failed."]
-    assert build_results_table([("b.png", None, "It failed.")]).columns.tolist() == ["image", "called", "note"]
-
-
-def test_csv_of_a_synthetic_model_says_so_in_each_line():
-    """The page warned of it, the file that went on did not."""
-    table = pd.read_csv(io.BytesIO(write_csv("run-1", [("a.png", {**ANSWER, "is_synthetic": True}, "")])))
-    assert (table["note"] == f"{SYNTHETIC_MODEL} It is small.").all()
-
-
-def test_csv_has_a_line_for_each_image_and_label():
-    content = write_csv("run-1", [("=cmd|' /C calc'!A0.png", ANSWER, ""), ("b.png", None, "It failed.")])
-    table = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig")
-    assert len(table) == 4
-    assert table["image"][0].startswith("'=")
-    assert table["call"].tolist()[:2] == ["no", "yes"]
-    assert table["probability"].tolist()[:3] == list(PROBS.values())
-    assert (table["notice"] == "Research and teaching only, not for clinical use.").all()
-
-
-@pytest.mark.parametrize(("text", "safe"), [("a", "a"), ("=1", "'=1"), ("@x", "'@x"), ("", "")])
-def test_guard_formula(text, safe):
-    assert guard_formula(text) == safe

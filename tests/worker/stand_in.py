@@ -23,6 +23,7 @@ from medpeft_core.worker.control import WorkerControl
 from medpeft_core.worker.main import run_guarded
 from medpeft_core.worker.supervisor import Supervisor
 
+POLL_S = 0.05  # of supervisors in tests
 PATIENCE_S = 30.0
 
 
@@ -151,3 +152,18 @@ if __name__ == "__main__":
     mine = Run(Path(sys.argv[1]))
     _boot(mine)
     sys.exit(run_guarded(mine, _perform))
+
+
+def worked(run):
+    """When a run began and ended."""
+    times = [event["time"] for event in run.events() if event["type"] == "status"]
+    return times[0], times[-1]
+
+
+def count_starts(run):
+    path = run.folder / "starts.txt"
+    return path.read_text().count("start") if path.exists() else 0
+
+
+def texts(supervisor, kind):
+    return [event.text for event in supervisor.take_events() if event.kind == kind]

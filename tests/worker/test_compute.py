@@ -12,12 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+from stand_in import wait_until
 
-from medpeft_core.errors import ComputeError, DataError, MedPeftError, UnknownNameError
+from medpeft_core.errors import ComputeError, DataError
 from medpeft_core.worker.compute import ComputeClient
-from medpeft_core.worker.compute_process import answer_request
 
 # A compute process with requests of its own and without torch, which talks where it should not.
+
+
 PROGRAM = """
 import os, subprocess, sys, time
 from pathlib import Path
@@ -27,16 +29,19 @@ from medpeft_core.worker.compute_process import serve
 
 done = []
 
+
 def work(name="", seconds=0.0):
     done.append(name)
     time.sleep(seconds)
     return {"name": name, "pid": os.getpid(), "done": list(done)}
+
 
 def chatter():
     print("a library prints")
     os.write(1, b'{"answer": {"forged": true}}\\n')
     subprocess.run([sys.executable, "-c", "print('a child process prints', input is not None)"], check=True)
     return {"stdin": sys.stdin.read()}
+
 
 def fail(what):
     if what == "data":
@@ -49,10 +54,12 @@ def fail(what):
         raise OSError(28, "No space left on device")
     return 1 / 0
 
+
 def spin(path):
     Path(path).write_text(str(os.getpid()))
     while True:
         pass
+
 
 def load():
     print("noise while importing")
@@ -79,13 +86,6 @@ def make_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         client.close()
 
 
-def wait_until(is_so: Callable[[], bool], *, limit_s: float = 20.0) -> None:
-    started = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - started < limit_s, "it never came true"
-        time.sleep(0.02)
-
-
 def read_log(tmp_path: Path) -> str:
     return (tmp_path / "home" / "compute.log").read_text()
 
@@ -93,7 +93,7 @@ def read_log(tmp_path: Path) -> str:
 def keep_busy(client: ComputeClient, seconds: float) -> None:
     """Give the client work and return when it has begun."""
     future = client.submit("work", name="busy", seconds=seconds)
-    wait_until(future.running)
+    wait_until(future.running, "the request begins")
 
 
 def test_client_starts_nothing_before_it_is_asked(make_client, tmp_path):
@@ -103,7 +103,7 @@ def test_client_starts_nothing_before_it_is_asked(make_client, tmp_path):
     started = time.monotonic()
     client.warm_up()
     assert time.monotonic() - started < 0.5, "warm_up must not wait"
-    wait_until(lambda: client.is_warm)
+    wait_until(lambda: client.is_warm, "the process is warm")
     assert client.request("work", name="a")["name"] == "a"
 
 
@@ -155,7 +155,7 @@ def test_client_survives_the_death_of_the_process(make_client, tmp_path):
     second = client.request("work")["pid"]
     assert second != first
     psutil.Process(second).kill()  # and once while nobody waits for it
-    wait_until(lambda: not client.is_warm)
+    wait_until(lambda: not client.is_warm, "the process is gone")
     assert client.request("work")["pid"] not in (first, second)
 
 
@@ -182,7 +182,7 @@ def test_submit_cancels_what_a_newer_request_of_its_slot_replaces(make_client):
 def test_submit_leaves_a_request_that_has_begun(make_client):
     client = make_client()
     running = client.submit("work", slot="form", name="old", seconds=0.5)
-    wait_until(running.running)
+    wait_until(running.running, "the request begins")
     newer = client.submit("work", slot="form", name="new")
     assert running.result(20)["name"] == "old"
     assert newer.result(20)["done"] == ["old", "new"]
@@ -211,14 +211,14 @@ def test_request_gives_up_and_kills_what_takes_too_long(make_client):
     pid = client.request("work")["pid"]
     with pytest.raises(ComputeError, match="'work' took longer than 0.5 s and was given up"):
         client.request("work", timeout_s=0.5, seconds=60)
-    wait_until(lambda: not psutil.pid_exists(pid))
+    wait_until(lambda: not psutil.pid_exists(pid), "the process is gone")
     assert client.request("work")["pid"] != pid
 
 
 def test_request_that_waits_too_long_leaves_the_others_alone(make_client):
     client = make_client()
     busy = client.submit("work", name="busy", seconds=1.5)
-    wait_until(busy.running)
+    wait_until(busy.running, "the request begins")
     with pytest.raises(ComputeError, match="'work' waited 0.3 s while the compute process was busy"):
         client.request("work", timeout_s=0.3, name="late")
     assert busy.result(20)["name"] == "busy"
@@ -251,7 +251,7 @@ def test_client_serves_several_threads_at_once(make_client):
 def test_idle_process_ends_and_comes_back(make_client):
     client = make_client(idle_s=0.3)
     pid = client.request("work")["pid"]
-    wait_until(lambda: not psutil.pid_exists(pid))
+    wait_until(lambda: not psutil.pid_exists(pid), "the process is gone")
     assert not client.is_warm
     assert client.request("work")["pid"] != pid
 
@@ -260,7 +260,7 @@ def test_close_kills_the_process_and_refuses_the_rest(make_client):
     client = make_client()
     pid = client.request("work")["pid"]
     busy = client.submit("work", seconds=60)
-    wait_until(busy.running)
+    wait_until(busy.running, "the request begins")
     waiting = client.submit("work")
     client.close()
     assert not psutil.pid_exists(pid)
@@ -287,55 +287,10 @@ def test_process_ends_with_its_server_even_while_it_computes(make_client, tmp_pa
     search_path = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[2])))
     process = subprocess.Popen([sys.executable, "-c", server], env={**os.environ, "PYTHONPATH": search_path})
     try:
-        wait_until(lambda: mark.exists() and mark.read_text() != "")
+        wait_until(lambda: mark.exists() and mark.read_text() != "", "it computes")
         pid = int(mark.read_text())
         assert psutil.pid_exists(pid)
     finally:
         process.kill()
         process.wait()
-    wait_until(lambda: not psutil.pid_exists(pid))
-
-
-def test_answer_request_names_the_nearest_class_that_everybody_knows() -> None:
-    class OwnError(DataError):
-        """Known to one module only."""
-
-    def fail() -> dict[str, Any]:
-        raise OwnError("It is damaged.")
-
-    described = answer_request({"kind": "fail", "arguments": {}}, {"fail": fail})
-    assert described == {"error": {"type": "DataError", "text": "It is damaged."}}
-
-
-def test_real_process_answers_and_refuses(home: Path) -> None:
-    """The whole way with torch: data that are not prepared are counted as far as possible, and never decoded."""
-    client = ComputeClient(home)
-    config = {
-        "backbone": {"name": "resnet18", "image_size": 32},
-        "method": {"name": "linear"},
-        "train": {"device": "cpu"},
-    }
-    try:
-        answer = client.request("check", timeout_s=300, config=config)
-        assert answer["num_trainable_params"] == 512 * 5 + 5
-        assert answer["is_prepared"] is False
-        assert answer["num_images"] is None
-        assert answer["config"]["train"]["precision"] in ("fp32", "bf16")
-        with pytest.raises(UnknownNameError, match="Did you mean 'linear'"):
-            client.request("check", config={**config, "method": {"name": "linar"}})
-        for kind, arguments in (
-            ("first_batch", {"config": config}),
-            ("launch", {"configs": [config]}),
-            ("explain", {"run_id": "none", "image": "a.png", "label": "b"}),
-        ):
-            with pytest.raises(MedPeftError, match="prepare|no runs yet") as caught:
-                client.request(kind, **arguments)
-            assert not isinstance(caught.value, ComputeError)
-        assert {path.name for path in home.iterdir()} <= {
-            "compute.log",
-            "lab.sqlite",
-            "lab.sqlite-shm",
-            "lab.sqlite-wal",
-        }
-    finally:
-        client.close()
+    wait_until(lambda: not psutil.pid_exists(pid), "the process is gone")
