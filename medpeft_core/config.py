@@ -275,9 +275,7 @@ class RunConfig(SectionedConfig):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
 
-def section_names() -> list[str]:
-    """The sections of a RunConfig, in order."""
-    return RunConfig.sections()
+section_names = RunConfig.sections
 
 
 def build_part(part_type: type[Any], values: Any, *, section: str) -> Any:

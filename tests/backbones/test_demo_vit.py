@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 import safetensors
@@ -61,13 +62,13 @@ def test_demo_weights_for_another_backbone_are_refused() -> None:
         build_backbone("vit_tiny_patch16_224", num_classes=2, weights="demo")
 
 
-def test_a_copy_of_the_lab_without_the_file_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_copy_of_the_lab_without_the_file_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("medpeft_core.backbones.demo.ASSETS", tmp_path)
     with pytest.raises(BackboneError, match="missing from this copy of the lab"):
         build_backbone(DEMO_BACKBONE, num_classes=2, weights="demo")
 
 
-def test_random_weights_of_the_demo_backbone_need_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_random_weights_of_the_demo_backbone_need_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("medpeft_core.backbones.demo.ASSETS", tmp_path)
     first, second = (build_backbone(DEMO_BACKBONE, num_classes=2, seed=seed) for seed in (0, 1))
     assert not torch.equal(first.model.state_dict()["cls_token"], second.model.state_dict()["cls_token"])
