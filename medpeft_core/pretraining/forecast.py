@@ -61,7 +61,11 @@ class PretrainForecaster:
         """
         config = PretrainConfig.from_dict(self.check(config)["config"])
         found = self._find_alike(config)
-        return found or _remember(self._paces, _identify(config), lambda: self._measure(config))
+        if found is not None:
+            return found
+        if self._store.index.device_holder(config.train.device) is not None:
+            return self._measure(config)  # slower than alone: not remembered
+        return _remember(self._paces, _identify(config), lambda: self._measure(config))
 
     def _find_alike(self, config: PretrainConfig) -> dict[str, Any] | None:
         device_name = describe_device(config.train.device)

@@ -7,10 +7,10 @@ import streamlit as st
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, RunState
+from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RunState
 from pages.widgets.glossary import explain
 from pages.widgets.lab import get_lab
-from pages.widgets.monitor_actions import confirm_deletion, draw_actions, draw_stop
+from pages.widgets.monitor_actions import confirm_deletion, draw_actions
 from pages.widgets.monitor_cards import Card, draw_cards
 from pages.widgets.monitor_curves import draw_curves
 from pages.widgets.monitor_data import draw_data
@@ -20,11 +20,10 @@ from pages.widgets.monitor_log import draw_log
 from pages.widgets.monitor_remedies import diagnose
 from pages.widgets.monitor_results import draw_results
 from pages.widgets.monitor_settings import draw_settings
-from pages.widgets.monitor_work import describe_wait
-from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line, is_stopping
-from pages.widgets.wording import SYNTHETIC, escape_markdown, write_ago, write_auroc, write_count, write_share
+from pages.widgets.run_heading import POLL_EVERY_S, draw_heading, draw_progress
+from pages.widgets.run_status import ACTIVE, is_stopping
+from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_count, write_share
 
-POLL_EVERY_S = 1.0
 TABS = ("Curves", "Settings", "Log", "Data")
 
 
@@ -39,10 +38,10 @@ def draw_run(run_id: str) -> None:
         _draw_damaged(run_id, error)
         return
     is_active = state.status in ACTIVE
-    _draw_heading(run, state)
+    draw_heading(run, state)
     is_asked = is_stopping(get_lab().store, run)
     if is_active:
-        _draw_progress(run, state, is_asked=is_asked)
+        draw_progress(run, state, is_asked=is_asked)
     else:
         _draw_ending(run, state, config)
     st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)(
@@ -89,49 +88,6 @@ def _draw_live(run_id: str, *, drawn_status: str, was_asked: bool) -> None:
                 draw_log(run, history, key="monitor_log")
             else:
                 draw_data(run, key="monitor_data")
-
-
-def _draw_heading(run: Run, state: RunState) -> None:
-    meta = run.meta()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        draw_status_chip(state.status)
-        st.caption(f"`{run.run_id}`", width="content")
-        if state.is_finished:
-            st.caption(_write_ending(state), width="content")
-        for tag in meta["tags"]:
-            st.badge(escape_markdown(str(tag)), icon=":material/sell:", color="gray")
-    if meta["notes"]:
-        st.text(meta["notes"])
-
-
-def _write_ending(state: RunState) -> str:
-    """How far a run got and when it ended."""
-    steps = f"step {state.step:,} of {state.num_steps:,}, " if state.step and state.num_steps else ""
-    return f"epoch {state.epoch} of {state.epochs}, {steps}ended {write_ago(state.updated_at)}"
-
-
-def _draw_progress(run: Run, state: RunState, *, is_asked: bool) -> None:
-    """The live line, and beside it the stop button, which is no part of what is live (see `draw_stop`)."""
-    with st.container(border=True):
-        left, right = st.columns([5, 1], vertical_alignment="center")
-        with left:
-            st.fragment(_draw_line, run_every=POLL_EVERY_S)(run.run_id)
-        with right:
-            draw_stop(run, state, is_asked=is_asked)
-
-
-def _draw_line(run_id: str) -> None:
-    try:
-        run = get_lab().load_run(run_id)
-        state = run.state()
-    except RunError:
-        return  # the page says so at the next tick of its other live part
-    if state.status == RUNNING:
-        draw_status_line(get_lab().store, run, state)
-    elif state.status == QUEUED:
-        st.markdown(f":material/schedule: {describe_wait(run, state)}")
-    else:
-        st.markdown(f"{state.status.capitalize()}.")
 
 
 def _draw_figures(history: list[dict[str, Any]], origin: dict[str, Any], config: RunConfig) -> None:

@@ -1,5 +1,7 @@
 """A small drawing of how much the encoder sees: one image, or a bare grid, with the hidden patches greyed out."""
 
+from typing import Literal
+
 import numpy as np
 import streamlit as st
 from PIL import Image
@@ -17,7 +19,9 @@ SEEN, LINE = 214, 96
 MASK_SEED = 3
 
 
-def draw_mask(grid_side: int, mask_ratio: float, data: DataConfig | None, *, width: int | str = "stretch") -> None:
+def draw_mask(
+    grid_side: int, mask_ratio: float, data: DataConfig | None, *, width: int | Literal["stretch"] = "stretch"
+) -> None:
     """The drawing, with the number of visible patches below it.
 
     Args:
@@ -31,7 +35,7 @@ def draw_mask(grid_side: int, mask_ratio: float, data: DataConfig | None, *, wid
     picture = _find_picture(data) if data is not None else None
     st.image(
         make_mask_picture(picture, grid_side, num_visible),
-        width=width,  # type: ignore[arg-type]
+        width=width,
         output_format="PNG",
         alt=f"Drawing of what the encoder sees: {num_visible} of {num_patches} patches, the others are grey.",
     )

@@ -1,5 +1,6 @@
 """One pre-training: how it is doing, what it rebuilds, its curves and encoders, and what can be done with it."""
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -10,25 +11,23 @@ from medpeft_core.figures.pretraining import build_pretrain_loss_curve, build_re
 from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.pretraining.files import list_encoders
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import FAILED, INTERRUPTED, QUEUED, RUNNING, RunState
+from medpeft_core.runs.states import FAILED, INTERRUPTED, RunState
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.glossary import explain
 from pages.widgets.lab import get_lab
-from pages.widgets.monitor_actions import draw_stop
 from pages.widgets.monitor_cards import Card, draw_cards
 from pages.widgets.monitor_failure import draw_failure, draw_traceback
 from pages.widgets.monitor_history import LiveHistory, find_last, open_history
 from pages.widgets.monitor_log import draw_log
 from pages.widgets.monitor_remedies import diagnose
-from pages.widgets.monitor_work import describe_wait
 from pages.widgets.pretrain_actions import confirm_deletion, draw_pretrain_actions
 from pages.widgets.pretrain_encoders import draw_encoders
 from pages.widgets.pretrain_pictures import draw_pictures
 from pages.widgets.pretrain_settings import draw_pretrain_settings
-from pages.widgets.run_status import ACTIVE, draw_status_chip, draw_status_line, is_stopping
-from pages.widgets.wording import escape_markdown, write_ago, write_count, write_duration
+from pages.widgets.run_heading import POLL_EVERY_S, draw_heading, draw_progress
+from pages.widgets.run_status import ACTIVE, is_stopping
+from pages.widgets.wording import escape_markdown, write_count, write_duration
 
-POLL_EVERY_S = 1.0
 TABS = ("Curves", "Settings", "Data", "Log")
 History = list[dict[str, Any]]
 
@@ -48,10 +47,10 @@ def draw_pretraining(run_id: str) -> None:
         _draw_damaged(run_id, error)
         return
     is_active = state.status in ACTIVE
-    _draw_heading(run, state, config)
+    draw_heading(run, state)
     is_asked = is_stopping(get_lab().store, run)
     if is_active:
-        _draw_progress(run, state, is_asked=is_asked)
+        draw_progress(run, state, is_asked=is_asked)
     else:
         _draw_ending(run, state, config)
     num_encoders = len(list_encoders(run))
@@ -63,45 +62,6 @@ def draw_pretraining(run_id: str) -> None:
         live(run_id, drawn_status=state.status, was_asked=is_asked, num_encoders=num_encoders)
     draw_encoders(run, is_active=is_active)
     st.fragment(_draw_tabs, run_every=POLL_EVERY_S if is_active else None)(run_id)
-
-
-def _draw_heading(run: Run, state: RunState, config: PretrainConfig) -> None:
-    meta = run.meta()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        draw_status_chip(state.status)
-        st.caption(f"`{run.run_id}`", width="content")
-        if state.is_finished:
-            steps = f", step {state.step:,} of {state.num_steps:,}" if state.step and state.num_steps else ""
-            ended = f"epoch {state.epoch} of {state.epochs}{steps}, ended {write_ago(state.updated_at)}"
-            st.caption(ended, width="content")
-        for tag in meta["tags"]:
-            st.badge(escape_markdown(str(tag)), icon=":material/sell:", color="gray")
-    if meta["notes"]:
-        st.text(meta["notes"])
-
-
-def _draw_progress(run: Run, state: RunState, *, is_asked: bool) -> None:
-    """The live line, and beside it the stop button, which is no part of what is live (see `draw_stop`)."""
-    with st.container(border=True):
-        left, right = st.columns([5, 1], vertical_alignment="center")
-        with left:
-            st.fragment(_draw_line, run_every=POLL_EVERY_S)(run.run_id)
-        with right:
-            draw_stop(run, state, is_asked=is_asked)
-
-
-def _draw_line(run_id: str) -> None:
-    try:
-        run = get_lab().load_run(run_id)
-        state = run.state()
-    except RunError:
-        return  # the page says so at the next tick of its other live part
-    if state.status == RUNNING:
-        draw_status_line(get_lab().store, run, state)
-    elif state.status == QUEUED:
-        st.markdown(f":material/schedule: {describe_wait(run, state)}")
-    else:
-        st.markdown(f"{state.status.capitalize()}.")
 
 
 def _draw_ending(run: Run, state: RunState, config: PretrainConfig) -> None:
@@ -219,7 +179,7 @@ def _draw_curves(live: LiveHistory, history: History, state: RunState) -> None:
     for column, (name, title, build) in zip(st.columns(3), charts, strict=True):
         with column:
             st.markdown(f"**{title}**")
-            spec = live.remember(name, options, lambda build=build: build(history, **plan))  # type: ignore[misc]
+            spec = live.remember(name, options, partial(build, history, **plan))
             _draw_chart(spec, name, alt=f"{title} over the epochs")
 
 
