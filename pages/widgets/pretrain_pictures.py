@@ -13,9 +13,10 @@ from medpeft_core.runs.run import Run
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_history import open_history
 from pages.widgets.pretrain_film import draw_save_menu
+from pages.widgets.run_heading import POLL_EVERY_S
 from pages.widgets.wording import DISCLAIMER, SYNTHETIC
 
-POLL_EVERY_S, PLAY_EVERY_S = 1.0, 0.5
+PLAY_EVERY_S = 0.5
 SLIDER_KEY, LOOK_KEY = "pretrain_epoch", "pretrain_look"
 NORMALISED = (
     "Brightness and contrast of each hidden patch are taken from the original, because the model learns what is in a "

@@ -5,6 +5,7 @@ from explain_visits import make_answer, open_page, read_address, read_words
 
 from medpeft_core.reports.predictions import CASES, choose_labels, choose_other_label, load_predictions, sort_cases
 from pages.widgets import explain_answers
+from pages.widgets.explain_cases import WANTED_KEY
 from pages.widgets.model_notes import NO_BETTER_THAN_CHANCE, NOT_CALIBRATED, note_synthetic, write_label_score
 from pages.widgets.wording import SYNTHETIC
 
@@ -171,3 +172,26 @@ def test_explain_page_prepares_nothing_while_an_image_is_waited_for(app, home, m
     compute.is_silent = True
     open_page(app, run=make_run(home).run_id)
     assert {item["kind"] for item in compute.ahead} == {"hello"}
+
+
+def test_choice_that_a_renewed_part_brought_is_kept_for_the_page(app, home, make_run, compute):
+    """The sidebar renewed itself between a click and its answer, and the list that was chosen was gone."""
+    run = make_run(home)
+    open_page(app, run=run.run_id, label="Effusion", image="7")
+    app.session_state[WANTED_KEY] = {"show": "right", "image": None}  # as a callback leaves it where no page is drawn
+    app.run()
+    assert app.selectbox(key="explain_case").value == "right"
+    assert read_address(app, "show") == "right"
+    assert "**Image 1** of" in read_words(app)
+    assert WANTED_KEY not in app.session_state
+
+
+def test_number_that_the_browser_has_not_renewed_yet_is_no_choice(app, home, make_run, compute, monkeypatch):
+    """The image of before came back, because the field still held its number when the sidebar renewed itself."""
+    open_page(app, run=make_run(home).run_id, image="5")
+    app.button(key="explain_next").click().run()
+    monkeypatch.setattr("pages.widgets.explain_cases.is_part_renewed", lambda: True)
+    app.number_input(key="explain_position").set_value(5).run()
+    assert "**Image 6** of 60" in read_words(app)
+    app.number_input(key="explain_position").set_value(9).run()  # somebody typed it at that very moment
+    assert "**Image 9** of 60" in read_words(app)
