@@ -50,6 +50,7 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
     ("train.epochs", [1], [0, -1], "1 or more"),
     ("train.batch_size", [1], [0], "1 or more"),
     ("train.accumulation", [1, 8], [0], "1 or more"),
+    ("train.cpu_threads", [0, 1, 256], [-1, 257], "from 0 to 256"),
     ("train.seed", [0, 2**31 - 1], [-1, 2**31], "from 0 to 2147483647"),
     ("train.device", ["auto", "cpu", "mps", "cuda", "cuda:0", "cuda:13"], ["gpu", "cuda:", "cuda:x", "cpu:0", ""],
      "auto, cpu, mps or cuda:N"),

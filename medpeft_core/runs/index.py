@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from medpeft_core.errors import RunError
 from medpeft_core.runs.database import LabDatabase
+from medpeft_core.runs.lanes import are_in_conflict
 from medpeft_core.runs.liveness import is_alive
 from medpeft_core.runs.run import Run, find_all_runs
 from medpeft_core.runs.states import QUEUED, RUNNING
@@ -70,14 +71,17 @@ class LabIndex:
         self._database = LabDatabase(self.path, self._refill)
 
     def claim_device(self, device: str, run_id: str, pid: int, pid_started: float) -> bool:
-        """Lock a device for a run; false when a living process holds it. The lock of a dead process is taken over."""
+        """Lock a device for a run; false when a living process holds it. The lock of a dead process is taken over.
+
+        The whole CPU and its lanes are never held at once (`runs.lanes`).
+        """
 
         def claim(connection: sqlite3.Connection) -> bool:
-            lock = _read_lock(connection, device)
-            if lock is not None and lock[1:4] == (run_id, pid, pid_started):
-                return True
-            if lock is not None and is_alive(lock.pid, lock.pid_started):
-                return False
+            for lock in _read_locks(connection, device):
+                if lock[:4] == (device, run_id, pid, pid_started):
+                    return True
+                if is_alive(lock.pid, lock.pid_started):
+                    return False
             row = (device, run_id, pid, pid_started, False)
             connection.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?, ?)", row)
             return True
@@ -125,9 +129,9 @@ class LabIndex:
         self._database.change(release)
 
     def device_holder(self, device: str) -> DeviceLock | None:
-        """Who holds a device now; None when it is free, also when its holder died."""
-        lock = self._database.read(lambda connection: _read_lock(connection, device))
-        return lock if lock is not None and is_alive(lock.pid, lock.pid_started) else None
+        """Who holds a device now, or a part of it; None when it is free, also when its holder died."""
+        locks = self._database.read(lambda connection: _read_locks(connection, device))
+        return next((lock for lock in locks if is_alive(lock.pid, lock.pid_started)), None)
 
     def locks_of(self, run_id: str) -> list[DeviceLock]:
         """The locks that living processes hold for a run."""
@@ -248,9 +252,11 @@ def _refill_run(connection: sqlite3.Connection, run: Run) -> None:
         connection.execute("INSERT OR IGNORE INTO locks VALUES (?, ?, ?, ?, ?)", row)
 
 
-def _read_lock(connection: sqlite3.Connection, device: str) -> DeviceLock | None:
-    row = connection.execute(f"{_SELECT_LOCKS} WHERE device=?", (device,)).fetchone()
-    return None if row is None else _make_lock(row)
+def _read_locks(connection: sqlite3.Connection, device: str) -> list[DeviceLock]:
+    """The locks that stand in the way of one on this device, its own first."""
+    locks = [_make_lock(row) for row in connection.execute(f"{_SELECT_LOCKS} ORDER BY device").fetchall()]
+    in_the_way = [lock for lock in locks if are_in_conflict(lock.device, device)]
+    return sorted(in_the_way, key=lambda lock: lock.device != device)
 
 
 def _make_lock(row: tuple[str, str, int, float, int]) -> DeviceLock:

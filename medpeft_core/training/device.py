@@ -41,8 +41,12 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def use_device(name: str) -> None:
+def use_device(name: str, *, cpu_threads: int = 0) -> None:
     """Make a resolved device this process's own, so that nothing lands on another GPU.
+
+    Args:
+        name: of the device.
+        cpu_threads: so many threads on a CPU, whose number decides in which order sums are made; 0 leaves it.
 
     Raises:
         ConfigError: it is gone, for example because the run's folder was brought to another machine.
@@ -50,6 +54,8 @@ def use_device(name: str) -> None:
     device = resolve_device(name)
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
+    elif device == "cpu" and cpu_threads:
+        torch.set_num_threads(cpu_threads)
 
 
 def resolve_precision(name: str, device: str) -> str:

@@ -34,7 +34,7 @@ def train_run(run: Run, control: Control) -> str:
     """
     started = time.perf_counter()
     config = run.config()
-    use_device(config.train.device)
+    use_device(config.train.device, cpu_threads=config.train.cpu_threads)
     try:
         prepared = prepare_data(run, config.data, control)
         control.set_progress(phase="building the model")

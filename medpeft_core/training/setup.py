@@ -10,6 +10,7 @@ from medpeft_core.datasets.prepare import PreparedData, prepare_datasets
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.errors import RunError
 from medpeft_core.resolve import resolve_config
+from medpeft_core.runs.lanes import assign_devices
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.check import check_run
@@ -83,14 +84,15 @@ def create_runs(store: RunStore, plans: Sequence[RunPlan], *, progress: Progress
         RunError: the disk is full; the runs made so far are removed again.
     """
     store.index.queued()  # a new index fills itself from the folders, by name; ours shall be queued in their own order
+    devices = assign_devices(plan.config for plan in plans)
     runs: list[Run] = []
     try:
         for plan in plans:
             progress("creating runs", len(runs), len(plans))
-            runs.append(store.create(plan.config, provenance=plan.provenance, device=plan.config.train.device))
+            runs.append(store.create(plan.config, provenance=plan.provenance, device=devices[len(runs)]))
         progress("creating runs", len(plans), len(plans))
-        for run, plan in zip(runs, plans, strict=True):
-            store.index.enqueue(run.run_id, plan.config.train.device)
+        for run, device in zip(runs, devices, strict=True):
+            store.index.enqueue(run.run_id, device)
     except BaseException:
         for run in runs:
             with contextlib.suppress(RunError, OSError):  # why it failed is said by the first error

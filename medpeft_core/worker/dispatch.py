@@ -16,6 +16,7 @@ import psutil
 
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.index import DeviceLock, Overview, QueuedRun
+from medpeft_core.runs.lanes import are_in_conflict
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.run import Run, find_all_runs
 from medpeft_core.runs.states import FAILED, QUEUED, RUNNING, RunState
@@ -183,15 +184,19 @@ class Dispatcher:
                 with self._border(entry.run_id):
                     if self._run(entry.run_id).status != QUEUED:
                         self._store.index.remove_queued(entry)
-            elif self._lock_name(entry.device) not in busy and time.monotonic() >= self._retry_at.get(entry.run_id, 0):
-                with self._border(entry.run_id, is_starting=True):
-                    self._start(entry, busy)
+            elif time.monotonic() >= self._retry_at.get(entry.run_id, 0):
+                device = self._lock_name(entry.device)
+                if any(are_in_conflict(device, other) for other in busy):
+                    busy.add(device)  # nobody overtakes it: lanes must not keep a run that wants the whole CPU waiting
+                else:
+                    with self._border(entry.run_id, is_starting=True):
+                        self._start(entry, busy)
 
     def _start(self, entry: QueuedRun, busy: set[str]) -> None:
         """Claim the device and start the worker; the run stays in the queue until it is seen running, or over."""
         run = self._run(entry.run_id)
         device = self._check_entry(entry, run)
-        if device is None or device in busy:
+        if device is None or any(are_in_conflict(device, other) for other in busy):
             return
         busy.add(device)  # also when it fails: the next run has its chance at the next look
         if self._store.index.claim_device(device, run.run_id, *self._me):

@@ -36,6 +36,22 @@ def test_supervisor_starts_nine_runs_in_order_one_at_a_time_on_each_device(store
     assert store.index.overview() == ([], [], [])
 
 
+def test_supervisor_fills_the_lanes_of_the_cpu_and_lets_nobody_overtake_who_wants_all_of_it(store, supervise):
+    lanes = [make_run(store, device=f"cpu:{index}", seconds=60) for index in range(2)]
+    whole = make_run(store, device="cpu", seconds=0.05)
+    late = [make_run(store, device=f"cpu:{index}", seconds=0.05) for index in range(2)]
+    supervisor = supervise()
+    for run in lanes:
+        wait_for_status(run, "running")  # both at once: neither ends by itself
+    store.request_stop(lanes[0].run_id)
+    wait_for_status(lanes[0], "stopped")
+    assert whole.status == "queued", "the other lane is held still"
+    store.request_stop(lanes[1].run_id)
+    wait_until(lambda: supervisor.is_idle, "an empty queue")
+    assert all(worked(run)[0] >= worked(whole)[1] for run in late), "runs that came later wait their turn"
+    assert store.index.overview() == ([], [], [])
+
+
 def test_supervisor_takes_pretrainings_and_other_runs_from_one_queue(store, supervise):
     """Also one that the index lost, as after a crash, and one that is to be stopped."""
     first, second, lost = (

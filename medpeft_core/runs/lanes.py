@@ -1,0 +1,50 @@
+"""The CPU can be one device, or several lanes for runs that take a fixed number of its threads each. Light.
+
+A run with `train.cpu_threads` holds a lane, "cpu:0" and so on, and runs beside those of the other lanes; every other
+run on the CPU holds "cpu", which means all of it.
+"""
+
+import os
+from collections.abc import Iterable
+
+from medpeft_core.config import RunConfig
+
+CPU = "cpu"
+LANE_PREFIX = f"{CPU}:"
+MAX_LANES = 8  # each worker takes about a gigabyte of memory
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows do not tell
+        return os.cpu_count() or 1
+
+
+def count_lanes(threads: int) -> int:
+    """How many runs of so many threads the CPU takes at once, 1 to `MAX_LANES`."""
+    return max(1, min(count_cores() // threads, MAX_LANES))
+
+
+def assign_devices(configs: Iterable[RunConfig]) -> list[str]:
+    """The device that each of some new runs waits for: its own, or a lane of the CPU, in turn."""
+    devices, num_assigned = [], 0
+    for config in configs:
+        threads = config.train.cpu_threads
+        if config.train.device == CPU and threads:
+            devices.append(f"{LANE_PREFIX}{num_assigned % count_lanes(threads)}")
+            num_assigned += 1
+        else:
+            devices.append(config.train.device)
+    return devices
+
+
+def is_lane(device: str) -> bool:
+    """Whether this is the name of a lane of the CPU."""
+    return device.startswith(LANE_PREFIX)
+
+
+def are_in_conflict(first: str, second: str) -> bool:
+    """Whether two device names cannot be held at once: the same one, or the whole CPU and one of its lanes."""
+    return first == second or (CPU in (first, second) and (is_lane(first) or is_lane(second)))
