@@ -24,7 +24,7 @@ LAYERS = (
     ("training",),
     ("explain", "reports", "pretraining"),
     ("worker",),
-    ("housekeeping",),
+    ("housekeeping", "lessons"),
     ("cli", "commands", "__main__"),
 )
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}

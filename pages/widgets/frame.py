@@ -17,6 +17,15 @@ def build_pages() -> dict[str, list]:
             st.Page("pages/home.py", url_path="start", default=True, **home),
             st.Page("pages/home.py", url_path="home", visibility="hidden", **home),  # the default one is at / alone
         ],
+        "Learn": [
+            st.Page("pages/lesson_labels.py", title="Few labels", icon=":material/school:", url_path="lesson_labels"),
+            st.Page(
+                "pages/lesson_shortcut.py",
+                title="What did it learn?",
+                icon=":material/psychology_alt:",
+                url_path="lesson_shortcut",
+            ),
+        ],
         "Set up": [
             st.Page("pages/data.py", title="Data", icon=":material/radiology:", url_path="data"),
             st.Page("pages/pretrain.py", title="Pre-train", icon=":material/grid_view:", url_path="pretrain"),
