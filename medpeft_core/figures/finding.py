@@ -8,6 +8,7 @@ from medpeft_core.figures.finding_looks import (
     MACRO,
     Result,
     Spec,
+    count_images,
     list_interval,
     name_label,
     name_method,
@@ -31,7 +32,7 @@ def build_label_curve(result: Result, label: str = MACRO) -> Spec:
         result: of the lesson.
         label: "macro" or one of its findings.
     """
-    counts = {item["fraction"]: item["num_images"] for item in result["fractions"]}
+    counts = count_images(result)
     points = [
         row
         for row in result["points"]

@@ -7,6 +7,7 @@ from medpeft_core.figures.finding_looks import (
     MACRO,
     Result,
     Spec,
+    count_images,
     list_interval,
     name_label,
     name_method,
@@ -53,14 +54,14 @@ def build_difference_forest(result: Result, *, first: str = "full", second: str 
     }
     names: list[str] = []
     rows, heads = [], []
-    for part in result["fractions"]:
-        labels = [label for label in (MACRO, *result["labels"]) if (part["fraction"], label) in found]
+    for fraction, count in count_images(result).items():
+        labels = [label for label in (MACRO, *result["labels"]) if (fraction, label) in found]
         if not labels:
             continue
         heads.append({"at": len(names)})
-        names.append(f"{part['num_images']:,} images ({write_fraction(part['fraction'])})")
+        names.append(f"{count:,} images ({write_fraction(fraction)})")
         for label in labels:
-            rows.append(_build_difference(found[part["fraction"], label], part["num_images"], len(names)))
+            rows.append(_build_difference(found[fraction, label], count, len(names)))
             names.append(name_label(label))
     sides = {"second": name_side(second), "first": name_side(first)}
     limit = _find_limit(rows)

@@ -26,6 +26,15 @@ def write_fraction(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
 
+def count_images(result: Result) -> dict[float, int]:
+    """Fraction to its labelled images, whole ones: seeds draw patients, who have one image or several."""
+    return {
+        part["fraction"]: max(round(part["num_images"]), 1)
+        for part in result["fractions"]
+        if part["num_images"] is not None
+    }
+
+
 def pick_look(method: str, looks: Sequence[str]) -> str:
     """The same for a method in every chart, whichever others are drawn."""
     known = list(METHOD_NAMES)
