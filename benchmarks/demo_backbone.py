@@ -30,7 +30,7 @@ from medpeft_core.config import (
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
 from medpeft_core.metrics.bootstrap import bootstrap_samples
 from medpeft_core.metrics.evaluate import probs_from_logits
-from medpeft_core.metrics.seeds import SeedDifference, compare_seeds
+from medpeft_core.metrics.seeds import SeedMean, compare_seeds
 from medpeft_core.paths import HOME_VARIABLE
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.run import Run
@@ -153,7 +153,7 @@ def compare(method: str, random: list[Run], pretrained: list[Run]) -> list[dict[
     for index, label in enumerate((*labels, "mean")):
         pick = (lambda table: table.mean(axis=-1)) if label == "mean" else (lambda table, at=index: table[..., at])
         first, second = (pick(table) for table in figures)
-        found: SeedDifference = compare_seeds(first, second, pick(samples[0]), pick(samples[1]), confidence=CONFIDENCE)
+        found: SeedMean = compare_seeds(first, second, pick(samples[0]), pick(samples[1]), confidence=CONFIDENCE)
         rows.append(
             {
                 "method": method,

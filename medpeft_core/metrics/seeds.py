@@ -1,4 +1,4 @@
-"""The difference of two settings that were each trained from several seeds: seeds and patients both count."""
+"""The figure of a setting that was trained from several seeds, and the difference of two: seeds and patients count."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from medpeft_core.errors import MetricError
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeedDifference:
-    """How far a second setting lies from a first one, paired by seed.
+class SeedMean:
+    """The mean over some seeds.
 
     Attributes:
-        mean: of the seeds' differences, second minus first.
+        mean: of the seeds' figures; of a difference, second minus first.
         low, high: its interval.
-        seed_sd: standard deviation of the seeds' differences; NaN with one seed.
-        patient_sd: standard deviation of the mean difference over resamplings of the patients.
+        seed_sd: standard deviation of the seeds' figures; NaN with one seed.
+        patient_sd: standard deviation of the mean over resamplings of the patients.
         degrees: degrees of freedom of the t quantile (Welch and Satterthwaite).
     """
 
@@ -30,24 +30,16 @@ class SeedDifference:
 
 def compare_seeds(
     first: np.ndarray, second: np.ndarray, first_samples: np.ndarray, second_samples: np.ndarray, *, confidence: float
-) -> SeedDifference:
-    """Interval of the mean difference over new seeds and new patients.
-
-    The two sources of chance are independent, so their variances add: that of the seeds, s^2 / R, from R runs on the
-    same patients, and that of the patients from resampling them for all runs at once. A percentile bootstrap over a
-    handful of seeds would be too narrow; here the few seeds are paid for by a t quantile whose degrees of freedom are
-    those of Welch and Satterthwaite, with the patients' variance taken as known.
+) -> SeedMean:
+    """How far a second setting lies from a first one, paired by seed and by patient; see `estimate_seeds`.
 
     Args:
         first, second: (R,) the figure of each run on all test images; the same seed in the same place.
-        first_samples, second_samples: (R, S) the same figure in S resamplings of the patients, the same for all runs;
-            resamplings with a NaN in any run are left out.
+        first_samples, second_samples: (R, S) the same figure in S resamplings of the patients, the same for all runs.
         confidence: level, such as 0.95.
 
     Raises:
         MetricError: the shapes do not fit, a figure is NaN, or fewer than two resamplings are valid.
-
-    Reference: Satterthwaite 1946, Biometrics Bulletin 2(6).
     """
     if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
         raise MetricError(f"The figures have shapes {first.shape} and {second.shape}, but both must be (R,).")
@@ -56,17 +48,42 @@ def compare_seeds(
             f"The samples have shapes {first_samples.shape} and {second_samples.shape}, but both must be (R, S) with "
             f"R = {len(first)}."
         )
+    return estimate_seeds(second - first, second_samples - first_samples, confidence=confidence)
+
+
+def estimate_seeds(figures: np.ndarray, samples: np.ndarray, *, confidence: float) -> SeedMean:
+    """Interval of a mean over new seeds and new patients.
+
+    The two sources of chance are independent, so their variances add: that of the seeds, s^2 / R, from R runs on the
+    same patients, and that of the patients from resampling them for all runs at once. A percentile bootstrap over a
+    handful of seeds would be too narrow; here the few seeds are paid for by a t quantile whose degrees of freedom are
+    those of Welch and Satterthwaite, with the patients' variance taken as known.
+
+    Args:
+        figures: (R,) the figure of each run on all test images, or the difference of two.
+        samples: (R, S) the same in S resamplings of the patients, the same for all runs; resamplings with a NaN in any
+            run are left out.
+        confidence: level, such as 0.95.
+
+    Raises:
+        MetricError: the shapes do not fit, a figure is NaN, or fewer than two resamplings are valid.
+
+    Reference: Satterthwaite 1946, Biometrics Bulletin 2(6).
+    """
+    if figures.ndim != 1 or len(figures) == 0 or samples.ndim != 2 or len(samples) != len(figures):
+        raise MetricError(
+            f"The figures have shape {figures.shape} and the samples {samples.shape}, but they must be (R,) and (R, S)."
+        )
     if not 0.5 <= confidence < 1:
         raise MetricError(f"The confidence is {confidence:g}, but it must be from 0.5 to below 1.")
-    differences = second - first
-    if np.isnan(differences).any():
+    if np.isnan(figures).any():
         raise MetricError("A run has no figure (NaN), so the seeds cannot be compared. Leave it out on both sides.")
-    means = (second_samples - first_samples).mean(axis=0)  # (S,)
+    means = samples.mean(axis=0)  # (S,)
     means = means[~np.isnan(means)]
     if len(means) < 2:
         raise MetricError("Fewer than two resamplings of the patients are valid. Use more patients.")
-    num_seeds = len(differences)
-    seed_variance = float(differences.var(ddof=1)) / num_seeds if num_seeds > 1 else float("nan")
+    num_seeds = len(figures)
+    seed_variance = float(figures.var(ddof=1)) / num_seeds if num_seeds > 1 else float("nan")
     patient_variance = float(means.var(ddof=1))
     if num_seeds == 1 or seed_variance == 0:  # one seed tells nothing about seeds: the patients' interval alone
         total, degrees = patient_variance, float("inf")
@@ -75,8 +92,8 @@ def compare_seeds(
         degrees = total**2 / (seed_variance**2 / (num_seeds - 1))
     level = (1 + confidence) / 2
     quantile = float(norm.ppf(level)) if np.isinf(degrees) else float(t.ppf(level, degrees))
-    half, mean = quantile * total**0.5, float(differences.mean())
-    return SeedDifference(
+    half, mean = quantile * total**0.5, float(figures.mean())
+    return SeedMean(
         mean=mean,
         low=mean - half,
         high=mean + half,
