@@ -16,7 +16,7 @@ from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import DataError, ExplainError
 from medpeft_core.explain.cam import Cam, find_cam
 from medpeft_core.explain.load import LoadedImage, LoadedRun, load_image, load_run, predict_image
-from medpeft_core.explain.marks import Mark, compute_localisation, find_marks
+from medpeft_core.explain.marks import Mark, compute_localisation, find_marks, find_shortcut
 from medpeft_core.explain.stored import answer_key, answers_dir, hash_values, read_answer, stamp_file, write_answer
 from medpeft_core.paths import ensure_dir, write_atomically
 from medpeft_core.runs.run import Run
@@ -85,6 +85,9 @@ class Explainer:
         if not image_path.is_file():
             write_atomically(image_path, lambda temporary: picture.save(temporary, format="PNG"))
         marks = find_marks(prepared.manifest, image, seen.source_size)
+        shortcut = find_shortcut(prepared.manifest, image, seen.source_size)
+        if shortcut is not None:
+            marks.append(Mark(label="Shortcut", kind="mask", inside=shortcut))
         answer = {
             "run_id": run.run_id,
             "image": image,

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.phantom_job import SHORTCUT_BIT
 from medpeft_core.errors import DataError
 
 
@@ -61,6 +62,27 @@ def find_marks(manifest: Manifest, image: str, size: tuple[int, int]) -> list[Ma
     return found
 
 
+def find_shortcut(manifest: Manifest, image: str, size: tuple[int, int]) -> np.ndarray | None:
+    """(H, W) bool, where the mark of a shortcut lies in an image; None where the image or the data set has none.
+
+    It is what `phantom_shortcut` draws beside a finding, and no finding itself: `find_marks` leaves it out.
+
+    Args:
+        manifest: of the data set.
+        image: its name in there.
+        size: height and width of the answer.
+
+    Raises:
+        DataError: the masks cannot be read.
+    """
+    row = manifest.table.loc[manifest.table["image"] == image].iloc[0]
+    if row.get("shortcut") != 1:
+        return None
+    values = _read_mask_values(manifest, row, size)
+    inside = None if values is None else (values >> SHORTCUT_BIT) & 1 == 1
+    return inside if inside is not None and inside.any() else None
+
+
 def fill_boxes(boxes: Sequence[tuple[float, float, float, float]], size: tuple[int, int]) -> np.ndarray:
     """(H, W) bool, true within any of the boxes (left, top, width, height in pixels)."""
     inside = np.zeros(size, dtype=bool)
@@ -103,21 +125,28 @@ def compute_localisation(
 
 def _read_masks(manifest: Manifest, row: "pd.Series[Any]", size: tuple[int, int]) -> dict[str, np.ndarray]:
     """Label to (H, W) bool, for each finding that the mask image marks."""
-    name = row.get("mask")
-    if not isinstance(name, str) or not name:
+    values = _read_mask_values(manifest, row, size)
+    if values is None:
         return {}
-    path = manifest.image_root / name
-    try:
-        with Image.open(path) as picture:
-            shown = picture if picture.mode == "L" else picture.convert("L")
-            values = np.asarray(shown.resize((size[1], size[0]), Image.Resampling.NEAREST))  # (H, W) uint8
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"The mask {path} cannot be read: {error}. Draw or copy the data set again.") from error
     if len(manifest.labels) == 1 or manifest.task == "multiclass":
         only = next((label for label in manifest.labels if row[label] == 1), None)
         return {only: values > 0} if only is not None and values.any() else {}
     masks = {label: (values >> position) & 1 == 1 for position, label in enumerate(manifest.labels[:8])}
     return {label: mask for label, mask in masks.items() if mask.any()}
+
+
+def _read_mask_values(manifest: Manifest, row: "pd.Series[Any]", size: tuple[int, int]) -> np.ndarray | None:
+    """(H, W) uint8 of the image's file of masks, of whatever size that has; None where there is none."""
+    name = row.get("mask")
+    if not isinstance(name, str) or not name:
+        return None
+    path = manifest.image_root / name
+    try:
+        with Image.open(path) as picture:
+            shown = picture if picture.mode == "L" else picture.convert("L")
+            return np.asarray(shown.resize((size[1], size[0]), Image.Resampling.NEAREST))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"The mask {path} cannot be read: {error}. Draw or copy the data set again.") from error
 
 
 def _read_boxes(text: Any, image: str) -> dict[str, list[tuple[float, float, float, float]]]:

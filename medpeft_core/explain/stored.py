@@ -15,7 +15,7 @@ from typing import Any
 from medpeft_core.paths import cache_dir, ensure_dir, read_json, write_json
 from medpeft_core.runs.run import Run
 
-FORMAT_VERSION = 2  # to be raised whenever the same request would give another answer
+FORMAT_VERSION = 3  # to be raised whenever the same request would give another answer
 MAX_KEPT_FILES = 900
 EMPTY_S = 60.0  # a folder that has just become empty may be about to be filled by another process
 PICTURES = ("image_path", "cam_path")
