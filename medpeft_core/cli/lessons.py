@@ -1,4 +1,4 @@
-"""Commands of the lessons: the finding."""
+"""Commands of the lessons: the finding, and the lessons with one run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,3 +28,16 @@ def finding(
             raise typer.BadParameter("--search tries learning rates only; leave out --short and --store.")
         return run_search(protocol_path=protocol, as_json=as_json)
     return run_command(is_short=short, protocol_path=protocol, store_to=store, as_json=as_json)
+
+
+@app.command()
+def lesson(
+    name: Annotated[str, typer.Argument(help="shortcut: what did a model learn when a marker goes with a finding?")],
+    again: Annotated[bool, typer.Option("--again", help="Train a new run although one is finished.")] = False,
+    store: Annotated[Path | None, typer.Option(help="Put result and run without weights into this folder.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Train the run of a lesson and tell what comes out. Ctrl-C stops it, and the command goes on with it."""
+    from medpeft_core.commands.lesson import lesson as run_command
+
+    return run_command(name, again=again, store_to=store, as_json=as_json)

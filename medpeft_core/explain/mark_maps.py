@@ -97,9 +97,8 @@ def draw_examples(
     """
     examples: list[dict[str, Any]] = []
     files: dict[str, bytes] = {}
-    by_name = answers.set_index("image")
     for number, name in enumerate(choose_examples(answers, finding), start=1):
-        row = by_name.loc[name]
+        row: Any = answers[answers["image"] == name].iloc[0]
         original = load_for_model(manifest.image_root / name, loaded.config.data.cache_size)[0]  # (C, H, W)
         size = original.shape[1], original.shape[2]
         painted = paint(original, find_patch(manifest, name, size), name)

@@ -7,7 +7,7 @@ from pathlib import Path
 CACHE_NAME = re.compile(r"[0-9a-f]{32}")
 BASE_NAME = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
 TRASH_PREFIX = ".trash-"
-PICTURE_FOLDERS = ("explanations", "first_batches")
+PICTURE_FOLDERS = ("explanations", "first_batches", "masking")
 
 
 def find_cache_folders(home: Path) -> list[Path]:

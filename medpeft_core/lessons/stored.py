@@ -93,7 +93,7 @@ def store_finding(
     draft = ensure_dir(folder) / ".runs.new"
     shutil.rmtree(draft, ignore_errors=True)
     for run in runs.values():
-        _copy(run, draft / run.run_id)
+        copy_without_weights(run, draft / run.run_id)
     shutil.rmtree(folder / "runs", ignore_errors=True)
     draft.rename(folder / "runs")
     write_json(folder / "cells.json", {key: run.run_id for key, run in runs.items()})
@@ -105,7 +105,8 @@ def store_finding(
     )  # fmt: skip
 
 
-def _copy(run: Run, target: Path) -> None:
+def copy_without_weights(run: Run, target: Path) -> None:
+    """A finished run as it ships: without weights, steps, and what tells of the machine it was made on."""
     ensure_dir(target / "predictions")
     for name in KEPT_FILES:
         shutil.copyfile(run.folder / name, target / name)

@@ -42,8 +42,9 @@ def load_answers() -> Answers:
 
     `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `explain_ahead`
     is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and `predict_ready` loads the
-    model for it; `launch` checks all configs, then creates and queues their runs; `check_pretraining` and
-    `pace_pretraining` are told in `pretraining.forecast`; `ping` imports everything; `hello` does nothing.
+    model for it; `mask_shortcut` is told in `explain.masking`; `launch` checks all configs, then creates and queues
+    their runs; `check_pretraining` and `pace_pretraining` are told in `pretraining.forecast`; `ping` imports
+    everything; `hello` does nothing.
     """
     gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
     try:
@@ -62,6 +63,12 @@ def load_answers() -> Answers:
     def load_rest() -> Answers:
         return _load_rest(store, known)
 
+    @functools.cache
+    def load_masker() -> Any:
+        from medpeft_core.explain.masking import Masker
+
+        return Masker(store, known, explainer.load)
+
     def defer(kind: str) -> Callable[..., dict[str, Any]]:
         return lambda **arguments: load_rest()[kind](**arguments)
 
@@ -71,6 +78,7 @@ def load_answers() -> Answers:
         "explain_ahead": explainer.explain,
         "predict": predictor.predict,
         "predict_ready": predictor.ready,
+        "mask_shortcut": lambda **arguments: load_masker().mask(**arguments),
         **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch", *PRETRAINING_KINDS)},
     }
 
