@@ -16,7 +16,7 @@ class SeedMean:
         mean: of the seeds' figures; of a difference, second minus first.
         low, high: its interval.
         seed_sd: standard deviation of the seeds' figures; NaN with one seed.
-        patient_sd: standard deviation of the mean over resamplings of the patients.
+        patient_sd: standard deviation that the test patients give to all runs alike.
         degrees: degrees of freedom of the t quantile (Welch and Satterthwaite).
     """
 
@@ -54,10 +54,12 @@ def compare_seeds(
 def estimate_seeds(figures: np.ndarray, samples: np.ndarray, *, confidence: float) -> SeedMean:
     """Interval of a mean over new seeds and new patients.
 
-    The two sources of chance are independent, so their variances add: that of the seeds, s^2 / R, from R runs on the
-    same patients, and that of the patients from resampling them for all runs at once. A percentile bootstrap over a
-    handful of seeds would be too narrow; here the few seeds are paid for by a t quantile whose degrees of freedom are
-    those of Welch and Satterthwaite, with the patients' variance taken as known.
+    Runs and patients are crossed: every run meets every patient. So the variance of the mean is that of the seeds,
+    s^2 / R, plus what the patients do to all runs alike. The latter is the mean covariance of two runs over
+    resamplings of the patients; their full variance would count what a run and a patient have with each other twice,
+    because s^2 holds it already. A percentile bootstrap over a handful of seeds would be too narrow; here the few seeds
+    are paid for by a t quantile whose degrees of freedom are those of Welch and Satterthwaite, with the patients'
+    variance taken as known. With one seed the interval speaks of new patients only.
 
     Args:
         figures: (R,) the figure of each run on all test images, or the difference of two.
@@ -68,7 +70,8 @@ def estimate_seeds(figures: np.ndarray, samples: np.ndarray, *, confidence: floa
     Raises:
         MetricError: the shapes do not fit, a figure is NaN, or fewer than two resamplings are valid.
 
-    Reference: Satterthwaite 1946, Biometrics Bulletin 2(6).
+    Reference: Satterthwaite 1946, Biometrics Bulletin 2(6); for crossed effects Owen 2007, Annals of Applied
+    Statistics 1(2).
     """
     if figures.ndim != 1 or len(figures) == 0 or samples.ndim != 2 or len(samples) != len(figures):
         raise MetricError(
@@ -78,13 +81,17 @@ def estimate_seeds(figures: np.ndarray, samples: np.ndarray, *, confidence: floa
         raise MetricError(f"The confidence is {confidence:g}, but it must be from 0.5 to below 1.")
     if np.isnan(figures).any():
         raise MetricError("A run has no figure (NaN), so the seeds cannot be compared. Leave it out on both sides.")
-    means = samples.mean(axis=0)  # (S,)
-    means = means[~np.isnan(means)]
-    if len(means) < 2:
+    valid = samples[:, ~np.isnan(samples).any(axis=0)]  # (R, S)
+    if valid.shape[1] < 2:
         raise MetricError("Fewer than two resamplings of the patients are valid. Use more patients.")
     num_seeds = len(figures)
-    seed_variance = float(figures.var(ddof=1)) / num_seeds if num_seeds > 1 else float("nan")
-    patient_variance = float(means.var(ddof=1))
+    if num_seeds == 1:
+        seed_variance, patient_variance = float("nan"), float(valid[0].var(ddof=1))
+    else:
+        seed_variance = float(figures.var(ddof=1)) / num_seeds
+        covariance = np.cov(valid)  # (R, R)
+        common = (covariance.sum() - np.trace(covariance)) / (num_seeds * (num_seeds - 1))
+        patient_variance = max(float(common), 0.0)
     if num_seeds == 1 or seed_variance == 0:  # one seed tells nothing about seeds: the patients' interval alone
         total, degrees = patient_variance, float("inf")
     else:

@@ -15,15 +15,18 @@ NUM_TRIALS = 2000
 def test_parts_are_those_of_the_definition() -> None:
     first, second = np.array([0.70, 0.72, 0.71]), np.array([0.74, 0.73, 0.78])
     rng = np.random.default_rng(0)
-    samples = rng.normal(0.7, 0.02, size=(3, 50)), rng.normal(0.75, 0.02, size=(3, 50))
+    shared = rng.normal(0, 0.02, size=50)  # what the patients of a resampling do to all runs of the second setting
+    samples = rng.normal(0.7, 0.02, size=(3, 50)), shared + rng.normal(0.75, 0.02, size=(3, 50))
     found = compare_seeds(first, second, *samples, confidence=0.9)
     differences = [0.04, 0.01, 0.07]
     assert found.mean == pytest.approx(0.04)
     assert found.seed_sd == pytest.approx(0.03)
-    spread = [sum(b - a for a, b in zip(*pair, strict=True)) / 3 for pair in zip(*(s.T for s in samples), strict=True)]
-    assert found.patient_sd == pytest.approx(np.std(spread, ddof=1))
+    gains = samples[1] - samples[0]
+    common = [np.cov(gains[i], gains[j])[0, 1] for i, j in ((0, 1), (0, 2), (1, 2))]
+    common = max(sum(common) / 3, 0.0)
+    assert found.patient_sd == pytest.approx(math.sqrt(common))
     seeds = np.var(differences, ddof=1) / 3
-    total = seeds + np.var(spread, ddof=1)
+    total = seeds + common
     assert found.degrees == pytest.approx(total**2 / (seeds**2 / 2))
     half = t.ppf(0.95, found.degrees) * math.sqrt(total)
     assert (found.low, found.high) == pytest.approx((0.04 - half, 0.04 + half))
