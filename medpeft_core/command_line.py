@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from medpeft_core.coerce import write_text
-from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, OptimConfig, RunConfig
+from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, OptimConfig, RunConfig, TrainConfig
 from medpeft_core.pretrain_config import EncoderConfig, PretrainConfig
 from medpeft_core.pretrain_resolve import resolve_pretraining
 from medpeft_core.resolve import OPEN_TABLES, resolve_config
@@ -115,11 +115,13 @@ def _write_words(
 
 
 def _find_defaults(config: RunConfig) -> Flat:
-    """What every setting is when only data set, backbone, method and optimizer are given."""
+    """What every setting is when only data set, backbone, method, optimizer and cached features are given."""
     bare = RunConfig(
         data=DataConfig(dataset=config.data.dataset),
         backbone=BackboneConfig(name=config.backbone.name),
         method=MethodConfig(name=config.method.name),
         optim=OptimConfig(optimizer=config.optim.optimizer),  # it decides the default learning rate
+        train=TrainConfig(cached_features=config.train.cached_features),  # they turn other settings off
     )
-    return {**flatten_config(resolve_config(bare)), ("optim", "optimizer"): OptimConfig().optimizer}
+    own = {("optim", "optimizer"): OptimConfig().optimizer, ("train", "cached_features"): TrainConfig().cached_features}
+    return {**flatten_config(resolve_config(bare)), **own}

@@ -170,9 +170,9 @@ class TrainConfig:
     compile: bool = setting(False, "Compile the model (torch.compile): slow start, then faster steps on a GPU.")
     cached_features: bool = setting(
         False,
-        "Linear probing only: compute the frozen backbone's features of every image once, keep them, and train the "
-        "head on them. The same figures in a fraction of the time, but images are not varied: augmentation, stochastic "
-        "depth, compile and number formats other than fp32 are turned off.",
+        "Linear probing only: compute the frozen backbone's features of each image once, keep them on disk, and train "
+        "the head on them, which takes a fraction of the time. Images are not varied then: augmentation, stochastic "
+        "depth, compile and number formats but fp32 are turned off.",
     )
     checkpoint_every_s: float = setting(300.0, "Seconds between two checkpoints inside a long epoch.")
 

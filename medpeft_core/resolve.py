@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.config import DataConfig, MethodConfig, RunConfig, build_part, section_names
+from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConfig, build_part, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError, MethodError
 from medpeft_core.methods import METHODS
 
 OPEN_TABLES = {"data": "options", "method": "knobs"}
+CACHEABLE_METHOD = "linear"  # the one that leaves the whole backbone as it is
 SGD_LR_FACTOR = 10.0  # the papers' SGD rates lie about ten times above their AdamW rates (Lian et al. 2024)
 
 
@@ -27,12 +28,13 @@ def resolve_config(config: RunConfig) -> RunConfig:
     _check_fit(config)
     if config.backbone.name in BACKBONES and config.backbone.image_size is not None:
         check_size_multiple(config.backbone.name, config.backbone.image_size)
-    return replace(
+    complete = replace(
         config,
         data=resolve_data(config.data),
         method=MethodConfig(name=method.name, knobs=to_plain(knobs)),
         optim=replace(config.optim, lr=lr),
     )
+    return _settle_cached_features(complete) if config.train.cached_features else complete
 
 
 def resolve_data(data: DataConfig) -> DataConfig:
@@ -92,6 +94,37 @@ def _field_names(part: type[Any]) -> set[str]:
 def _default_lr(config: RunConfig) -> float:
     lr = METHODS[config.method.name].default_lr
     return lr * SGD_LR_FACTOR if config.optim.optimizer == "sgd" else lr
+
+
+def _settle_cached_features(config: RunConfig) -> RunConfig:
+    """The settings that have no effect on features which are computed once, as they act: turned off.
+
+    Raises:
+        ConfigError: the method changes the features as it trains.
+    """
+    if config.method.name != CACHEABLE_METHOD:
+        raise ConfigError(
+            f"train.cached_features is true, but the method {config.method.name!r} changes the backbone, and with it "
+            f"the features of every image, at each step. Use --method {CACHEABLE_METHOD}, or turn "
+            "train.cached_features off."
+        )
+    still = AugmentConfig(
+        crop_scale_min=1.0,
+        crop_ratio_max=1.0,
+        flip=0.0,
+        rotation_deg=0.0,
+        brightness=0.0,
+        contrast=0.0,
+        erasing=0.0,
+        rand_augment=0,
+        interpolation=config.augment.interpolation,
+    )
+    return replace(
+        config,
+        backbone=replace(config.backbone, drop_path=0.0),
+        train=replace(config.train, precision="fp32", compile=False),
+        augment=still,
+    )
 
 
 def _check_fit(config: RunConfig) -> None:

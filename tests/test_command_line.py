@@ -26,7 +26,7 @@ from medpeft_core.errors import MedPeftError
 from medpeft_core.methods import METHODS
 from medpeft_core.pretrain_config import PretrainConfig, pretrain_sections
 from medpeft_core.pretrain_resolve import resolve_pretraining
-from medpeft_core.resolve import resolve_config
+from medpeft_core.resolve import CACHEABLE_METHOD, resolve_config
 
 NUM_CONFIGS = 100
 NOT_AN_OPTION = {"settings", "queue", "as_json"}
@@ -98,6 +98,8 @@ def draw_config(rng):
     values["data"] |= {"dataset": dataset, "options": draw_values(rng, DATASETS[dataset].options(), {})}
     values["backbone"] |= {"name": backbone}
     values["method"] = {"name": method, "knobs": draw_values(rng, METHODS[method].knobs(), {})}
+    if method != CACHEABLE_METHOD:
+        values["train"].pop("cached_features", None)
     return RunConfig.from_dict(values)
 
 
@@ -114,6 +116,7 @@ def test_build_command_gives_the_same_config_back(parse):
         methods.add(config.method.name)
     assert seen >= set(OPTIONS.values()), "every option was used at least once"
     assert {"data.num_patients", "method.dropout", "optim.optimizer", "backbone.mean", "train.compile"} <= seen
+    assert "train.cached_features" in seen
     assert methods == set(METHODS.names())
 
 
@@ -140,6 +143,17 @@ def test_build_command_names_only_what_differs():
         "python -m medpeft_core train --dataset phantom --fraction 0.25 --backbone resnet18 --method lora --rank 4 "
         "--set data.num_patients=200 --set method.dropout=0 --set train.compile=true"
     )
+
+
+def test_build_command_of_cached_features_leaves_out_what_they_turn_off(parse):
+    values = {"method": {"name": "linear"}, "train": {"cached_features": True, "precision": "bf16"}}
+    config = RunConfig.from_dict({**values, "augment": {"interpolation": "bicubic", "flip": 0.3}})
+    command = build_command(config)
+    assert command == (
+        "python -m medpeft_core train --dataset phantom --backbone resnet18 --method linear "
+        "--set train.cached_features=true --set augment.interpolation=bicubic"
+    )
+    assert resolve_config(parse(command)) == resolve_config(config)
 
 
 def test_build_command_quotes_for_the_shell(parse):

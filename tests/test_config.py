@@ -75,7 +75,7 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
 
 FREE_FIELDS = {  # any text, table or switch is fine here; resolve.py and the builders know more
     "data.dataset", "data.root", "data.options", "backbone.name", "backbone.weights", "backbone.weights_sha256",
-    "method.name", "method.knobs", "train.compile",
+    "method.name", "method.knobs", "train.compile", "train.cached_features",
 }  # fmt: skip
 
 

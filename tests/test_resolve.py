@@ -214,6 +214,32 @@ def test_resolve_refuses_a_method_that_does_not_fit_the_backbone(monkeypatch: py
     assert isinstance(caught.value, MedPeftError)
 
 
+def test_resolve_turns_off_what_cached_features_leave_without_effect() -> None:
+    config = resolve(
+        method={"name": "linear"},
+        backbone={"drop_path": 0.1},
+        train={"cached_features": True, "compile": True, "precision": "bf16"},
+        augment={"interpolation": "bicubic", "rotation_deg": 20},
+    )
+    assert (config.backbone.drop_path, config.train.compile, config.train.precision) == (0.0, False, "fp32")
+    varied = dataclasses.asdict(config.augment)
+    kept = [varied.pop(name) for name in ("crop_scale_min", "crop_ratio_max", "interpolation")]
+    assert kept == [1, 1, "bicubic"]
+    assert not any(varied.values()), "an augmentation that is added later is to be turned off as well"
+    assert resolve_config(config) == config
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS.names() if name != "linear"])
+def test_resolve_refuses_cached_features_for_methods_that_change_them(method: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(method={"name": method}, train={"cached_features": True})
+    assert str(caught.value) == (
+        f"train.cached_features is true, but the method '{method}' changes the backbone, and with it the features of "
+        "every image, at each step. Use --method linear, or turn train.cached_features off."
+    )
+    resolve(method={"name": method}, train={"cached_features": False})
+
+
 def test_resolve_data_makes_the_root_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = RunConfig.from_dict({"data": {"dataset": "nih", "root": f"films{os.sep}nih"}}).data

@@ -36,6 +36,8 @@ HEAD_WIDTH = 32
 class PretrainParts(StepParts):
     """Everything that the loop of a pre-training needs, with the model on its device."""
 
+    source: PixelSource
+    transform: BatchTransform
     config: PretrainConfig
     autoencoder: MaskedAutoencoder
     encoders_dir: Path

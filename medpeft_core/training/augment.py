@@ -1,6 +1,7 @@
 """From cached pixels to what the model sees: varied for training, plain for everything else."""
 
 import math
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,16 @@ from medpeft_core.training.resample import centre_boxes, resample_boxes
 ERASE_AREA = (0.02, 0.33)  # share of the image, as in Zhong et al. 2020
 ERASE_RATIO = (0.3, 3.3)
 RAND_AUGMENT_MAGNITUDE = 9
+
+
+class Transform(Protocol):
+    """From what a source gives to what a network, or a head alone, sees."""
+
+    def plain(self, pixels: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+        """As val, test and prediction see it."""
+
+    def varied(self, pixels: torch.Tensor, sizes: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As training sees it."""
 
 
 class BatchTransform:

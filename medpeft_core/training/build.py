@@ -17,8 +17,9 @@ from medpeft_core.methods import METHODS, ModelParts
 from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.methods.spec import SPLIT_QKV
 from medpeft_core.paths import weights_dir
-from medpeft_core.training.augment import BatchTransform
-from medpeft_core.training.data import PixelSource, SplitData
+from medpeft_core.training.augment import BatchTransform, Transform
+from medpeft_core.training.cached_head import CachedHead, Unvaried, check_head, find_dropout
+from medpeft_core.training.data import BatchSource, SplitData
 from medpeft_core.training.loss import compute_class_weights
 from medpeft_core.training.optim import build_optimizer
 from medpeft_core.training.parts import LoopParts
@@ -146,25 +147,30 @@ def build_loop_parts(
     built: BuiltModel,
     *,
     splits: dict[str, SplitData],
-    source: PixelSource,
+    source: BatchSource,
     task: str,
     labels: tuple[str, ...],
     checkpoint_dir: Path,
     adapter_dir: Path,
 ) -> LoopParts:
-    """Everything the training loop needs, with the model on its device."""
+    """Everything the training loop needs, with the model on its device.
+
+    Args:
+        source: of pixels, or with `train.cached_features` of features.
+    """
     device, precision = config.train.device, config.train.precision
     place_model(built, device=device)
-    network = built.adapted.network
+    predictor, transform = _build_predictor(config, built)
     weights = compute_class_weights(splits["train"].targets, task) if config.optim.class_weights == "balanced" else None
     return LoopParts(
         config=config,
         adapted=built.adapted,
-        forward=torch.compile(network) if config.train.compile else network,
+        predictor=predictor,
+        forward=torch.compile(predictor) if config.train.compile else predictor,
         optimizer=build_optimizer(built.adapted, config.optim, device=device),
         scaler=torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None,
         source=source,
-        transform=build_transform(config, built.backbone, device=device),
+        transform=transform,
         train=splits["train"],
         val=splits["val"],
         task=task,
@@ -175,6 +181,33 @@ def build_loop_parts(
         checkpoint_dir=checkpoint_dir,
         adapter_dir=adapter_dir,
     )
+
+
+def check_cacheable(built: BuiltModel) -> None:
+    """Refuse a backbone whose head cannot be trained on cached features; the model is on the CPU.
+
+    Raises:
+        BackboneError: says why.
+    """
+    backbone, network = built.backbone, built.adapted.network
+    check_head(network, network.get_submodule(backbone.head), name=backbone.name, image_size=backbone.image_size)
+
+
+def build_cached_head(built: BuiltModel) -> CachedHead:
+    """The head alone, with the dropout that the network has before it; leaves the network in eval mode."""
+    network = built.adapted.network
+    head = network.get_submodule(built.backbone.head)
+    built.adapted.set_train_mode()
+    dropout = find_dropout(network, head, image_size=built.backbone.image_size)
+    network.eval()
+    return CachedHead(head, dropout=dropout)
+
+
+def _build_predictor(config: RunConfig, built: BuiltModel) -> tuple[nn.Module, Transform]:
+    """What gives logits in this run, and what it is fed through."""
+    if config.train.cached_features:
+        return build_cached_head(built), Unvaried()
+    return built.adapted.network, build_transform(config, built.backbone, device=config.train.device)
 
 
 def _check_download(backbone: Backbone, sha256: str) -> None:

@@ -12,7 +12,7 @@ from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import DataError
 from medpeft_core.paths import weights_dir
 from medpeft_core.resolve import resolve_config
-from medpeft_core.training.build import apply_method, build_bare_backbone
+from medpeft_core.training.build import apply_method, build_bare_backbone, check_cacheable
 from medpeft_core.training.data import split_data
 from medpeft_core.training.device import resolve_device, resolve_precision
 
@@ -61,6 +61,8 @@ def check_run(config: RunConfig, prepared: PreparedData) -> CheckedRun:
     backbone = build_bare_backbone(config, num_classes=len(labels))
     base_state = get_base_state(backbone)
     built = apply_method(backbone, config)
+    if config.train.cached_features:
+        check_cacheable(built)
     if config.backbone.weights == "pretrained":
         sha256 = compute_base_sha256(base_state)
     else:

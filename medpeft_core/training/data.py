@@ -1,6 +1,7 @@
 """Prepared data as the training loop wants it: rows of each split, targets on the device, pixels by index."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,6 +48,13 @@ def split_data(prepared: PreparedData, data: DataConfig) -> dict[str, SplitData]
             manifest=manifest, cache_rows=prepared.cache_rows[rows], targets=torch.tensor(manifest.targets())
         )
     return splits
+
+
+class BatchSource(Protocol):
+    """What a network, or a head alone, is fed with, by row of the pixel cache."""
+
+    def batch(self, cache_rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels (B, C, H, W) and their sizes (B, 2), or what stands for them."""
 
 
 class PixelSource:

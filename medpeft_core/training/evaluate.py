@@ -8,9 +8,9 @@ from torch import nn
 
 from medpeft_core.config import RunConfig
 from medpeft_core.metrics.auroc import compute_auroc
-from medpeft_core.training.augment import BatchTransform
+from medpeft_core.training.augment import Transform
 from medpeft_core.training.control import Control
-from medpeft_core.training.data import PixelSource, SplitData
+from medpeft_core.training.data import BatchSource, SplitData
 from medpeft_core.training.loss import compute_loss
 
 
@@ -21,8 +21,8 @@ class Stopped(Exception):  # noqa: N818  (not an error: somebody asked for it)
 def predict_split(
     network: nn.Module,
     data: SplitData,
-    source: PixelSource,
-    transform: BatchTransform,
+    source: BatchSource,
+    transform: Transform,
     *,
     batch_size: int,
     control: Control,

@@ -74,7 +74,7 @@ class TrainingLoop(EpochLoop):
         started = time.perf_counter()
         data = parts.val if self.val_rows is None else parts.val.select(self.val_rows)
         logits = predict_split(
-            parts.adapted.network,
+            parts.predictor,
             data,
             parts.source,
             parts.transform,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from medpeft_core.config import RunConfig, TrainConfig
 from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.pretrain_config import PretrainTrainConfig
-from medpeft_core.training.augment import BatchTransform
-from medpeft_core.training.data import PixelSource, SplitData
+from medpeft_core.training.augment import Transform
+from medpeft_core.training.data import BatchSource, SplitData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,8 @@ class StepParts(ABC):
     adapted: AdaptedModel
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler | None
-    source: PixelSource
-    transform: BatchTransform
+    source: BatchSource
+    transform: Transform
     train: SplitData
     device: str
     precision: str
@@ -36,9 +37,15 @@ class StepParts(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class LoopParts(StepParts):
-    """Everything that training/build.py made for a run."""
+    """Everything that training/build.py made for a run.
+
+    Attributes:
+        predictor: what the transform gives, to logits: the network, or on cached features its head alone.
+        forward: the same for training, compiled where that was asked for.
+    """
 
     config: RunConfig
+    predictor: nn.Module
     forward: Callable[[torch.Tensor], torch.Tensor]
     val: SplitData
     task: str

@@ -12,9 +12,10 @@ from medpeft_core.runs.run import Run
 from medpeft_core.training.best import load_best, mend_best
 from medpeft_core.training.build import build_loop_parts, build_model
 from medpeft_core.training.control import Control
-from medpeft_core.training.data import PixelSource, SplitData, split_data
+from medpeft_core.training.data import BatchSource, PixelSource, SplitData, split_data
 from medpeft_core.training.device import describe_device, measure_peak_memory, use_device
 from medpeft_core.training.evaluate import Stopped, predict_split
+from medpeft_core.training.features import open_features
 from medpeft_core.training.loop import TrainingLoop
 from medpeft_core.training.opening import prepare_data, restore_position, tell_count
 from medpeft_core.training.parts import LoopParts
@@ -40,7 +41,11 @@ def train_run(run: Run, control: Control) -> str:
         control.set_progress(phase="building the model")
         built = build_model(config, num_classes=len(prepared.manifest.labels))
         splits = split_data(prepared, config.data)
-        source = PixelSource(prepared.cache, config.train.device)
+        source: BatchSource
+        if config.train.cached_features:
+            source = open_features(config, built, prepared, control)
+        else:
+            source = PixelSource(prepared.cache, config.train.device)
         parts = build_loop_parts(
             config,
             built,
@@ -69,7 +74,7 @@ def _evaluate_best(
     logits: dict[str, np.ndarray] = {}
     for name in ("val", "test"):
         logits[name] = predict_split(
-            parts.adapted.network,
+            parts.predictor,
             splits[name],
             parts.source,
             parts.transform,
@@ -128,6 +133,7 @@ def describe_training(parts: LoopParts, loop: TrainingLoop, train: SplitData) ->
     return {
         "num_params": parts.adapted.num_params(),
         "num_trainable_params": parts.adapted.num_trainable_params(),
+        "adapter_bytes": sum(item.stat().st_size for item in parts.adapter_dir.iterdir() if item.is_file()),
         "num_train_images": len(train),
         "num_train_patients": len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
         "epochs_done": position.epochs_done,
