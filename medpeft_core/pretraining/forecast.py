@@ -18,7 +18,8 @@ from medpeft_core.pretraining.mae import MaskedAutoencoder
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.device import autocast, describe_device, resolve_device, resolve_precision
-from medpeft_core.training.speed import measure_pace, wait_for_device
+from medpeft_core.training.speed import measure_pace
+from medpeft_core.training.trial_work import wait_for_device
 
 MAX_KNOWN = 32
 FIRST_IMAGES = 2  # of the first pass on a CPU

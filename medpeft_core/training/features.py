@@ -87,7 +87,7 @@ def describe_features(config: RunConfig, built: BuiltModel, *, pixels_sha256: st
         "dtype": "float32",
         "device": torch.device(device).type,
         "device_name": describe_device(device),
-        "num_threads": torch.get_num_threads() if device == "cpu" else None,
+        "num_threads": (config.train.cpu_threads or torch.get_num_threads()) if device == "cpu" else None,
         "timm": timm.__version__,
         "torch": torch.__version__,
     }

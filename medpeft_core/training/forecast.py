@@ -15,10 +15,11 @@ from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import ComputeError, DataError
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training.build import BuiltModel, apply_method, build_bare_backbone
+from medpeft_core.training.build import BuiltModel, apply_method, build_bare_backbone, check_cacheable
 from medpeft_core.training.check import MIN_TRAIN_IMAGES
 from medpeft_core.training.data import DEVICE_SHARE
 from medpeft_core.training.device import resolve_device, resolve_precision
+from medpeft_core.training.feature_forecast import forecast_features, weigh_head_alone
 from medpeft_core.training.known_data import KnownData
 from medpeft_core.training.memory import (
     MemoryNeed,
@@ -83,7 +84,7 @@ class Forecaster:
         prepared = self._known.find(config.data)
         config, facts = self._complete(config, prepared)
         device, batches = config.train.device, (config.train.batch_size, config.evaluation.batch_size)
-        need = MemoryNeed(needs=facts.needs, config=config, fixed=self._count_fixed(config, prepared))
+        need = MemoryNeed(needs=facts.needs, config=config, fixed=self._count_fixed(config, prepared, facts.needs))
         answer = {
             "config": config.to_dict(),
             "num_params": facts.num_params,
@@ -115,8 +116,8 @@ class Forecaster:
 
         Returns:
             {"images_per_s": of training, "train_s" and "eval_s": of an epoch, "total_s": of the run with start and
-            final evaluation, if it is not stopped early, "source": a sentence}; the times are None until the data are
-            prepared.
+            final evaluation, if it is not stopped early, "features_s": of that, to compute features that are to be
+            cached, "source": sentences}; the times are None until the data are prepared.
 
         Raises:
             MedPeftError: the run is impossible, or its GPU is busy and no earlier run was like it.
@@ -125,11 +126,20 @@ class Forecaster:
         config, _ = self._complete(config, prepared)
         speed = find_measured_speed(self._store, config) or self._measure_speed(config, prepared)
         data = None if prepared is None else self._known.describe(config.data)
-        times: dict[str, float | None] = dict.fromkeys(("train_s", "eval_s", "total_s"))
+        features_s, source = 0.0, speed.source
+        if config.train.cached_features:
+            self._leave_busy_gpu_alone(config)
+            built = self._build(config, count_classes(config, prepared))
+            features_s, sentence = forecast_features(built, config, prepared)
+            source = f"{source} {sentence}"
+        times: dict[str, float | None] = dict.fromkeys(("train_s", "eval_s", "total_s", "features_s"))
         if data is not None:
             sizes = {"num_val": data.num_images["val"], "num_test": data.num_images["test"]}
-            times.update(forecast_times(config, num_train=data.num_train_images, **sizes, speed=speed))
-        return {"images_per_s": speed.train_images_per_s, **times, "source": speed.source}
+            times |= forecast_times(
+                config, num_train=data.num_train_images, **sizes, speed=speed, features_s=features_s
+            )
+            times["features_s"] = features_s
+        return {"images_per_s": speed.train_images_per_s, **times, "source": source}
 
     def _describe_data(self, config: RunConfig, prepared: PreparedData | None) -> dict[str, Any]:
         facts = None if prepared is None else self._known.describe(config.data)
@@ -190,17 +200,21 @@ class Forecaster:
             self._bare = keys, bare
         return apply_method(copy.deepcopy(self._bare[1]), config)  # methods change the model in place
 
-    def _count_fixed(self, config: RunConfig, prepared: PreparedData | None) -> dict[str, int]:
-        """Memory that no model decides: the libraries of a process, or decoded pixels on a GPU."""
-        device = config.train.device
+    def _count_fixed(self, config: RunConfig, prepared: PreparedData | None, needs: ModelNeeds) -> dict[str, int]:
+        """Memory that no batch decides: the libraries of a process, decoded pixels on a GPU, cached features."""
+        device, fixed = config.train.device, {}
         if device == "cpu":
-            return {"libraries": self._library_bytes}
-        memory = find_device_memory(device)
-        if prepared is None or memory is None or not prepared.cache.is_uniform:
-            return {}
-        return {"pixels": prepared.cache.nbytes} if prepared.cache.nbytes < DEVICE_SHARE * memory else {}
+            fixed["libraries"] = self._library_bytes
+        if prepared is None:
+            return fixed
+        memory, nbytes = find_device_memory(device), prepared.cache.nbytes
+        if device != "cpu" and memory is not None and prepared.cache.is_uniform and nbytes < DEVICE_SHARE * memory:
+            fixed["pixels"] = nbytes
+        if needs.feature:
+            fixed["features"] = needs.feature * len(prepared.cache_rows)
+        return fixed
 
-    def _measure_speed(self, config: RunConfig, prepared: PreparedData | None) -> Speed:
+    def _leave_busy_gpu_alone(self, config: RunConfig) -> None:
         device = config.train.device
         holder = self._store.index.device_holder(device)
         if device != "cpu" and holder is not None:
@@ -208,6 +222,11 @@ class Forecaster:
                 f"The speed on {device} is not known: no run like this one was trained here yet, and the run "
                 f"{holder.run_id} is using {device} now. Ask again when it has ended."
             )
+
+    def _measure_speed(self, config: RunConfig, prepared: PreparedData | None) -> Speed:
+        self._leave_busy_gpu_alone(config)
+        device = config.train.device
+        holder = self._store.index.device_holder(device)
         built = self._build(config, count_classes(config, prepared))
         if device == "cpu":
             train, evaluation = time_on_cpu(built, config)
@@ -220,12 +239,20 @@ class Forecaster:
 
 
 def describe_model(built: BuiltModel, config: RunConfig) -> ModelFacts:
-    """Count and weigh a model; the config names the precision, and what it says of the backbone wins."""
+    """Count and weigh a model; the config names the precision, and what it says of the backbone wins.
+
+    Raises:
+        BackboneError: its head cannot be trained on cached features, which the config wants.
+    """
+    needs = measure_needs(built, precision=config.train.precision)
+    if config.train.cached_features:
+        check_cacheable(built)
+        needs = weigh_head_alone(needs, built)
     return ModelFacts(
         section=describe_backbone(built.backbone, config),
         num_params=built.adapted.num_params(),
         num_trainable_params=built.adapted.num_trainable_params(),
-        needs=measure_needs(built, precision=config.train.precision),
+        needs=needs,
     )
 
 
@@ -248,7 +275,8 @@ def count_classes(config: RunConfig, prepared: PreparedData | None) -> int:
 def build_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
     """All that decides how large a model is, and whether it can be built."""
     knobs = tuple(sorted((name, repr(value)) for name, value in config.method.knobs.items()))
-    return (*build_backbone_key(config, num_classes), config.method.name, knobs, config.train.precision)
+    train = (config.train.precision, config.train.cached_features)
+    return (*build_backbone_key(config, num_classes), config.method.name, knobs, *train)
 
 
 def build_backbone_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:

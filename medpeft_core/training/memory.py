@@ -30,6 +30,7 @@ class ModelNeeds:
         adapter: of what is kept of a trained run: trained parameters and buffers.
         forward: (batch size, bytes) of all that a forward pass for training makes and keeps, in ascending order.
         evaluation: bytes for each image of a forward pass without gradients.
+        feature: bytes of the cached feature of an image; 0 where none are cached.
     """
 
     weights: int
@@ -38,6 +39,7 @@ class ModelNeeds:
     adapter: int
     forward: tuple[tuple[int, int], ...]
     evaluation: int
+    feature: int = 0
 
     def forward_bytes(self, batch_size: int) -> int:
         """What one forward pass for training takes; a straight line beyond the largest batch that was measured."""

@@ -15,11 +15,10 @@ from medpeft_core.errors import ComputeError, RunError
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import RUNNING
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training.build import BuiltModel, build_transform, place_model
-from medpeft_core.training.device import autocast, describe_device
-from medpeft_core.training.loss import compute_loss
-from medpeft_core.training.optim import build_optimizer
+from medpeft_core.training.build import BuiltModel
+from medpeft_core.training.device import describe_device
 from medpeft_core.training.parts import count_batches
+from medpeft_core.training.trial_work import build_features, build_forward, build_step
 
 START_S = 7.0  # from launch to the first step with decoded data: imports 5 s, data and model 1 to 2 s, on two cores
 BUDGET_S = 2.5  # for training, and again for evaluation; a pass that has begun is finished
@@ -43,8 +42,8 @@ class Speed:
 def find_measured_speed(store: RunStore, config: RunConfig) -> Speed | None:
     """The speed of the newest run of this home that did the same work on this device.
 
-    Same work is the same backbone, image size, method, number format and batch size; it may still be running. Knobs,
-    augmentation and data may differ: they change little.
+    Same work is the same backbone, image size, method, number format and batch size, on cached features or not; it
+    may still be running. Knobs, augmentation and data may differ: they change little.
 
     Args:
         store: the runs.
@@ -65,7 +64,7 @@ def time_on_cpu(built: BuiltModel, config: RunConfig) -> tuple[float, float]:
 
     Trains the model on noise: throw it away afterwards, or use it for counting only.
     """
-    step, predict = _build_step(built, config, device="cpu"), _build_forward(built, config, device="cpu")
+    step, predict = build_step(built, config, device="cpu"), build_forward(built, config, device="cpu")
     train, evaluation = config.train.batch_size, config.evaluation.batch_size
     return measure_pace(step, FIRST_IMAGES, train), measure_pace(predict, FIRST_IMAGES, evaluation)
 
@@ -80,7 +79,7 @@ def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[floa
     """
     train, evaluation = config.train.batch_size, config.evaluation.batch_size
     try:
-        step, predict = _build_step(built, config, device=device), _build_forward(built, config, device=device)
+        step, predict = build_step(built, config, device=device), build_forward(built, config, device=device)
         return measure_pace(step, train, train), measure_pace(predict, evaluation, evaluation)
     except torch.OutOfMemoryError as error:
         raise ComputeError(
@@ -94,7 +93,28 @@ def time_on_gpu(built: BuiltModel, config: RunConfig, device: str) -> tuple[floa
             torch.cuda.empty_cache()
 
 
-def forecast_times(config: RunConfig, *, num_train: int, num_val: int, num_test: int, speed: Speed) -> dict[str, float]:
+def time_features(built: BuiltModel, config: RunConfig, device: str) -> float:
+    """Images a second whose features are computed, by the whole network in batches of an evaluation.
+
+    Raises:
+        ComputeError: a batch does not fit into the device's memory.
+    """
+    limit = config.evaluation.batch_size
+    try:
+        return measure_pace(build_features(built, config, device=device), FIRST_IMAGES, limit)
+    except torch.OutOfMemoryError as error:
+        raise ComputeError(
+            f"The memory of {device} ran out with evaluation.batch_size {limit}. Use half of it."
+        ) from error
+    finally:
+        built.adapted.network.to("cpu")
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def forecast_times(
+    config: RunConfig, *, num_train: int, num_val: int, num_test: int, speed: Speed, features_s: float = 0.0
+) -> dict[str, float]:
     """Seconds of a run that is not stopped early.
 
     Args:
@@ -102,6 +122,7 @@ def forecast_times(config: RunConfig, *, num_train: int, num_val: int, num_test:
         num_train: images in the label fraction.
         num_val, num_test: images of these splits.
         speed: of training and evaluation.
+        features_s: to compute features before the first step.
 
     Returns:
         {"train_s", "eval_s"} of an epoch on average, {"total_s"} of the run from its launch to its figures.
@@ -116,7 +137,7 @@ def forecast_times(config: RunConfig, *, num_train: int, num_val: int, num_test:
     return {
         "train_s": train_s,
         "eval_s": evals_s / train.epochs,
-        "total_s": START_S + train.epochs * train_s + evals_s + final_s,
+        "total_s": START_S + features_s + train.epochs * train_s + evals_s + final_s,
     }
 
 
@@ -140,6 +161,7 @@ def _work_of(config: RunConfig) -> tuple[object, ...]:
         train.device,
         train.batch_size,
         train.compile,
+        train.cached_features,
     )
 
 
@@ -189,62 +211,6 @@ def measure_evaluation(history: list[dict[str, Any]], *, num_images: int) -> flo
 def _trained_s(event: dict[str, Any], num_images: int) -> float:
     """Seconds of training up to the end of an epoch; its speed is the one of the whole run so far."""
     return float(event["epoch"]) * num_images / float(event["train_images_per_s"])
-
-
-def _build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callable[[int], None]:
-    """`step(n)` does what the training loop does with n images, on noise."""
-    place_model(built, device=device)
-    adapted = built.adapted
-    optimizer = build_optimizer(adapted, config.optim, device=device)
-    transform = build_transform(config, built.backbone, device=device)
-    precision = config.train.precision
-    scaler = torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None
-    generator = torch.Generator().manual_seed(0)
-
-    def step(num_images: int) -> None:
-        adapted.set_train_mode()
-        images = transform.varied(*_draw_pixels(num_images, config, device), generator)
-        with autocast(device, precision):
-            logits = adapted.network(images)
-        loss = compute_loss(logits, torch.zeros_like(logits), task="multilabel", class_weights=None)
-        (scaler.scale(loss) if scaler is not None else loss).backward()
-        if scaler is not None:
-            scaler.step(optimizer)
-            scaler.update()
-        else:
-            optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        wait_for_device(device)
-
-    return step
-
-
-def _build_forward(built: BuiltModel, config: RunConfig, *, device: str) -> Callable[[int], None]:
-    """`predict(n)` does what an evaluation does with n images, on noise."""
-    network = built.adapted.network
-    transform = build_transform(config, built.backbone, device=device)
-
-    def predict(num_images: int) -> None:
-        network.eval()
-        with torch.inference_mode():
-            network(transform.plain(*_draw_pixels(num_images, config, device)))
-        wait_for_device(device)
-
-    return predict
-
-
-def _draw_pixels(num_images: int, config: RunConfig, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    side = config.data.cache_size
-    pixels = torch.randint(0, 256, (num_images, 1, side, side), dtype=torch.uint8, device=device)
-    return pixels, torch.tensor([[side, side]]).expand(num_images, 2)
-
-
-def wait_for_device(device: str) -> None:
-    """Until everything that was given to a device is done."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
-    elif device == "mps":
-        torch.mps.synchronize()
 
 
 def _time(work: Callable[[int], None], num_images: int) -> float:
