@@ -14,12 +14,15 @@ from pathlib import Path
 
 import filelock
 
+from medpeft_core.housekeeping import feature_files
 from medpeft_core.housekeeping.inventory import find_holder, is_young
 from medpeft_core.housekeeping.places import (
     BASE_NAME,
+    HALF_FEATURES_NAME,
     TRASH_PREFIX,
     find_base_files,
     find_cache_folders,
+    find_feature_files,
     find_leftovers,
     find_picture_folders,
     find_pictures,
@@ -72,6 +75,28 @@ def remove_caches(store: RunStore, jobs: JobStore, names: Collection[str]) -> Cl
             continue
         except OSError as error:  # Windows refuses while a process has the pixels open
             kept.append(f"The decoded images {folder.name[:8]} stay: {error.strerror or error}.")
+            continue
+        removed += 1
+        freed += _delete(aside)
+    return Cleaned(num_removed=removed, num_bytes=freed, kept=tuple(kept))
+
+
+def remove_features(store: RunStore) -> Cleaned:
+    """Remove the cached features that no run which is queued or at work needs."""
+    removed, freed, kept = 0, 0, []
+    for path in find_feature_files(store.home):
+        try:
+            with filelock.FileLock(path.with_suffix(".lock")).acquire(timeout=0):
+                holder = feature_files.find_holder(path, feature_files.find_feature_uses(store))
+                if holder is not None:
+                    kept.append(f"The features {path.name[:8]} stay: {holder} needs them.")
+                    continue
+                aside = _set_aside(path)
+        except filelock.Timeout:
+            kept.append(f"The features {path.name[:8]} stay: a run is computing them at this moment.")
+            continue
+        except OSError as error:  # Windows refuses while a process reads them
+            kept.append(f"The features {path.name[:8]} stay: {error.strerror or error}.")
             continue
         removed += 1
         freed += _delete(aside)
@@ -145,6 +170,8 @@ def _find_lock(leftover: Path) -> Path | None:
     """The lock of whoever might be making it; None for what only waits to be deleted."""
     if leftover.name.startswith(TRASH_PREFIX):
         return None
+    if (half := HALF_FEATURES_NAME.fullmatch(leftover.name)) is not None:
+        return leftover.parent / f"{half['key']}.lock"
     if leftover.name.endswith(".tmp"):  # .<key>.tmp
         return leftover.parent / f"{leftover.name[1:-4]}.lock"
     return leftover.parent / f"{leftover.name.partition('.partial-')[0]}.lock"  # .<set>.partial-...

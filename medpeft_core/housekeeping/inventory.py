@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medpeft_core.datasets.cache_notes import read_note
+from medpeft_core.housekeeping.feature_files import FeatureInfo, list_features
 from medpeft_core.housekeeping.places import find_base_files, find_cache_folders, find_leftovers, find_pictures
 from medpeft_core.housekeeping.sizes import Part, Tell, measure_folder, measure_home
 from medpeft_core.housekeeping.usage import (
@@ -78,6 +79,7 @@ class Inventory:
     parts: list[Part]
     caches: list[CacheInfo]
     bases: list[BaseInfo]
+    features: list[FeatureInfo]
     leftover_bytes: int
     picture_bytes: int
 
@@ -99,6 +101,7 @@ def take_inventory(home: Path, tell: Tell = lambda text: None) -> Inventory:
         parts=parts,
         caches=list_caches(store, jobs),
         bases=list_bases(home),
+        features=list_features(store),
         leftover_bytes=sum(measure_folder(path).num_bytes for path in find_leftovers(home)),
         picture_bytes=sum(_size(path) for path in find_pictures(home)),
     )

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 CACHE_NAME = re.compile(r"[0-9a-f]{32}")
+FEATURES_NAME = re.compile(r"(?P<key>[0-9a-f]{32})\.safetensors")
+HALF_FEATURES_NAME = re.compile(r"\.(?P<key>[0-9a-f]{32})\.safetensors\..+\.tmp")
 BASE_NAME = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
 TRASH_PREFIX = ".trash-"
 PICTURE_FOLDERS = ("explanations", "first_batches", "masking")
@@ -20,6 +22,11 @@ def find_base_files(home: Path) -> list[Path]:
     return [path for path in list_files(home, "weights") if BASE_NAME.fullmatch(path.name)]
 
 
+def find_feature_files(home: Path) -> list[Path]:
+    """The files of cached features, without what was half written."""
+    return [path for path in list_files(home, "cache/features") if FEATURES_NAME.fullmatch(path.name)]
+
+
 def find_pictures(home: Path) -> list[Path]:
     """The files that pages keep to show a picture again."""
     return [path for folder in find_picture_folders(home) for path in list_files(home, str(folder.relative_to(home)))]
@@ -31,10 +38,11 @@ def find_picture_folders(home: Path) -> list[Path]:
 
 
 def find_leftovers(home: Path) -> list[Path]:
-    """Folders of caches and synthetic sets that were never finished, and what an earlier clean-up could not delete."""
+    """Caches, features and synthetic sets that were never finished, and what an earlier clean-up could not delete."""
     found = [path for path in list_folders(home, "cache/pixels") if re.fullmatch(r"\..+\.tmp", path.name)]
     found += [path for path in list_folders(home, "datasets") if re.fullmatch(r"\..+\.partial-.+", path.name)]
-    for name in ("cache/pixels", "datasets", "weights"):
+    found += [path for path in list_files(home, "cache/features") if HALF_FEATURES_NAME.fullmatch(path.name)]
+    for name in ("cache/pixels", "cache/features", "datasets", "weights"):
         found += [
             path for path in [*list_folders(home, name), *list_files(home, name)] if path.name.startswith(TRASH_PREFIX)
         ]

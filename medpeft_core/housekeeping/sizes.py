@@ -45,6 +45,7 @@ class Part:
 PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("datasets", "Data sets", "datasets", "images that the lab drew or fetched itself"),
     ("pixels", "Decoded images", "cache/pixels", "each image once, small and ready for training"),
+    ("features", "Cached features", "cache/features", "what linear probing computed once of each image"),
     ("pictures", "Kept for pages", "cache", "heat maps, first batches and tables that pages showed before"),
     ("weights", "Base weights", "weights", "what adapters are laid over, and downloads"),
     ("runs", "Runs", "runs", "settings, best weights, checkpoints, predictions, logs"),

@@ -14,6 +14,7 @@ from medpeft_core.housekeeping.cleaning import (
     Cleaned,
     remove_bases,
     remove_caches,
+    remove_features,
     remove_leftovers,
     remove_pictures,
 )
@@ -45,6 +46,9 @@ def draw_cleanup(inventory: Inventory | None) -> None:
             _draw_caches(inventory.caches)
         with st.container(border=True):
             _draw_pictures(inventory)
+        if inventory.features:
+            with st.container(border=True):
+                _draw_features(inventory)
     with right:
         with st.container(border=True):
             _draw_bases(inventory)
@@ -148,6 +152,20 @@ def _draw_pictures(inventory: Inventory) -> None:
         partial(remove_pictures, get_lab().home),
         is_possible=inventory.picture_bytes > 0,
         reason="There are none.",
+    )
+
+
+def _draw_features(inventory: Inventory) -> None:
+    st.markdown("**Cached features of linear probing**")
+    st.caption("Costs: the next run that wants them computes them again. No result changes.")
+    free = [info for info in inventory.features if info.held_by is None]
+    _draw_removal(
+        "features",
+        f"Remove {len(free)} of {len(inventory.features)}",
+        f"This frees {write_bytes(sum(info.num_bytes for info in free))}.",
+        partial(remove_features, get_lab().store),
+        is_possible=bool(free),
+        reason="Each is needed by a run that is queued or at work.",
     )
 
 

@@ -22,6 +22,7 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
         "cache/pixels/key/pixels.u8": 200,
         "cache/explanations/run/a.png": 30,
         "cache/views/a.parquet": 1,
+        "cache/features/a.safetensors": 500,
         "weights/base.safetensors": 4000,
         "runs/run/adapter/head.safetensors": 50_000,
         "pretraining/run/encoders/a.safetensors": 3,
@@ -33,7 +34,7 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
         write(home / name, size)
     parts = {part.name: part.size for part in measure_home(home)}
     assert {name: size.num_bytes for name, size in parts.items()} == {
-        "datasets": 10, "pixels": 200, "pictures": 31, "weights": 4000, "runs": 50_000, "pretraining": 3,
+        "datasets": 10, "pixels": 200, "features": 500, "pictures": 31, "weights": 4000, "runs": 50_000, "pretraining": 3,
         "trash": 600_000, "jobs": 7_000_000, "other": 80_000_000,
     }  # fmt: skip
     assert sum(size.num_files for size in parts.values()) == len(sizes)
@@ -42,7 +43,7 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
 def test_measure_home_that_does_not_exist_is_empty(home: Path) -> None:
     inventory = take_inventory(home)
     assert inventory.num_bytes == inventory.num_files == 0
-    assert (inventory.caches, inventory.bases, inventory.leftover_bytes) == ([], [], 0)
+    assert (inventory.caches, inventory.bases, inventory.features, inventory.leftover_bytes) == ([], [], [], 0)
     assert not home.exists()
 
 
