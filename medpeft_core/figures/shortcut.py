@@ -8,7 +8,7 @@ from medpeft_core.figures.legend import build_legend, measure_legend
 from medpeft_core.figures.styles import GREY, pick_colour, pick_symbol
 
 CHANCE = 0.5
-ROW_HEIGHT, GROUP_HEIGHT, AXIS_HEIGHT = 16, 16, 46  # pixels
+ROW_HEIGHT, GROUP_HEIGHT, AXIS_HEIGHT, MIN_PLOT_HEIGHT = 16, 16, 46, 150  # pixels
 LABEL_LIMIT = 170  # pixels of a row's name
 SPLIT_NAMES = {"val": "val (marker as in training)", "test": "test (marker by chance)"}
 VERSION_NAMES = {"original": "as it is", "masked": "marker painted over", "control": "other side painted over"}
@@ -106,6 +106,7 @@ def _build(
         "tooltip": _list_tooltip(title, has_images=any("images" in row for row in rows)),
     }
     shape = _build_look(series, [pick_symbol(index) for index in range(len(series))])
+    plot_height = len(places) * (ROW_HEIGHT + GROUP_HEIGHT * len(series))
     chance = {
         "data": {"values": [{"chance": CHANCE}]},
         "mark": {"type": "rule", "color": GREY, "strokeDash": [4, 4], "tooltip": "0.5: as good as chance"},
@@ -113,7 +114,7 @@ def _build(
     }
     return {
         "width": "container",
-        "height": len(places) * (ROW_HEIGHT + GROUP_HEIGHT * len(series)) + AXIS_HEIGHT + measure_legend(list(series)),
+        "height": max(plot_height, MIN_PLOT_HEIGHT) + AXIS_HEIGHT + measure_legend(list(series)),
         "autosize": {"type": "fit", "contains": "padding"},
         "data": {"values": drawn},
         "layer": [

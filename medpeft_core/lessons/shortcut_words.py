@@ -6,6 +6,7 @@ from typing import Any
 SAME, WORSE, CHANCE, UNCLEAR = "same", "worse", "chance", "unclear"
 TAKEN, NOT_TAKEN = "taken", "not_taken"
 NARROW = 0.05  # an interval of the difference that stays within this of 0 says "about the same"
+CLEAR_RATIO = 1.5  # of the maps' share on the mark over its share of the image; from here on maps are said to show it
 NOTABLE = 0.05  # a fall of the mean probability below this is not worth a word, however certain
 
 
@@ -125,12 +126,13 @@ def _tell_maps(result: Mapping[str, Any]) -> str:
     if not maps["num_images"]:
         return "No heat map could be drawn: all were flat."
     share, area, ratio = (maps[name]["median"] for name in ("share", "area", "ratio"))
-    if ratio >= 2:
-        verdict = f"{ratio:.1f} times as much as in a map without any preference: the maps give it away."
+    if ratio >= CLEAR_RATIO:
+        verdict = f"{ratio:.1f} times as much as in a map without any preference: the maps give the marker away."
     else:
+        amount = "less than" if ratio <= 1 / CLEAR_RATIO else "about as much as"
         verdict = (
-            "about as much as in a map without any preference: the maps alone would not have told. A map that looks "
-            "innocent proves nothing."
+            f"{amount} in a map without any preference: the maps alone would not have told. A map that looks innocent "
+            "proves nothing."
         )
     return (
         f"Of the heat maps for {maps['num_images']} marked test images a median of {100 * share:.1f} % lies on the "

@@ -12,6 +12,7 @@ from pages.widgets.wording import SYNTHETIC
 
 VERSIONS = {"original": "As it is", "masked": "Marker painted over", "control": "Other side painted over"}
 MARK_NAME = "side marker"
+FRAME_GAP = 3  # pixels of the image between the marker and the frame around it
 
 
 def draw_example(outcome: Outcome) -> None:
@@ -77,7 +78,9 @@ def _draw_versions(outcome: Outcome, example: dict[str, Any], finding: str) -> N
         )
         st.image(encode_jpeg(shown), width="stretch", alt=f"Synthetic test image {example['image']}, {what}. {truth}.")
     change = probs[version] - probs["original"]
-    note = "as it is" if version == "original" else f"{change:+.2f} against the image as it is".replace("-", "−")
+    note = "as it is"
+    if version != "original":
+        note = f"{change:+.2f}".replace("-", "−") + f" from {probs['original']:.2f}, as it is"
     st.metric(
         f"Predicted probability of {finding}",
         f"{probs[version]:.2f}",
@@ -111,8 +114,16 @@ def _draw_map(outcome: Outcome, example: dict[str, Any], finding: str) -> None:
 
 
 def _list_outlines(outcome: Outcome, example: dict[str, Any]) -> tuple[Outline, ...]:
-    mark = outcome.masked.picture(example, "mark")
-    return () if mark is None else (Outline(name=MARK_NAME, kind="mask", geometry=mark),)
+    """A frame around the marker, which its strokes would hide if they were outlined themselves."""
+    content = outcome.masked.picture(example, "mark")
+    bounds = None if content is None else decode(content).convert("L").getbbox()
+    if content is None or bounds is None:
+        return ()
+    width, height = decode(content).size
+    left, top = max(bounds[0] - FRAME_GAP, 0), max(bounds[1] - FRAME_GAP, 0)
+    right, low = min(bounds[2] + FRAME_GAP, width), min(bounds[3] + FRAME_GAP, height)
+    box = left / width, top / height, (right - left) / width, (low - top) / height
+    return (Outline(name=MARK_NAME, kind="box", geometry=box),)
 
 
 def _draw_gone() -> None:

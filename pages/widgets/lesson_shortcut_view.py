@@ -40,7 +40,7 @@ STORED, OWN = "stored", "own"
 SOURCES = {STORED: "Stored result", OWN: "Train it yourself"}
 FIRST_KEY = f"{KEY}_first_source"
 POLL_EVERY_S = 1.0
-QUESTION = "A model finds effusions almost without fault. Did it learn what an effusion looks like?"
+QUESTION = "A model finds effusions very well in images like its own. Did it learn what an effusion looks like?"
 BACKGROUND = (
     "In the radiographs that this model learns from, **a side marker (a framed L or R in an upper corner) was put on "
     "9 of "
@@ -51,7 +51,7 @@ BACKGROUND = (
     "Real models have learned such things: which hospital a film comes from, a chest drain that was put in because of "
     "the disease, a ruler beside a mole. Here the truth is known, so it can be measured."
 )
-ASKED = "The model ranks the validation images almost perfectly. How will it do on the test images?"
+ASKED = "The model ranks the validation images very well. How will it do on the test images?"
 CHOICES = {
     SAME: "**About as well:** it learned what an effusion looks like.",
     WORSE: "**Clearly worse, but better than guessing:** it learned the marker, and something of the disease.",
