@@ -1,4 +1,4 @@
-"""Home: what the lab is, the demo, and the latest runs."""
+"""Home: what the lab is, the demo, the lessons, and the latest runs."""
 
 import streamlit as st
 
@@ -7,6 +7,7 @@ from pages.widgets.demo_card import draw_demo
 from pages.widgets.frame import ensure_frame
 from pages.widgets.lab import get_lab
 from pages.widgets.latest_runs import draw_latest_runs
+from pages.widgets.lesson_links import draw_lessons
 from pages.widgets.pretrain_notice import draw_pretrain_notice
 from pages.widgets.wording import DISCLAIMER
 
@@ -21,6 +22,7 @@ st.markdown(
 st.caption(DISCLAIMER)
 
 draw_demo()
+draw_lessons()
 draw_pretrain_notice()
 
 has_runs = bool(list_summaries(get_lab().store))

@@ -67,7 +67,8 @@ STEPS = (
         title="See where it looked",
         text="Page through the test images with the arrow keys: what the model says, what is true, and a heat map of "
         "what raised its score. Predict does the same for an image of your own, which is not stored.",
-        hint="Look at the images that the model got wrong first: they teach the most.",
+        hint="Look at the images that the model got wrong first: they teach the most. After the tour the lessons under "
+        "**Learn** put two questions to you and to the lab.",
     ),
 )
 

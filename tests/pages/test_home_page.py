@@ -109,3 +109,19 @@ def test_home_says_which_runs_are_on_synthetic_images(app, home, make_run):
     make_run(home)
     app.run()
     assert app.main.dataframe[0].value["dataset"].iloc[0] == "phantom, synthetic"
+
+
+def test_home_leads_to_both_lessons_without_reading_their_runs(app, monkeypatch):
+    """Their answers ship with the lab; Home must not become slow by them."""
+
+    def fail(*arguments, **options):
+        raise AssertionError("Home read the stored result")
+
+    monkeypatch.setattr("medpeft_core.lessons.stored.load_stored", fail)
+    monkeypatch.setattr("pages.widgets.lesson_labels_state.load_stored", fail)
+    app.run()
+    assert not app.exception
+    links = {item.proto.page: item.proto.label for item in app.main.get("page_link")}
+    assert links["lesson_labels"] == "**Few labels: LoRA or full fine-tuning?**"
+    assert "lesson_shortcut" in links
+    assert "thirty labelled films" in read_words(app)
