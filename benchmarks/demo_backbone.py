@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from medpeft_core.config import (
     TrainConfig,
 )
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
+from medpeft_core.lessons.likeness import is_run_of
 from medpeft_core.metrics.bootstrap import bootstrap_samples
 from medpeft_core.metrics.evaluate import probs_from_logits
 from medpeft_core.metrics.seeds import SeedMean, compare_seeds
@@ -115,7 +115,7 @@ def find_or_train(config: RunConfig, prepared: PreparedData) -> Run:
     """A finished run with these settings, or a new one."""
     store = RunStore.open_default()
     for run in store.list_runs():
-        if run.status == FINISHED and is_same(run.config(), config):
+        if run.status == FINISHED and is_run_of(run.config(), config):
             return run
     checked = check_run(config, prepared)
     run = store.create(checked.config, provenance=collect_provenance(checked, prepared), device=config.train.device)
@@ -123,15 +123,6 @@ def find_or_train(config: RunConfig, prepared: PreparedData) -> Run:
     assert outcome == FINISHED
     run.write_state(status=FINISHED)
     return run
-
-
-def is_same(found: RunConfig, wanted: RunConfig) -> bool:
-    """Whether a run's complete config is what a resolved one asks for."""
-    backbone = replace(wanted.backbone, **{
-        name: getattr(found.backbone, name) for name in ("weights_sha256", "image_size", "mean", "std")
-    })  # fmt: skip
-    train = replace(wanted.train, precision=found.train.precision)
-    return found == replace(wanted, backbone=backbone, train=train)
 
 
 def tell_run(run: Run, method: str, side: str, seed: int) -> None:

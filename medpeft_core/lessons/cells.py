@@ -7,11 +7,12 @@ same settings, counts, and nothing else has to be remembered.
 import contextlib
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import RunError
+from medpeft_core.lessons.likeness import is_run_of
 from medpeft_core.lessons.protocol import Cell, Protocol, Role
 from medpeft_core.runs.lanes import count_lanes
 from medpeft_core.runs.listing import list_summaries
@@ -23,8 +24,6 @@ WORKING = (QUEUED, RUNNING, PAUSED)
 RESUMABLE = (STOPPED, INTERRUPTED, CANCELLED)
 # of several runs of one cell, the one that is nearest to a result counts
 ORDER = (FINISHED, RUNNING, PAUSED, QUEUED, *RESUMABLE)
-# filled in from the model or the machine when a run is checked; the cells leave them open
-_DECIDED_LATER = {"backbone": ("weights_sha256", "image_size", "pool", "mean", "std"), "train": ("device", "precision")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,13 +182,9 @@ def _is_nearer(line: dict[str, Any], other: dict[str, Any] | None) -> bool:
 
 def _has_config(store: RunStore, line: dict[str, Any], wanted: RunConfig) -> bool:
     try:
-        found = Run(store.folder_of(line["run_id"])).config()
-    except RunError:
+        return is_run_of(Run(store.folder_of(line["run_id"])).config(), wanted)
+    except RunError:  # damaged
         return False
-    for section, names in _DECIDED_LATER.items():
-        known = {name: getattr(getattr(found, section), name) for name in names}
-        wanted = replace(wanted, **{section: replace(getattr(wanted, section), **known)})
-    return found == wanted
 
 
 def _describe(cell: Cell, line: dict[str, Any] | None) -> CellState:

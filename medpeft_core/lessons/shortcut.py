@@ -5,7 +5,6 @@ by `shortcut_stored.py`.
 """
 
 from dataclasses import replace
-from typing import Any
 
 from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.config import (
@@ -17,6 +16,7 @@ from medpeft_core.config import (
     TrainConfig,
 )
 from medpeft_core.errors import MedPeftError
+from medpeft_core.lessons.likeness import is_run_of
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
@@ -76,15 +76,7 @@ def find_run(runs: list[Run]) -> Run | None:
 
 
 def _is_like(run: Run, wanted: RunConfig) -> bool:
-    """Whether a run differs from the lesson's in nothing but what a machine decides."""
     try:
-        config = run.config()
-        return _compared(config) == _compared(resolve_config(wanted))
+        return is_run_of(run.config(), resolve_config(wanted))
     except MedPeftError:  # damaged, or of another version
         return False
-
-
-def _compared(config: RunConfig) -> dict[str, Any]:
-    values = replace(config, train=replace(config.train, device="auto", precision="auto")).to_dict()
-    backbone = values.pop("backbone")
-    return {**values, "backbone": (backbone["name"], backbone["weights"])}
