@@ -38,7 +38,7 @@ from pages.widgets.wording import escape_markdown, write_duration
 
 STORED, OWN = "stored", "own"
 SOURCES = {STORED: "Stored result", OWN: "Train it yourself"}
-FIRST_KEY = f"{KEY}_first_source"
+SOURCE_KEY, PARAMETER_SOURCE = f"{KEY}_source", "result"
 POLL_EVERY_S = 1.0
 QUESTION = "A model finds effusions very well in images like its own. Did it learn what an effusion looks like?"
 BACKGROUND = (
@@ -103,7 +103,7 @@ def list_next_steps(run: Run | None) -> list[NextStep]:
         "outlined marker.",
         icon=":material/visibility:",
         page="pages/explain.py" if run is not None else "pages/lesson_shortcut.py",
-        query={PARAMETER: run.run_id, "show": "alarm"} if run is not None else {"result": OWN},
+        query={PARAMETER: run.run_id, "show": "alarm"} if run is not None else {PARAMETER_SOURCE: OWN},
     )
     return [
         NextStep(
@@ -144,25 +144,28 @@ def describe_origin(stored: Outcome) -> str:
     """When and on what the stored run was made; plain text."""
     result = stored.result
     day = datetime.fromtimestamp(result["made_at"], UTC).strftime("%Y-%m-%d")
-    took = f"trained in {write_duration(result['wall_time_s'])}" if result.get("wall_time_s") else ""
-    return ", ".join(part for part in (day, str(result.get("device_name") or "CPU"), took) if part)
+    return f"{day}, {result.get('device_name') or 'CPU'}, PyTorch {(result.get('packages') or {}).get('torch')}"
 
 
 def _choose_source(stored: Outcome | None, *, has_own: bool) -> Source:
-    """Stored or own; own work that is there comes first, and the choice is in the address."""
+    """Stored or own; own work that is there comes first, and a link may ask for either."""
     if stored is None:
         st.caption("No stored result ships with this copy of the lab; train it here.")
         return OWN
-    if FIRST_KEY not in st.session_state:
-        st.session_state[FIRST_KEY] = OWN if has_own or find_job() is not None else STORED
+    asked = st.query_params.get(PARAMETER_SOURCE)
+    if asked is not None:
+        del st.query_params[PARAMETER_SOURCE]  # else it would undo the next click
+    if asked in SOURCES:
+        st.session_state[SOURCE_KEY] = asked
+    elif SOURCE_KEY not in st.session_state:
+        st.session_state[SOURCE_KEY] = OWN if has_own or find_job() is not None else STORED
     return st.segmented_control(
         "Which result",
         list(SOURCES),
         format_func=SOURCES.__getitem__,
-        default=st.session_state[FIRST_KEY],
         required=True,
-        key="result",
-        bind="query-params",
+        key=SOURCE_KEY,
+        persist_state="session",
     )
 
 
