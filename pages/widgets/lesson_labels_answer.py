@@ -19,13 +19,13 @@ from pages.widgets.lesson_labels_tables import (
     draw_table,
     explain_statistics,
 )
-from pages.widgets.monitor_cards import Card, draw_cards
 from pages.widgets.wording import escape_markdown, write_auroc
 
 TABLE_WIDTHS = {
     "Images": 65, "Finding": 150, "Difference": 80, "Interval": 135, "Seeds with LoRA ahead": 150, "Positives": 75,
     "What it says": 170,
 }  # fmt: skip
+MIN_CARD_WIDTH = 300  # pixels: "cannot be told apart" with its interval in one line
 
 Result = dict[str, Any]
 Spec = dict[str, Any]
@@ -44,10 +44,10 @@ def draw_answer(result: Result, chosen: dict[float, str]) -> None:
             "words below are about these alone; they change, and intervals become narrower, as more runs end.",
             icon=":material/hourglass_top:",
         )
+    _draw_cards(result)
     if result["words"]:
         with st.container(border=True, key=f"{KEY}_words"):
             st.markdown(escape_markdown(result["words"]))
-    _draw_cards(result)
     draw_verdicts(chosen, result)
     label = st.segmented_control(
         "Show",
@@ -66,21 +66,23 @@ def draw_answer(result: Result, chosen: dict[float, str]) -> None:
 
 def _draw_cards(result: Result) -> None:
     """LoRA minus full at a glance, a card for each number of labels."""
-    cards = []
-    for part in result["fractions"]:
-        row = find_difference(result, part["fraction"])
-        if row is not None:
-            cards.append(
-                Card(
-                    label=write_part(part).capitalize(),
-                    value=write_signed(row["mean"]),
-                    note=write_card_note(row),
-                    help="Test AUROC of LoRA minus that of full fine-tuning, mean of the findings and of the seeds.",
-                )
+    rows = [(part, find_difference(result, part["fraction"])) for part in result["fractions"]]
+    known = [(part, row) for part, row in rows if row is not None]
+    if not known:
+        return
+    st.markdown("**LoRA minus full fine-tuning, test AUROC**")
+    with st.grid(len(known), min_column_width=MIN_CARD_WIDTH):
+        for part, row in known:
+            st.metric(
+                write_part(part).capitalize(),
+                write_signed(row["mean"]),
+                delta=write_card_note(row),
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                height="stretch",
+                help="Test AUROC of LoRA minus that of full fine-tuning: mean of the findings and of the seeds.",
             )
-    if cards:
-        st.markdown("**LoRA minus full fine-tuning, test AUROC**")
-        draw_cards(cards)
 
 
 def write_card_note(difference: Mapping[str, Any]) -> str:

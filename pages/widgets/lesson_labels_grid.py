@@ -5,29 +5,28 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from medpeft_core.figures.finding_looks import write_fraction
+from medpeft_core.figures.finding_looks import name_method, write_fraction
 from medpeft_core.lessons.cells import CellState, Standing
-from medpeft_core.lessons.protocol import Protocol
 from medpeft_core.runs.states import FINISHED, RUNNING
 from pages.widgets.lesson_labels_prediction import KEY
 from pages.widgets.run_picker import PARAMETER
 from pages.widgets.runs_table import STATUS_MARKS
 from pages.widgets.wording import write_duration
 
-LABELS, METHOD, TIME = "Labels", "Method", "A run takes"
+ROW, TIME = "Method and labels", "A run takes"
 NOT_MADE, NO_CELL = "·", "–"
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
+SEED_WIDTH, WIDTHS = 74, {ROW: 118, TIME: 110}  # pixels: three seeds on a phone
 GRID_KEY = f"{KEY}_grid"
 
 Times = Mapping[tuple[str, float], float]
 
 
-def build_grid(standing: Standing, protocol: Protocol, *, forecast_s: Times, is_open: bool) -> pd.DataFrame:
+def build_grid(standing: Standing, *, forecast_s: Times, is_open: bool) -> pd.DataFrame:
     """Texts: the test AUROC of a finished run, what the others do, and how long a run of the row takes.
 
     Args:
         standing: of the cells to show.
-        protocol: for the titles of the methods.
         forecast_s: (method, fraction) to seconds, where no run of this home has told it.
         is_open: whether the figures may be seen; else a finished run says that it is finished.
     """
@@ -38,8 +37,7 @@ def build_grid(standing: Standing, protocol: Protocol, *, forecast_s: Times, is_
         cells = {item.cell.seed: item for item in _select(standing, method, fraction)}
         rows.append(
             {
-                LABELS: write_fraction(fraction),
-                METHOD: protocol.methods[method].title,
+                ROW: f"{name_method(method)}, {write_fraction(fraction)}",
                 **{
                     name_seed(seed): _write_cell(cells[seed], is_open=is_open) if seed in cells else NO_CELL
                     for seed in seeds
@@ -47,14 +45,12 @@ def build_grid(standing: Standing, protocol: Protocol, *, forecast_s: Times, is_
                 TIME: _write_time((method, fraction), measured, forecast_s),
             }
         )
-    return pd.DataFrame(rows, columns=[LABELS, METHOD, *map(name_seed, seeds), TIME])
+    return pd.DataFrame(rows, columns=[ROW, *map(name_seed, seeds), TIME])
 
 
-def draw_grid(
-    standing: Standing, protocol: Protocol, *, forecast_s: Times, is_open: bool, is_clickable: bool = True
-) -> None:
+def draw_grid(standing: Standing, *, forecast_s: Times, is_open: bool) -> None:
     """The grid; a click on a run that there is opens it on Monitor."""
-    frame = build_grid(standing, protocol, forecast_s=forecast_s, is_open=is_open)
+    frame = build_grid(standing, forecast_s=forecast_s, is_open=is_open)
     num_made = sum(item.run_id is not None for item in standing.cells)
     event = st.dataframe(
         frame,
@@ -63,21 +59,18 @@ def draw_grid(
         lazy=False,
         row_height=ROW_HEIGHT,
         height=HEADER_HEIGHT + ROW_HEIGHT * len(frame),
-        column_config={
-            LABELS: st.column_config.TextColumn(width=60),
-            METHOD: st.column_config.TextColumn(width=150),
-            TIME: st.column_config.TextColumn(width=110),
-        },
-        on_select="rerun" if is_clickable else "ignore",
+        column_config={name: st.column_config.TextColumn(width=WIDTHS.get(name, SEED_WIDTH)) for name in frame.columns},
+        on_select="rerun",
         selection_mode="single-cell",
         alt=f"{standing.num_done} of {standing.num_all} runs are finished. "
         + "; ".join(", ".join(row) for row in frame.astype(str).to_numpy().tolist()),
     )
     if num_made:
         st.caption(
-            f"Click a run to open it on Monitor. ✓ finished, ▶ at work, ◷ waiting, ■ stopped, {NOT_MADE} not made yet."
+            "Click a run to open it on Monitor. ✓ finished, ▶ at work and the time left, ◷ waiting, ■ stopped, "
+            f"{NOT_MADE} not made yet."
         )
-    if is_clickable and (run_id := find_clicked(event, standing)):
+    if run_id := find_clicked(event, standing):
         st.switch_page("pages/monitor.py", query_params={PARAMETER: run_id})
 
 
@@ -114,7 +107,7 @@ def _write_cell(item: CellState, *, is_open: bool) -> str:
     if item.status == FINISHED and is_open:
         return "✓ n/a" if item.test_auroc is None else f"✓ {item.test_auroc:.3f}"
     if item.status == RUNNING and item.eta_s:
-        return f"▶ {write_duration(item.eta_s)} left"
+        return f"▶ {write_duration(item.eta_s)}"
     return STATUS_MARKS[item.status]
 
 

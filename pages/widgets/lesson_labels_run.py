@@ -53,13 +53,16 @@ def draw_own_runs(protocol: Protocol, standing: Standing, *, is_short: bool, for
 
 
 def describe_plan(standing: Standing, forecast_s: Times) -> str:
-    """How long what is missing takes on this machine; markdown."""
+    """How long what is missing takes; says so where that was measured on another computer; markdown."""
     left_s = standing.estimate_s(dict(forecast_s))
     count = standing.num_all - standing.num_done
     what = f"{count} runs" if count > 1 else "1 run"
     if left_s is None:
         return f"**{what} to make.** How long they take is known once one of each kind has ended."
-    return f"**{what} to make, about {write_duration(left_s)} on this computer.**"
+    measured = standing.median_times_s()
+    is_guess = not measured and standing.estimate_s() is None
+    where = "as long as on the computer that made the stored result" if is_guess else "by the runs that ended here"
+    return f"**{what} to make, about {write_duration(left_s)}**, {where}."
 
 
 def _draw_progress(
@@ -72,7 +75,7 @@ def _draw_progress(
         left_s = standing.estimate_s(dict(forecast_s)) if standing.is_working else None
         eta = f", about {write_duration(left_s)} left" if left_s else ""
         st.progress(standing.share, text=f"**{standing.num_done} of {standing.num_all} runs are finished**{eta}")
-    draw_grid(standing, protocol, forecast_s=forecast_s, is_open=is_open)
+    draw_grid(standing, forecast_s=forecast_s, is_open=is_open)
     working = [item for item in standing.cells if item.status == RUNNING and item.run_id]
     if working:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -93,8 +96,11 @@ def _draw_start(protocol: Protocol, standing: Standing, *, is_short: bool, forec
         return
     st.markdown(describe_plan(standing, forecast_s))
     has_begun = any(item.run_id is not None for item in standing.cells)
-    if has_begun:
-        st.caption("What is finished stays. Runs that were stopped go on from where they were.")
+    st.caption(
+        "What is finished stays. Runs that were stopped go on from where they were."
+        if has_begun
+        else "The images are drawn first, once, which takes about a minute; then the runs start."
+    )
     label = "Resume" if has_begun else "Run the short version" if is_short else "Run all of it"
     if st.button(label, type="primary", icon=":material/play_arrow:", key=f"{KEY}_start"):
         start(protocol, standing)

@@ -65,6 +65,14 @@ def read_stored_times(protocol: Protocol, stored: StoredFinding | None) -> Times
     return _read_times(stored, protocol, protocol.identity, stored.made_at)
 
 
+def scale_times(times: Times, standing: Standing) -> Times:
+    """The same, made longer or shorter by how much faster or slower this computer was with the runs that ended here."""
+    measured = standing.median_times_s()
+    ratios = [measured[kind] / times[kind] for kind in measured if times.get(kind)]
+    factor = statistics.median(ratios) if ratios else 1.0
+    return {kind: seconds * factor for kind, seconds in times.items()}
+
+
 def find_job() -> Any | None:
     """The job that prepares the images and queues the runs, while it works."""
     return next((job for job in get_lab().jobs.list_jobs() if job.title == JOB_TITLE and not job.is_finished), None)

@@ -77,9 +77,12 @@ def build_sizes_table(result: Result) -> PaperTable:
     )
     return PaperTable(
         title="What each method trains and leaves on the disk",
-        columns=("Method", "Trained parameters", "Share of all", "File to keep"),
+        columns=("Method", "Parameters", "Share", "File"),
         rows=rows,
-        notes=("File to keep: the trained weights; all else is the base model, which is stored once.",),
+        notes=(
+            "Parameters: those that are trained, with their share of all. File: what must be kept of a trained model; "
+            "all else is the base model, which is stored once.",
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from pages.widgets.lesson_labels_state import (
     get_stored,
     look_at,
     read_stored_times,
+    scale_times,
 )
 from pages.widgets.lesson_labels_stored import draw_stored
 from pages.widgets.lesson_parts import (
@@ -117,7 +118,6 @@ def _choose_source(protocol: Protocol, stored: StoredFinding | None) -> Source:
 
 
 def _draw_own(protocol: Protocol, stored: StoredFinding | None, *, may_look: bool) -> dict[str, Any] | None:
-    forecast_s = read_stored_times(protocol, stored)
     standings = {name: look_at(protocol, is_short=name == SHORT) for name in (SHORT, WHOLE)}
     version = st.segmented_control(
         "Version",
@@ -130,6 +130,7 @@ def _draw_own(protocol: Protocol, stored: StoredFinding | None, *, may_look: boo
         help="The short version is a part of the whole one: what it has made counts there too.",
     )
     standing, is_short = standings[version], version == SHORT
+    forecast_s = scale_times(read_stored_times(protocol, stored), standing)
     st.caption(
         f"{describe_version(protocol, is_short=is_short)} The runs train in the background; this page can be closed."
     )

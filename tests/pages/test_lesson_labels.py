@@ -165,7 +165,7 @@ def test_sizes_are_those_of_the_result_and_unknown_ones_are_dashes(lesson, tmp_p
     assert rows["Full fine-tuning"] == ("2,800,000", "100 %", "11 MiB")
     assert rows["Linear probe"] == ("–", "n/a", "n/a")
     app = lesson(make_stored(tmp_path), see=True)
-    assert find_table(app, "Trained parameters")["Method"].tolist()[1] == "LoRA, rank 8"
+    assert find_table(app, "Parameters")["Method"].tolist()[1] == "LoRA, rank 8"
 
 
 def test_tables_can_be_taken_to_a_paper(lesson, tmp_path):

@@ -9,7 +9,7 @@ from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.jobs import JobStore
 from pages.widgets.lesson_labels_grid import NO_CELL, NOT_MADE, build_grid, find_clicked
 from pages.widgets.lesson_labels_run import describe_plan
-from pages.widgets.lesson_labels_state import JOB_TITLE
+from pages.widgets.lesson_labels_state import JOB_TITLE, scale_times
 from pages.widgets.lesson_labels_view import describe_version
 
 STATE = "pages.widgets.lesson_labels_state"
@@ -82,7 +82,9 @@ def test_without_any_result_the_page_offers_the_short_version_and_its_time(lesso
     words = read_words(app)
     assert "No stored result ships with this copy" in words
     assert "LoRA, rank 8 and Full fine-tuning on 1 % and 10 % of the labels, 2 seeds each." in words
-    assert "8 runs to make, about 3 min 50 s on this computer" in words  # 2 x (30 + 40 + 70 + 90) s on two lanes
+    assert (
+        "8 runs to make, about 3 min 50 s**, as long as on the computer that made the stored result" in words
+    )  # 2 x (30 + 40 + 70 + 90) s on two lanes
     assert find_grid(app)["A run takes"].tolist() == [
         "about 30 s",
         "about 40 s",
@@ -233,7 +235,7 @@ def test_a_click_on_a_cell_opens_its_run(home, protocol):
     standing = look(RunStore(home), protocol, protocol.list_cells(is_short=True))
     click = {"selection": {"cells": [(1, "Seed 1")], "rows": [], "columns": []}}
     assert find_clicked(click, standing) == runs[1].run_id
-    for row, column in ((1, "Seed 2"), (1, "Method"), (9, "Seed 1")):
+    for row, column in ((1, "Seed 2"), (1, "Method and labels"), (9, "Seed 1")):
         assert find_clicked({"selection": {"cells": [(row, column)]}}, standing) is None
     assert find_clicked({"selection": {"cells": []}}, standing) is None
 
@@ -241,9 +243,9 @@ def test_a_click_on_a_cell_opens_its_run(home, protocol):
 def test_grid_has_a_dash_where_a_seed_is_not_planned_and_measured_times(home, tmp_path, protocol):
     cells = [cell for cell in protocol.list_cells(is_short=False) if not (cell.fraction == 1.0 and cell.seed == 2)]
     run = make_cell_run(home, protocol, cells[0])
-    grid = build_grid(look(RunStore(home), protocol, cells), protocol, forecast_s=FORECAST, is_open=True)
+    grid = build_grid(look(RunStore(home), protocol, cells), forecast_s=FORECAST, is_open=True)
     assert len(grid) == 12
-    assert grid.loc[grid["Labels"] == "100 %", "Seed 2"].tolist() == [NO_CELL] * 4
+    assert grid.loc[grid["Method and labels"].str.endswith("100 %"), "Seed 2"].tolist() == [NO_CELL] * 4
     assert grid["Seed 1"][0] == f"✓ {run.metrics()['test_auroc']:.3f}"
     assert "about" not in grid["A run takes"][0]
     assert grid["A run takes"].tolist()[-1] == "n/a"
@@ -253,6 +255,16 @@ def test_plan_of_one_run_is_in_the_singular(home, protocol):
     make_cell_runs(home, protocol, finished=7)
     standing = look(RunStore(home), protocol, protocol.list_cells(is_short=True))
     assert describe_plan(standing, FORECAST).startswith("**1 run to make")
+
+
+def test_times_of_another_computer_are_scaled_by_the_runs_that_ended_here(home, protocol):
+    runs = make_cell_runs(home, protocol, finished=2)
+    standing = look(RunStore(home), protocol, protocol.list_cells(is_short=True))
+    here = runs[0].metrics()["wall_time_s"]
+    times = scale_times({kind: here / 3 for kind in FORECAST}, standing)
+    assert times == pytest.approx(dict.fromkeys(FORECAST, here))
+    assert "by the runs that ended here" in describe_plan(standing, times)
+    assert scale_times(FORECAST, look(RunStore(home), protocol, [])) == FORECAST
 
 
 def test_versions_are_told_in_a_sentence(protocol):
