@@ -72,7 +72,9 @@ def test_light_list_holds_what_pages_import() -> None:
         "worker.compute", "worker.compute_child", "worker.compute_process",
         "worker.jobs", "worker.job_state", "worker.job_process",
         "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.trash", "commands.doctor",
-        "commands.prepare", "commands.images",
+        "commands.prepare", "commands.images", "commands.lesson",
+        "lessons.shortcut", "lessons.shortcut_result", "lessons.shortcut_stored", "lessons.shortcut_words",
+        "figures.shortcut",
     }  # fmt: skip
     assert {f"medpeft_core.{name}" for name in wanted} <= set(LIGHT_MODULES)
 

@@ -1,6 +1,7 @@
 """Work on a lesson with one run: train it, ask it again with the marker painted over, tell what comes out."""
 
 from pathlib import Path
+from typing import Any
 
 from medpeft_core.commands.console import ProgressBar, describe_interval, print_json, print_table, tell
 from medpeft_core.commands.follow import work_on
@@ -49,7 +50,10 @@ def lesson(name: str, *, again: bool, store_to: Path | None, as_json: bool) -> i
     else:
         tell(f"The run {run.run_id} is finished; --again trains a new one.")
     outcome = _ask(store, run)
-    _tell_result(outcome)
+    if not as_json:
+        _print_tables(outcome.result)
+    tell(outcome.result["words"])
+    tell(f"Synthetic images. Research and teaching only, not for clinical use. Made with: {COMMAND}")
     if store_to is not None:
         store_outcome(run, outcome, store_to)
         tell(f"Stored without weights: {store_to}")
@@ -95,8 +99,7 @@ def _ask(store: RunStore, run: Run) -> Outcome:
     return Outcome(result=build_result(masked), masked=masked)
 
 
-def _tell_result(outcome: Outcome) -> None:
-    result = outcome.result
+def _print_tables(result: dict[str, Any]) -> None:
     print_table(
         ("finding", "val", "test", "val minus test"),
         [
@@ -128,5 +131,3 @@ def _tell_result(outcome: Outcome) -> None:
         ],
         title="Test images",
     )
-    tell(result["words"])
-    tell(f"Synthetic images. Research and teaching only, not for clinical use. Made with: {COMMAND}")

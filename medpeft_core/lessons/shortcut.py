@@ -26,7 +26,7 @@ from medpeft_core.runs.store import RunStore
 DATASET = "phantom_shortcut"
 FINDING = "Effusion"  # the set's default: the marker goes with this one
 COMMAND = "python -m medpeft_core lesson shortcut"
-# Chosen on the development set `data.seed=700`: enough to learn the marker, in about a minute on a laptop.
+# Chosen on the development set `data.seed=700`: enough to learn the marker, in a minute or two on a laptop.
 FRACTION, EPOCHS, BATCH = 0.25, 4, 16
 STEADY = AugmentConfig(crop_scale_min=0.9, rotation_deg=0.0, contrast=0.1)  # few epochs learn more from steady images
 

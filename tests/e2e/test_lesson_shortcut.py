@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from lab_server import ROOT, Server, wait_for, wait_until_idle
 from playwright.sync_api import Page, expect
+from test_accessibility import SETTLED_MS, find_faults
 
 from medpeft_core.runs.store import RunStore
 
@@ -60,6 +61,8 @@ def test_stored_answer_opens_with_a_prediction(make_server: Callable[..., Server
     expect(page.get_by_role("img", name=re.compile("on the other side"))).to_be_visible()
     wait_until_idle(page)
     assert abs(read_probability(page) - before) < 0.1
+    page.wait_for_timeout(SETTLED_MS)
+    assert find_faults(page) == [], "with the answer open"
 
     page.get_by_role("button", name="Train with a chest drain").click()
     expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()

@@ -21,6 +21,7 @@ from medpeft_core.explain.marks import find_shortcut
 from medpeft_core.explain.masked_files import Masked, find_masked, read_masked
 from medpeft_core.explain.masking import Masker, check_maskable, mask_answers, tell_nobody
 from medpeft_core.explain.patch import find_patch, paint
+from medpeft_core.housekeeping.places import find_pictures
 from medpeft_core.paths import get_home
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
@@ -137,10 +138,20 @@ def test_find_shortcut_is_bit_seven_of_marked_images(run: Run) -> None:
             assert found.any()
 
 
+def test_explain_outlines_the_shortcut(run: Run) -> None:
+    manifest = prepare_dataset(run.config().data).manifest
+    explainer = Explainer(RunStore(get_home()), KnownData())
+    for value in (0, 1):
+        name = str(manifest.table.loc[manifest.table["shortcut"] == value, "image"].iloc[0])
+        marks = [mark["label"] for mark in explainer.explain(run.run_id, name, FINDING)["marks"]]
+        assert marks.count("Shortcut") == value
+
+
 def test_mask_is_computed_once_until_the_weights_change(own_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run, masker = own_run, make_masker()
     folder = Path(masker.mask(run.run_id, FINDING)["folder"])
     assert folder == get_home() / "cache" / "masking" / run.run_id
+    assert set(folder.iterdir()) <= set(find_pictures(get_home())), "cleaning finds them"
     with monkeypatch.context() as patch:
         patch.setattr(masking, "mask_answers", None)
         assert masker.mask(run.run_id, FINDING) == {"folder": str(folder)}
