@@ -59,6 +59,8 @@ def build_first_batch(config: RunConfig, prepared: PreparedData) -> tuple[torch.
         config.augment, image_size=backbone.image_size, mean=backbone.mean, std=backbone.std, device="cpu"
     )
     pixels, sizes = PixelSource(prepared.cache, "cpu").batch(data.cache_rows)
+    if train.cached_features:
+        return transform.plain(pixels, sizes), data
     seed = batch_seed(train.seed, 1, 0)
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)  # RandAugment draws from the global generator, as it does in training

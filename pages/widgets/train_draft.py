@@ -1,14 +1,14 @@
 """The settings that a visitor is choosing: one plain dict in the session, from which the config is made."""
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES, BackboneSpec
 from medpeft_core.backbones.demo import DEMO_BACKBONE
-from medpeft_core.config import RunConfig, section_names
+from medpeft_core.config import AugmentConfig, RunConfig, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError, require
 from medpeft_core.methods import METHODS
@@ -29,6 +29,11 @@ TAKEN_FROM = {
     ("backbone", "name"): (("backbone", "mean"), ("backbone", "std")),
     ("backbone", "weights"): (("backbone", "mean"), ("backbone", "std")),
     ("train", "device"): (("train", "precision"),),
+    # what cached features had turned off
+    ("train", "cached_features"): (
+        ("train", "precision"),
+        *(("augment", item.name) for item in fields(AugmentConfig) if item.name != "interpolation"),
+    ),
 }
 
 DEFAULTS = RunConfig()

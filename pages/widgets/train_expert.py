@@ -10,6 +10,7 @@ import streamlit as st
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS, DatasetSpec
 from medpeft_core.methods import METHODS, MethodSpec
+from medpeft_core.resolve import CACHEABLE_METHOD
 from medpeft_core.worker.devices import list_devices
 from pages.widgets.settings_form import FIELD_WIDTH, Setting, bind, draw_settings, list_settings, renew_widgets
 from pages.widgets.train_draft import DEFAULTS, Draft, find_backbone, get_draft, settle
@@ -46,7 +47,7 @@ def draw_expert(plan: Plan) -> None:
 
 
 def _draw_section(section: str, draft: Draft, automatic: dict[str, Any]) -> None:
-    hidden = ELSEWHERE.get(section, set())
+    hidden = ELSEWHERE.get(section, set()) | _find_unfit(section, draft)
     part = typing.get_type_hints(RunConfig)[section]
     settings = [_localise(item) for item in list_settings(part, section=section) if item.name not in hidden]
     after = functools.partial(settle, section)
@@ -62,6 +63,13 @@ def _draw_section(section: str, draft: Draft, automatic: dict[str, Any]) -> None
         name = draft["method"].get("name", DEFAULTS.method.name)
         if name in METHODS:
             _draw_table(METHODS[name].knobs, draft["method"]["knobs"], section="method", owner=METHODS[name])
+
+
+def _find_unfit(section: str, draft: Draft) -> set[str]:
+    """Settings that the chosen method knows nothing of; one that was turned on stays in sight, to be turned off."""
+    is_fit = draft["method"].get("name", DEFAULTS.method.name) == CACHEABLE_METHOD
+    is_on = draft["train"].get("cached_features", DEFAULTS.train.cached_features)
+    return {"cached_features"} if section == "train" and not is_fit and not is_on else set()
 
 
 def _draw_fraction(table: dict[str, Any]) -> None:

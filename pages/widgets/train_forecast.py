@@ -94,13 +94,17 @@ def _draw_time(values: dict[str, Any], forecast: Forecast) -> None:
         return
     answer = speed.value or {}
     steps = f", {check['num_steps']:,} steps" if check["num_steps"] else ""
-    explanation = f"{answer['images_per_s']:.3g} images/s. {answer['source']}" if answer else speed.problem or ""
+    explanation = f"{_write_speed(answer['images_per_s'])} {answer['source']}" if answer else speed.problem or ""
     _draw_metric(
         "Time",
         write_duration(answer.get("total_s")),
         f"{epochs} epoch{'s' if epochs > 1 else ''}{steps}",
         explanation=explanation,
     )
+
+
+def _write_speed(images_per_s: float) -> str:
+    return f"{images_per_s:,.0f} images/s." if images_per_s >= 1000 else f"{images_per_s:.3g} images/s."
 
 
 def _draw_images(check: dict[str, Any] | None) -> None:

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from stored_runs import make_run
 
 from medpeft_core.housekeeping.cleaning import remove_features, remove_leftovers
-from medpeft_core.housekeeping.feature_files import list_features, read_note
+from medpeft_core.housekeeping.feature_files import list_features
 from medpeft_core.housekeeping.inventory import take_inventory
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
@@ -44,16 +44,6 @@ def use_features(home: Path, status: str, *, is_cached: bool = True) -> Run:
     config = replace(config, backbone=replace(config.backbone, weights_sha256=NOTE["base_sha256"]))
     run.save_config(replace(config, train=replace(config.train, cached_features=is_cached)))
     return run
-
-
-def test_features_that_training_wrote_are_known_here(home: Path, store: RunStore) -> None:
-    """The header is read here without the library that wrote it."""
-    path = home / "cache" / "features" / features.find_path(NOTE).name
-    path.parent.mkdir(parents=True)
-    features._keep(path, NOTE, features.torch.zeros(3, 4))
-    assert NOTE.items() <= read_note(path).items()
-    (info,) = list_features(store)
-    assert (info.backbone, info.held_by, info.num_bytes) == ("demo_vit", None, path.stat().st_size)
 
 
 @pytest.mark.parametrize(

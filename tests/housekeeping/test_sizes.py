@@ -34,8 +34,8 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
         write(home / name, size)
     parts = {part.name: part.size for part in measure_home(home)}
     assert {name: size.num_bytes for name, size in parts.items()} == {
-        "datasets": 10, "pixels": 200, "features": 500, "pictures": 31, "weights": 4000, "runs": 50_000, "pretraining": 3,
-        "trash": 600_000, "jobs": 7_000_000, "other": 80_000_000,
+        "datasets": 10, "pixels": 200, "features": 500, "pictures": 31, "weights": 4000, "runs": 50_000,
+        "pretraining": 3, "trash": 600_000, "jobs": 7_000_000, "other": 80_000_000,
     }  # fmt: skip
     assert sum(size.num_files for size in parts.values()) == len(sizes)
 

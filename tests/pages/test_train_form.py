@@ -149,8 +149,33 @@ def test_train_automatic_pooling_stays_automatic(train):
 
 def test_train_expert_settings_hold_every_field_of_the_config(train):
     keys = {item.key for kind in ("text_input", "number_input", "selectbox", "toggle") for item in train.get(kind)}
-    for section in ("optim", "train", "augment", "evaluation"):
-        assert {f"train_{section}_{name}" for name in asdict(getattr(RunConfig(), section))} <= keys
+    wanted = {
+        f"train_{section}_{name}"
+        for section in ("optim", "train", "augment", "evaluation")
+        for name in asdict(getattr(RunConfig(), section))
+    }
+    assert wanted - keys == {"train_train_cached_features"}, "of linear probing only"
+
+
+def test_train_offers_cached_features_to_linear_probing_only(train):
+    def find_switch():
+        return [item for item in train.toggle if item.key.startswith("train_train_cached_features")]
+
+    find(train.selectbox, "train_method").set_value("linear")
+    rerun(train)
+    (switch,) = find_switch()
+    assert switch.label == "Cached features"
+    switch.set_value(True)
+    rerun(train)
+    assert "--set train.cached_features=true" in train.code[0].value
+    find(train.selectbox, "train_method").set_value("lora")
+    rerun(train)
+    assert f"turn {escape_markdown('train.cached_features')} off" in train.error[0].value, train.error[0].value
+    (switch,) = find_switch()
+    switch.set_value(False)
+    rerun(train)
+    assert find_switch() == []
+    assert not train.error
 
 
 def test_settings_form_takes_everything_from_the_fields():

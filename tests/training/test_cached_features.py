@@ -27,6 +27,7 @@ from medpeft_core.config import RunConfig
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import TrainingError
 from medpeft_core.explain.load import load_run
+from medpeft_core.housekeeping.feature_files import read_note
 from medpeft_core.runs.run import Run
 from medpeft_core.training import features as features_module
 from medpeft_core.training.build import build_model
@@ -295,9 +296,14 @@ def test_features_that_cannot_be_kept_are_told_of(home: Path, monkeypatch: pytes
         train_run(run, ToyControl(run))
 
 
-def test_features_are_marked_as_used(home: Path) -> None:
-    train(make_cached())
+def test_features_are_marked_as_used_and_known_to_the_clean_up(home: Path) -> None:
+    run = train(make_cached())
     (path,) = find_files(home)
+    note = read_note(path)
+    assert (note["base_sha256"], note["pixels_sha256"]) == (
+        run.config().backbone.weights_sha256,
+        run.provenance()["pixels_sha256"],
+    )
     os.utime(path, (1e9, 1e9))
     train(make_cached())
     assert time.time() - path.stat().st_mtime < 600
