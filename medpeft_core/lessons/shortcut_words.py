@@ -71,7 +71,7 @@ def write_answer(result: Mapping[str, Any]) -> str:
         _tell_others(result),
         _tell_cells(result),
         _tell_masking(result),
-        _tell_maps(result),
+        write_maps(result),
         _conclude(result),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -121,7 +121,8 @@ def _tell_masking(result: Mapping[str, Any]) -> str:
     )
 
 
-def _tell_maps(result: Mapping[str, Any]) -> str:
+def write_maps(result: Mapping[str, Any]) -> str:
+    """Whether the heat maps lie on the mark, in a sentence or two."""
     maps = result["maps"]
     if not maps["num_images"]:
         return "No heat map could be drawn: all were flat."

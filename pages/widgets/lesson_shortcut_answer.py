@@ -14,7 +14,7 @@ from medpeft_core.figures.shortcut import (
     build_split_chart,
 )
 from medpeft_core.lessons.shortcut_stored import Outcome
-from medpeft_core.lessons.shortcut_words import find_row, find_version, write_because, write_number
+from medpeft_core.lessons.shortcut_words import find_row, find_version, write_because, write_maps, write_number
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head
 from pages.widgets.glossary import explain
@@ -54,7 +54,7 @@ def draw_answer(outcome: Outcome, prediction: str, choices: Mapping[str, str]) -
     st.markdown("#### What happens when the marker is masked?")
     draw_example(outcome)
     _draw_chart(
-        "All val and test images, with parts painted over",
+        "All val and test images",
         lambda: build_masking_chart(result),
         key="masking",
         alt=_describe_masking(result),
@@ -111,8 +111,8 @@ def _draw_chart(title: str, build: Callable[[], Spec], *, key: str, alt: str) ->
 
 def _draw_maps(result: dict[str, Any]) -> None:
     maps = result["maps"]
+    st.markdown(escape_markdown(write_maps(result)))
     if not maps["num_images"]:
-        st.info("All maps were flat: no place raised the score more than another.", icon=":material/blur_off:")
         return
     figures = (
         ("Of the map's mass, on the marker", maps["share"], True, "Median of the maps; least and greatest below."),

@@ -10,7 +10,12 @@ from pages.widgets.picture_blend import decode, draw_outlines, encode_jpeg, enla
 from pages.widgets.picture_viewer import Outline, Picture, draw_viewer
 from pages.widgets.wording import SYNTHETIC
 
-VERSIONS = {"original": "As it is", "masked": "Marker painted over", "control": "Other side painted over"}
+VERSIONS = {"original": "As it is", "masked": "Marker hidden", "control": "Control"}
+NOTES = {
+    "original": "The marker is framed.",
+    "masked": "The marker is painted over with what surrounds it.",
+    "control": "The marker is still there; a patch of its size is painted over at the mirrored place.",
+}
 MARK_NAME = "side marker"
 FRAME_GAP = 3  # pixels of the image between the marker and the frame around it
 
@@ -53,7 +58,7 @@ def _name_examples(examples: list[dict[str, Any]], finding: str) -> list[str]:
 
 def _draw_versions(outcome: Outcome, example: dict[str, Any], finding: str) -> None:
     """The image with or without its marker, and the probability beside that of the image as it is."""
-    st.markdown("**Paint over the marker**")
+    st.markdown("**Hide the marker** and see what the model says")
     version = st.segmented_control(
         "Version of the image",
         list(VERSIONS),
@@ -89,7 +94,7 @@ def _draw_versions(outcome: Outcome, example: dict[str, Any], finding: str) -> N
         delta_arrow="off",
         help=f"{truth} in this image.",
     )
-    st.caption(f"Truth: {truth}. The fill is taken from the surroundings. {SYNTHETIC}")
+    st.caption(f"{NOTES[version]} Truth: {truth}. {SYNTHETIC}")
 
 
 def _draw_map(outcome: Outcome, example: dict[str, Any], finding: str) -> None:

@@ -22,8 +22,8 @@ from pages.widgets.wording import escape_markdown, write_ago
 
 POLL_EVERY_S = 1.0
 PLAN = (
-    "The radiographs are drawn once, which takes a minute or two. Then the model trains, which takes as long again on a "
-    "laptop, in the background of this computer: you may close the page and come back."
+    "The radiographs are drawn once, which takes a minute or two. Then the model trains, which takes as long again on "
+    "a laptop, in the background of this computer: you may close the page and come back."
 )
 
 

@@ -52,12 +52,12 @@ def test_stored_answer_opens_with_a_prediction(make_server: Callable[..., Server
     expect(page.get_by_label(re.compile("^AUROC of each finding"))).to_be_visible()
     before = read_probability(page)
     expect(page.get_by_role("img", name=re.compile("the marker outlined"))).to_be_visible()
-    page.get_by_role("radio", name="Marker painted over").click()
+    page.get_by_role("radio", name="Marker hidden").click()
     painted = page.get_by_role("img", name=re.compile("the marker painted over"))
     expect(painted).to_be_visible()
     assert painted.evaluate("image => image.naturalWidth") >= 200
     assert read_probability(page) < before
-    page.get_by_role("radio", name="Other side painted over").click()
+    page.get_by_role("radio", name="Control").click()
     expect(page.get_by_role("img", name=re.compile("on the other side"))).to_be_visible()
     wait_until_idle(page)
     assert abs(read_probability(page) - before) < 0.1
