@@ -74,14 +74,14 @@ def _draw_figures(result: dict[str, Any]) -> None:
         ("On val", row["val"], row["val_low"], row["val_high"], explain("auroc")),
         ("On test", row["test"], row["test_low"], row["test_high"], explain("auroc")),
         (
-            "On test, marker painted over",
+            "Test, marker hidden",
             masked["auroc"],
             masked["low"],
             masked["high"],
             "What the model knows of the finding itself: the marker can neither help nor mislead it.",
         ),
         (
-            "The marker alone, on test",
+            "Marker alone, test",
             mark["auroc"],
             mark["low"],
             mark["high"],

@@ -137,6 +137,8 @@ def _draw_experiment() -> tuple[Outcome | None, Run | None]:
             draw_stored_note(stored.result["command"], made=describe_origin(stored))
         return stored, finished
     draw_own_run(shown)
+    if finished is not None and shown is not None and shown.run_id != finished.run_id:
+        st.caption(f"Until then the answer is that of the run before, `{finished.run_id}`.")
     return None if finished is None else find_outcome(finished), finished
 
 

@@ -243,10 +243,12 @@ def test_own_result_and_stored_one_are_never_mixed_up(lesson, home):
 
 
 def test_new_run_beside_a_finished_one_keeps_the_answer(lesson, home):
-    keep_masked(make_lesson_run(home), num_images=80)
+    before = make_lesson_run(home)
+    keep_masked(before, num_images=80)
     make_lesson_run(home, status="running", epochs_done=1)
     app = predict(lesson())
     assert "monitor_stop" in list_buttons(app)
+    assert f"that of the run before, `{before.run_id}`" in read_words(app)
     assert len(app.main.get("vega_lite_chart")) == 3
 
 
