@@ -13,10 +13,10 @@ from pages.widgets.run_picker import PARAMETER
 from pages.widgets.runs_table import STATUS_MARKS
 from pages.widgets.wording import write_duration
 
-ROW, TIME = "Method and labels", "A run takes"
+ROW, TIME = "Method, labels", "A run takes"
 NOT_MADE, NO_CELL = "·", "–"
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
-SEED_WIDTH, WIDTHS = 74, {ROW: 118, TIME: 110}  # pixels: three seeds on a phone
+SEED_WIDTH, WIDTHS = 70, {ROW: 110, TIME: 110}  # pixels: three seeds on a phone
 GRID_KEY = f"{KEY}_grid"
 
 Times = Mapping[tuple[str, float], float]

@@ -17,7 +17,7 @@ from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.lesson_labels_grid import Times, draw_grid
 from pages.widgets.lesson_labels_prediction import FULL, KEY, LORA
-from pages.widgets.lesson_labels_state import JOB_TITLE, find_job, find_last_job, look_at
+from pages.widgets.lesson_labels_state import JOB_TITLE, find_job, find_last_job, list_failures, look_at
 from pages.widgets.run_picker import PARAMETER
 from pages.widgets.run_status import is_stopping
 from pages.widgets.wording import escape_markdown, write_duration
@@ -61,7 +61,9 @@ def describe_plan(standing: Standing, forecast_s: Times) -> str:
         return f"**{what} to make.** How long they take is known once one of each kind has ended."
     measured = standing.median_times_s()
     is_guess = not measured and standing.estimate_s() is None
-    where = "as long as on the computer that made the stored result" if is_guess else "by the runs that ended here"
+    where = (
+        "as long as on the computer that made the stored result" if is_guess else "judging by the runs that ended here"
+    )
     return f"**{what} to make, about {write_duration(left_s)}**, {where}."
 
 
@@ -94,6 +96,7 @@ def _draw_start(protocol: Protocol, standing: Standing, *, is_short: bool, forec
     if standing.is_done:
         _draw_ends(standing)
         return
+    _draw_failures(protocol, standing)
     st.markdown(describe_plan(standing, forecast_s))
     has_begun = any(item.run_id is not None for item in standing.cells)
     st.caption(
@@ -104,6 +107,23 @@ def _draw_start(protocol: Protocol, standing: Standing, *, is_short: bool, forec
     label = "Resume" if has_begun else "Run the short version" if is_short else "Run all of it"
     if st.button(label, type="primary", icon=":material/play_arrow:", key=f"{KEY}_start"):
         start(protocol, standing)
+
+
+def _draw_failures(protocol: Protocol, standing: Standing) -> None:
+    failed = list_failures(protocol, standing)
+    if failed:
+        what = "A run of the lesson" if len(failed) == 1 else f"{len(failed)} runs of the lesson"
+        st.warning(
+            f"**{what} failed.** The newest says: {escape_markdown(str(failed[0]['error']))} The button below makes "
+            "new ones in their place.",
+            icon=":material/error:",
+        )
+        st.page_link(
+            "pages/monitor.py",
+            label="See why it failed",
+            icon=":material/monitoring:",
+            query_params={PARAMETER: failed[0]["run_id"]},
+        )
 
 
 def start(protocol: Protocol, standing: Standing) -> None:

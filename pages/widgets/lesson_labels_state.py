@@ -8,7 +8,9 @@ import streamlit as st
 from medpeft_core.lessons.cells import Standing, find_runs, look
 from medpeft_core.lessons.protocol import PROTOCOL_PATH, Protocol, load_protocol
 from medpeft_core.lessons.stored import StoredFinding, load_stored
+from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
+from medpeft_core.runs.states import FAILED
 from pages.widgets.lab import get_lab
 
 JOB_TITLE = "Few labels: drawing the images and setting the runs up"
@@ -71,6 +73,22 @@ def scale_times(times: Times, standing: Standing) -> Times:
     ratios = [measured[kind] / times[kind] for kind in measured if times.get(kind)]
     factor = statistics.median(ratios) if ratios else 1.0
     return {kind: seconds * factor for kind, seconds in times.items()}
+
+
+def list_failures(protocol: Protocol, standing: Standing) -> list[dict[str, Any]]:
+    """Lines of the failed runs of cells that have no other run, newest first; they count as not made."""
+    wanted = set()
+    for item in standing.cells:
+        if item.run_id is None:
+            method = protocol.methods[item.cell.method]
+            wanted.add((method.method.name, method.weights, item.cell.fraction, item.cell.seed))
+    return [
+        line
+        for line in list_summaries(get_lab().store)
+        if line["status"] == FAILED
+        and line["dataset"] == protocol.data.dataset
+        and (line["method"], line["weights"], line["fraction"], line["seed"]) in wanted
+    ]
 
 
 def find_job() -> Any | None:

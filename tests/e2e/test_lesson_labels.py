@@ -14,6 +14,7 @@ import pytest
 from lab_server import ROOT, Server, wait_for, wait_until_idle
 from playwright.sync_api import Page, expect
 from stored_runs import make_run
+from test_accessibility import SETTLED_MS, find_faults
 
 from medpeft_core.lessons.cells import Standing, find_runs, look
 from medpeft_core.lessons.protocol import Protocol, load_protocol
@@ -96,6 +97,11 @@ def test_the_stored_answer_opens_from_home_after_a_prediction(
     expect(page.get_by_text(re.compile("you expected LoRA ahead", re.I))).to_be_visible()
     expect(page.get_by_text(result["words"][:60])).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+    page.mouse.move(2, 2)  # a button under the pointer has other colours
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_timeout(SETTLED_MS)
+        assert find_faults(page) == [], theme
 
     page.get_by_role("radio", name="Nodule").click()
     expect(page.get_by_text("AUROC against the number of labelled images, Nodule")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import pytest
 from lesson_runs import make_cell_run, make_cell_runs, make_protocol, make_stored
+from stored_runs import make_run
 
 from medpeft_core.errors import RunError
 from medpeft_core.lessons.cells import look
@@ -183,6 +184,20 @@ def test_stopped_half_way_resume_goes_on_with_what_is_missing(lesson, home, prot
     assert configs == [protocol.build_config(cell).to_dict() for cell in protocol.list_cells(is_short=True)[4:]]
 
 
+def test_a_failed_run_is_told_and_made_anew(lesson, home, protocol, started):
+    """It counted as not made, and nothing said why."""
+    make_cell_runs(home, protocol, finished=1)
+    make_cell_run(home, protocol, protocol.list_cells(is_short=True)[1], status="failed", error="Out of memory.")
+    make_run(home, status="failed", error="Another run.")
+    app = lesson()
+    words = read_words(app)
+    assert "A run of the lesson failed." in words
+    assert "Out of memory." in words
+    assert "See why it failed" in list_links(app)
+    app.button(key="lesson_labels_start").click().run()
+    assert len(started[0][2]) == 7
+
+
 def test_finished_the_answer_is_whole_and_leads_to_compare(lesson, home, protocol):
     runs = make_cell_runs(home, protocol, finished=8)
     app = lesson(see=True)
@@ -235,7 +250,7 @@ def test_a_click_on_a_cell_opens_its_run(home, protocol):
     standing = look(RunStore(home), protocol, protocol.list_cells(is_short=True))
     click = {"selection": {"cells": [(1, "Seed 1")], "rows": [], "columns": []}}
     assert find_clicked(click, standing) == runs[1].run_id
-    for row, column in ((1, "Seed 2"), (1, "Method and labels"), (9, "Seed 1")):
+    for row, column in ((1, "Seed 2"), (1, "Method, labels"), (9, "Seed 1")):
         assert find_clicked({"selection": {"cells": [(row, column)]}}, standing) is None
     assert find_clicked({"selection": {"cells": []}}, standing) is None
 
@@ -245,7 +260,7 @@ def test_grid_has_a_dash_where_a_seed_is_not_planned_and_measured_times(home, tm
     run = make_cell_run(home, protocol, cells[0])
     grid = build_grid(look(RunStore(home), protocol, cells), forecast_s=FORECAST, is_open=True)
     assert len(grid) == 12
-    assert grid.loc[grid["Method and labels"].str.endswith("100 %"), "Seed 2"].tolist() == [NO_CELL] * 4
+    assert grid.loc[grid["Method, labels"].str.endswith("100 %"), "Seed 2"].tolist() == [NO_CELL] * 4
     assert grid["Seed 1"][0] == f"✓ {run.metrics()['test_auroc']:.3f}"
     assert "about" not in grid["A run takes"][0]
     assert grid["A run takes"].tolist()[-1] == "n/a"
