@@ -151,7 +151,8 @@ def _tell_plan(protocol: Protocol, standing: Standing, prepared: PreparedData, *
 
 
 def _follow(store: RunStore, protocol: Protocol, cells: Sequence[Cell], role: Role) -> None:
-    told: set[str] = set()
+    standing = look(store, protocol, cells, role=role)
+    told = {item.cell.key for item in standing.cells if item.status == FINISHED}
     while True:
         standing = look(store, protocol, cells, role=role)
         for item in standing.cells:

@@ -83,6 +83,25 @@ def test_search_takes_each_rate_once_and_the_best_at_an_edge_is_told(tmp_path) -
     assert choose_rates(rows)[0]["lr"] == 0.001
 
 
+@pytest.mark.parametrize(
+    ("aurocs", "chosen"),
+    [
+        ([0.60, 0.70, 0.80, 0.75], 0.3),  # the best
+        ([0.60, 0.70, 0.75, 0.80], 0.4),  # also at an end, where it is told
+        ([0.502, 0.501, 0.5, 0.499], 0.2),  # flat: the better one of the middle
+        ([0.60, 0.798, 0.70, 0.80], 0.2),  # val cannot tell these two apart, and one is no end
+        ([None, 0.6, 0.5, None], 0.2),  # a run without an AUROC
+    ],
+)
+def test_rates_that_val_cannot_tell_apart_are_equal(aurocs, chosen) -> None:
+    rows = [
+        {"method": "full", "fraction": 1.0, "lr": lr, "val_auroc": auroc}
+        for lr, auroc in zip((0.1, 0.2, 0.3, 0.4), aurocs, strict=True)
+    ]
+    [row] = choose_rates(rows[::-1])
+    assert row["lr"] == chosen
+
+
 def test_cell_without_a_rate_is_refused(tmp_path) -> None:
     values = json.loads(write_protocol(tmp_path).read_text())
     del values["methods"]["lora"]["lr"]["0.1"]
