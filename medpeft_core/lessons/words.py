@@ -64,7 +64,7 @@ def _point(result: Mapping[str, Any], method: str, fraction: float, label: str =
 
 def _describe_fraction(result: Mapping[str, Any], part: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     lora, full = (_point(result, method, part["fraction"]) for method in (LORA, FULL))
-    where = f"With {part['fraction']:.0%} of the labels (about {part['num_images']:.0f} images)"
+    where = f"With {_share(part['fraction'])} of the labels (about {part['num_images']:,.0f} images)"
     if lora is None or full is None:
         return ""
     figures = f"LoRA reached a mean test AUROC of {lora['mean']:.3f} and full fine-tuning {full['mean']:.3f}"
@@ -91,7 +91,7 @@ def _describe_findings(result: Mapping[str, Any]) -> str:
         for label in result["labels"]:
             row = _find(result["differences"], part["fraction"], label)
             if row is not None and judge(row) in told:
-                told[judge(row)].append(f"{label} at {part['fraction']:.0%} ({write_signed(row['mean'])})")
+                told[judge(row)].append(f"{label} at {_share(part['fraction'])} ({write_signed(row['mean'])})")
     num_rows = sum(
         _find(result["differences"], part["fraction"], label) is not None
         for part in result["fractions"]
@@ -119,7 +119,7 @@ def _describe_sizes(result: Mapping[str, Any]) -> str:
     if not lora or not full or not lora["num_trainable_params"] or not full["num_trainable_params"]:
         return ""
     share = lora["num_trainable_params"] / full["num_trainable_params"]
-    text = f"LoRA trained {lora['num_trainable_params']:,} parameters, {share:.1%} of those of full fine-tuning"
+    text = f"LoRA trained {lora['num_trainable_params']:,} parameters, {100 * share:.1f} % of those of full fine-tuning"
     if lora["adapter_bytes"] and full["adapter_bytes"]:
         text += (
             f", and what must be kept of it takes {lora['adapter_bytes'] / 1e6:.2f} MB in place of "
@@ -135,7 +135,7 @@ def _describe_weights(result: Mapping[str, Any]) -> str:
         if all(points.values()):
             means = {name: point["mean"] for name, point in points.items() if point is not None}
             return (
-                f"For comparison at {part['fraction']:.0%}: a linear head on the frozen backbone {means[LINEAR]:.3f}, "
+                f"For comparison at {_share(part['fraction'])}: a linear head on the frozen backbone {means[LINEAR]:.3f}, "
                 f"full fine-tuning from random weights {means[RANDOM]:.3f}."
             )
     return ""
@@ -154,6 +154,10 @@ def _conclude(rows: Sequence[Mapping[str, Any] | None]) -> str:
     else:
         start = "So here it depends on the number of labels which is better"
     return f"{start}; this is one small model on synthetic images, and says nothing about patients."
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
 
 
 def _join(items: Sequence[str]) -> str:

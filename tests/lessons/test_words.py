@@ -37,10 +37,10 @@ def test_answer_says_that_it_depends() -> None:
 
 def test_answer_names_sizes_and_the_other_methods_from_the_numbers() -> None:
     words = write_answer(make_finding())
-    assert "LoRA trained 74,501 parameters, 2.7% of those of full fine-tuning" in words
+    assert "LoRA trained 74,501 parameters, 2.7 % of those of full fine-tuning" in words
     assert "0.31 MB in place of 11.2 MB" in words
-    assert "At 100%" not in words
-    assert "For comparison at 100%: a linear head on the frozen backbone 0.800" in words
+    assert "At 100 %" not in words
+    assert "For comparison at 100 %: a linear head on the frozen backbone 0.800" in words
 
 
 def test_answer_to_an_unfinished_finding_says_so_first() -> None:
