@@ -58,8 +58,8 @@ def draw_page() -> None:
         BACKGROUND,
         facts={
             "Data": "synthetic radiographs, drawn by this lab, split by patient; test images are looked at once",
-            "Fairness": "the same patients, epochs and number of tried learning rates for every method; full fine-tuning "
-            "from random weights shows what pre-training is worth, linear probing what adapting the backbone is",
+            "Fairness": "the same patients, epochs and number of tried learning rates for every method; full "
+            "fine-tuning from random weights shows what pre-training is worth, linear probing what adapting more is",
             "Training": "a few hundred updates whatever the number of labels: few images are seen more often. So what "
             "changes is how many different images there are, not how long it trains; longer training may end otherwise",
             "Command": "`python -m medpeft_core finding`, or with `--short` for the short version",
