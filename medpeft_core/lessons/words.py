@@ -135,8 +135,8 @@ def _describe_weights(result: Mapping[str, Any]) -> str:
         if all(points.values()):
             means = {name: point["mean"] for name, point in points.items() if point is not None}
             return (
-                f"For comparison at {_share(part['fraction'])}: a linear head on the frozen backbone {means[LINEAR]:.3f}, "
-                f"full fine-tuning from random weights {means[RANDOM]:.3f}."
+                f"For comparison at {_share(part['fraction'])}: a linear head on the frozen backbone "
+                f"{means[LINEAR]:.3f}, full fine-tuning from random weights {means[RANDOM]:.3f}."
             )
     return ""
 
