@@ -153,7 +153,10 @@ def _conclude(rows: Sequence[Mapping[str, Any] | None]) -> str:
         start = "So here the papers' claim did not hold: full fine-tuning was better where the intervals tell"
     else:
         start = "So here it depends on the number of labels which is better"
-    return f"{start}; this is one small model on synthetic images, and says nothing about patients."
+    return (
+        f"{start}. This is one small model after a few hundred updates on synthetic images: longer training may end "
+        "otherwise, and nothing is said about patients."
+    )
 
 
 def _share(fraction: float) -> str:

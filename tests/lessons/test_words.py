@@ -11,7 +11,8 @@ def test_answer_says_that_lora_won_where_the_interval_leaves_out_zero() -> None:
     assert "which covers 0: these runs do not tell which is better" in words
     assert words.count("so LoRA was better") == 2
     assert "as the papers claim, tuning fewer parameters was better where the intervals tell" in words
-    assert words.endswith("one small model on synthetic images, and says nothing about patients.")
+    assert "longer training may end otherwise" in words
+    assert words.endswith("nothing is said about patients.")
 
 
 def test_answer_says_that_lora_lost() -> None:
