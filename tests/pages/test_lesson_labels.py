@@ -184,7 +184,7 @@ def test_tables_can_be_taken_to_a_paper(lesson, tmp_path):
 
 def test_statistics_are_told_in_two_sentences_without_equality(lesson, tmp_path):
     words = read_words(lesson(make_stored(tmp_path), see=True))
-    assert "draws seeds and test patients anew, both at once" in words
+    assert "adds the luck of the seeds" in words
     assert "the same 430 test patients" in words
     assert "not that they are equal" in words
 
