@@ -42,8 +42,8 @@ class Speed:
 def find_measured_speed(store: RunStore, config: RunConfig) -> Speed | None:
     """The speed of the newest run of this home that did the same work on this device.
 
-    Same work is the same backbone, image size, method, number format and batch size, on cached features or not; it
-    may still be running. Knobs, augmentation and data may differ: they change little.
+    Same work is the same backbone, image size, method, number format, batch size and CPU threads, on cached
+    features or not; it may still be running. Knobs, augmentation and data may differ: they change little.
 
     Args:
         store: the runs.
@@ -162,6 +162,7 @@ def _work_of(config: RunConfig) -> tuple[object, ...]:
         train.batch_size,
         train.compile,
         train.cached_features,
+        train.cpu_threads,
     )
 
 
