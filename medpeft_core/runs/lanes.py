@@ -1,7 +1,8 @@
 """The CPU can be one device, or several lanes for runs that take a fixed number of its threads each. Light.
 
 A run with `train.cpu_threads` holds a lane, "cpu:0" and so on, and runs beside those of the other lanes; every other
-run on the CPU holds "cpu", which means all of it.
+run on the CPU holds "cpu", which means all of it. A new run is given a lane to wait for; the supervisor gives it
+another one when that is free earlier.
 """
 
 import os
@@ -38,6 +39,19 @@ def assign_devices(configs: Iterable[RunConfig]) -> list[str]:
         else:
             devices.append(config.train.device)
     return devices
+
+
+def find_free_lane(device: str, threads: int, busy: Iterable[str]) -> str | None:
+    """The lane that a waiting run can have now: the one it waits for, or another; None while none is free.
+
+    Args:
+        device: the lane that it waits for.
+        threads: that it takes.
+        busy: devices that are held or promised.
+    """
+    lanes = [device, *(f"{LANE_PREFIX}{number}" for number in range(count_lanes(threads)))]
+    held = list(busy)
+    return next((lane for lane in lanes if not any(are_in_conflict(lane, other) for other in held)), None)
 
 
 def is_lane(device: str) -> bool:

@@ -16,7 +16,7 @@ import psutil
 
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.index import DeviceLock, Overview, QueuedRun
-from medpeft_core.runs.lanes import are_in_conflict
+from medpeft_core.runs.lanes import are_in_conflict, find_free_lane, is_lane
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.run import Run, find_all_runs
 from medpeft_core.runs.states import FAILED, QUEUED, RUNNING, RunState
@@ -186,7 +186,7 @@ class Dispatcher:
                         self._store.index.remove_queued(entry)
             elif time.monotonic() >= self._retry_at.get(entry.run_id, 0):
                 device = self._lock_name(entry.device)
-                if any(are_in_conflict(device, other) for other in busy):
+                if not is_lane(device) and any(are_in_conflict(device, other) for other in busy):
                     busy.add(device)  # nobody overtakes it: lanes must not keep a run that wants the whole CPU waiting
                 else:
                     with self._border(entry.run_id, is_starting=True):
@@ -195,9 +195,12 @@ class Dispatcher:
     def _start(self, entry: QueuedRun, busy: set[str]) -> None:
         """Claim the device and start the worker; the run stays in the queue until it is seen running, or over."""
         run = self._run(entry.run_id)
-        device = self._check_entry(entry, run)
-        if device is None or any(are_in_conflict(device, other) for other in busy):
+        wanted = self._check_entry(entry, run)
+        device = None if wanted is None else _choose_device(run, wanted, busy)
+        if device is None:
             return
+        if device != wanted:
+            run.write_state(device=device)  # the worker takes the device that its run's state names
         busy.add(device)  # also when it fails: the next run has its chance at the next look
         if self._store.index.claim_device(device, run.run_id, *self._me):
             self._workers[run.run_id] = (start_worker(run), device)
@@ -258,3 +261,10 @@ class Dispatcher:
             self._tell(
                 "ended", run.run_id, f"Run {run.run_id} {state.status}. {state.error or ''}".strip(), state.status
             )
+
+
+def _choose_device(run: Run, wanted: str, busy: set[str]) -> str | None:
+    """The device that a run can have now: its own, or for a lane of the CPU any free one; None while it must wait."""
+    if is_lane(wanted):
+        return find_free_lane(wanted, max(run.config().train.cpu_threads, 1), busy)
+    return None if any(are_in_conflict(wanted, other) for other in busy) else wanted

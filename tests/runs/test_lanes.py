@@ -6,7 +6,7 @@ import pytest
 
 from medpeft_core.config import MethodConfig, RunConfig, TrainConfig
 from medpeft_core.runs import RunStore, lanes
-from medpeft_core.runs.lanes import are_in_conflict, assign_devices, count_lanes
+from medpeft_core.runs.lanes import are_in_conflict, assign_devices, count_lanes, find_free_lane
 from medpeft_core.runs.liveness import process_identity
 
 ME = process_identity(os.getpid())
@@ -26,6 +26,16 @@ def test_lanes_are_given_in_turn_to_those_that_name_their_threads(monkeypatch):
     monkeypatch.setattr(lanes, "count_cores", lambda: 2)
     configs = [make_config("cpu", 1), make_config("cpu", 0), make_config("cuda:0", 1), make_config("cpu", 1)]
     assert assign_devices([*configs, make_config("cpu", 1)]) == ["cpu:0", "cpu", "cuda:0", "cpu:1", "cpu:0"]
+
+
+def test_waiting_run_gets_its_own_lane_or_another_free_one(monkeypatch):
+    """Runs of unequal length were given lanes in turn, and the short ones left a lane idle beside a long queue."""
+    monkeypatch.setattr(lanes, "count_cores", lambda: 2)
+    assert find_free_lane("cpu:1", 1, []) == "cpu:1"
+    assert find_free_lane("cpu:1", 1, ["cpu:1"]) == "cpu:0"
+    assert find_free_lane("cpu:1", 1, ["cpu:1", "cpu:0"]) is None
+    assert find_free_lane("cpu:1", 1, ["cpu"]) is None
+    assert find_free_lane("cpu:5", 2, ["cpu:0"]) == "cpu:5", "it was queued where there are more cores"
 
 
 def test_whole_cpu_and_its_lanes_exclude_each_other():

@@ -19,7 +19,7 @@ from stand_in import (
 
 from medpeft_core.errors import RunError
 from medpeft_core.pretrain_config import PretrainConfig
-from medpeft_core.runs import RunStore
+from medpeft_core.runs import RunStore, lanes
 from medpeft_core.runs.liveness import process_identity
 from medpeft_core.worker import dispatch
 
@@ -49,6 +49,21 @@ def test_supervisor_fills_the_lanes_of_the_cpu_and_lets_nobody_overtake_who_want
     store.request_stop(lanes[1].run_id)
     wait_until(lambda: supervisor.is_idle, "an empty queue")
     assert all(worked(run)[0] >= worked(whole)[1] for run in late), "runs that came later wait their turn"
+    assert store.index.overview() == ([], [], [])
+
+
+def test_supervisor_gives_a_free_lane_to_whoever_is_next(store, supervise, monkeypatch):
+    """Lanes given in turn left one idle while its neighbour had a queue; both threads shall work until the end."""
+    monkeypatch.setattr(lanes, "count_cores", lambda: 2)
+    long, first, second = (make_run(store, device="cpu:0", seconds=seconds) for seconds in (60, 0.05, 0.05))
+    supervisor = supervise()
+    wait_for_status(long, "running")
+    for run in (first, second):
+        wait_for_status(run, "finished")
+        assert run.state().device == "cpu:1"
+    assert long.status == "running"
+    store.request_stop(long.run_id)
+    wait_until(lambda: supervisor.is_idle, "an empty queue")
     assert store.index.overview() == ([], [], [])
 
 
