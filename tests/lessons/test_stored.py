@@ -10,6 +10,7 @@ from medpeft_core.lessons.cells import find_runs, look
 from medpeft_core.lessons.protocol import PROTOCOL_PATH, load_protocol
 from medpeft_core.lessons.result import build_result
 from medpeft_core.lessons.stored import load_stored, store_finding
+from medpeft_core.reports.sentences import write_signed
 from medpeft_core.runs import RunStore
 
 MOST_BYTES = 5_000_000
@@ -97,3 +98,16 @@ def test_shipped_files_are_small_and_tell_nothing_of_a_machine(shipped) -> None:
     texts = [path.read_text(encoding="utf-8") for path in files if path.suffix != ".parquet"]
     for word in ("/home/", "/root", "/tmp", "/work", "Users\\\\"):
         assert not any(word in text for text in texts), word
+
+
+def test_readme_tells_the_shipped_figures(shipped) -> None:
+    text = " ".join((PROTOCOL_PATH.parents[3] / "README.md").read_text(encoding="utf-8").split())
+    rows = [
+        row
+        for row in shipped.result["differences"]
+        if (row["first"], row["second"], row["label"]) == ("full", "lora", "macro")
+    ]
+    assert len(rows) == 3
+    for row in rows:
+        interval = f"{write_signed(row['low'])} to {write_signed(row['high'])}"
+        assert f"{write_signed(row['mean'])} ({interval})" in text, row["fraction"]
