@@ -134,10 +134,16 @@ def _describe_weights(result: Mapping[str, Any]) -> str:
         points = {name: _point(result, name, part["fraction"]) for name in (RANDOM, LINEAR, FULL, LORA)}
         if all(points.values()):
             means = {name: point["mean"] for name, point in points.items() if point is not None}
-            return (
+            text = (
                 f"For comparison at {_share(part['fraction'])}: a linear head on the frozen backbone "
                 f"{means[LINEAR]:.3f}, full fine-tuning from random weights {means[RANDOM]:.3f}."
             )
+            if means[LINEAR] > means[FULL]:
+                text += (
+                    " That a linear head did better than full fine-tuning is a sign that the latter was not done "
+                    "after so few updates."
+                )
+            return text
     return ""
 
 

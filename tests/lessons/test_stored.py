@@ -75,7 +75,8 @@ def test_shipped_result_is_what_its_files_give(shipped) -> None:
         assert again[name] == shipped.result[name], name
     for name in ("points", "differences"):
         for mine, theirs in zip(again[name], shipped.result[name], strict=True):
-            assert mine == pytest.approx(theirs), name
+            assert mine.pop("seeds", []) == pytest.approx(theirs.get("seeds", []))
+            assert mine == pytest.approx({key: value for key, value in theirs.items() if key != "seeds"})
 
 
 def test_shipped_runs_are_those_of_the_protocol_each_once(shipped) -> None:

@@ -44,6 +44,16 @@ def test_answer_names_sizes_and_the_other_methods_from_the_numbers() -> None:
     assert "For comparison at 100 %: a linear head on the frozen backbone 0.800" in words
 
 
+def test_answer_says_when_full_fine_tuning_was_not_done() -> None:
+    """A linear head above all weights: the learner must not take short training for a fault of the method."""
+    finding = make_finding()
+    assert "was not done" not in write_answer(finding)
+    for point in finding["points"]:
+        if point["method"] == "linear":
+            point["mean"] += 0.2
+    assert "a sign that the latter was not done after so few updates" in write_answer(finding)
+
+
 def test_answer_to_an_unfinished_finding_says_so_first() -> None:
     words = write_answer(make_finding(cells_done=20))
     assert words.startswith("Not all runs are finished (20 of 52), so this may change.")
