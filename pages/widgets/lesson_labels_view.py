@@ -7,7 +7,7 @@ import streamlit as st
 
 from medpeft_core.config import MethodConfig, RunConfig
 from medpeft_core.errors import MedPeftError
-from medpeft_core.lessons.protocol import LORA, Cell, Protocol
+from medpeft_core.lessons.protocol import FULL, LORA, Cell, Protocol
 from medpeft_core.lessons.stored import StoredFinding
 from pages.widgets.lesson_labels_answer import draw_answer
 from pages.widgets.lesson_labels_prediction import KEY, draw_predictions, is_open
@@ -32,6 +32,7 @@ from pages.widgets.lesson_parts import (
 )
 from pages.widgets.wording import escape_markdown
 
+LONGER = 4
 STORED, OWN = "stored", "own"
 SOURCES = {STORED: "Stored result", OWN: "Run it here"}
 SHORT, WHOLE = "short", "whole"
@@ -165,6 +166,14 @@ def list_next_steps(protocol: Protocol) -> list[NextStep]:
     """
     return [
         NextStep(
+            label="Train all weights for longer",
+            text=f"**More time for full fine-tuning.** The same run on 10 % of the labels for {LONGER} times as many "
+            "epochs. Does it catch up with LoRA, and would LoRA gain as much?",
+            icon=":material/timer:",
+            page="pages/train.py",
+            config=build_longer_config(protocol),
+        ),
+        NextStep(
             label="Train LoRA with rank 32",
             text="**More freedom for LoRA.** The same run on 10 % of the labels with four times the rank. Does it come "
             "nearer to full fine-tuning, or further from it?",
@@ -187,6 +196,17 @@ def list_next_steps(protocol: Protocol) -> list[NextStep]:
             page="pages/pretrain.py",
         ),
     ]
+
+
+def build_longer_config(protocol: Protocol) -> RunConfig:
+    """Full fine-tuning at the middle fraction, for longer than any run of the lesson.
+
+    Raises:
+        ConfigError: the protocol does not say all of a run.
+    """
+    part = protocol.fractions[len(protocol.fractions) // 2]
+    config = protocol.build_config(Cell(FULL, part.fraction, part.seeds[0]))
+    return replace(config, train=replace(config.train, epochs=LONGER * config.train.epochs))
 
 
 def build_wider_config(protocol: Protocol) -> RunConfig:

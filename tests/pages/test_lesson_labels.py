@@ -8,6 +8,7 @@ from lesson_runs import make_protocol, make_stored
 
 from medpeft_core.errors import RunError
 from medpeft_core.figures.finding_looks import MEAN_NAME
+from medpeft_core.lessons.protocol import Cell
 from pages.widgets.lesson_labels_answer import write_card_note
 from pages.widgets.lesson_labels_prediction import EQUAL, FULL, LORA, find_difference, write_verdict
 from pages.widgets.lesson_labels_tables import build_differences_table, build_figures_table, build_sizes_table
@@ -257,8 +258,21 @@ def test_next_steps_lead_to_train_with_settings_and_to_the_other_pages(lesson, t
     links = [item.proto.page for item in app.main.get("page_link")]
     assert "lesson_shortcut" in links
     assert "pretrain" in links
-    app.button(key="lesson_labels_next_0").click().run()
+    app.button(key="lesson_labels_next_1").click().run()
     draft = app.session_state["train_draft"]
     assert draft["method"]["knobs"]["rank"] == 32
     assert draft["data"]["fraction"] == 0.1
     assert draft["data"]["options"]["seed"] == lesson.protocol.data.options["seed"]
+
+
+def test_longer_run_differs_from_one_of_the_lesson_in_its_epochs_alone(lesson, tmp_path):
+    """Short training is the lesson's weak point, so the first thing to try is to train for longer."""
+    app = lesson(make_stored(tmp_path))
+    app.button(key="lesson_labels_next_0").click().run()
+    draft = app.session_state["train_draft"]
+    protocol = lesson.protocol
+    part = protocol.fractions[1]
+    config = protocol.build_config(Cell("full", part.fraction, part.seeds[0])).to_dict()
+    assert draft["train"]["epochs"] == 4 * config["train"].pop("epochs")
+    assert {name: draft["train"][name] for name in config["train"]} == config["train"]
+    assert (draft["method"], draft["optim"], draft["data"]) == (config["method"], config["optim"], config["data"])
