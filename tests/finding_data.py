@@ -32,6 +32,7 @@ def make_finding(
         "schema_version": 1,
         "protocol": "0123456789ab",
         "is_short": is_short,
+        "is_synthetic": True,
         "command": f"python -m medpeft_core finding{' --short' if is_short else ''}",
         "labels": list(FINDINGS),
         "confidence": 0.95,
@@ -43,6 +44,7 @@ def make_finding(
             {
                 "fraction": fraction,
                 "num_images": COUNTS[fraction] + 0.2,  # a mean over seeds, which draw patients
+                "num_steps": 240.0,
                 "num_patients": COUNTS[fraction] // 2,
                 "positives": {label: COUNTS[fraction] / (5 + k) for k, label in enumerate(FINDINGS)},
             }

@@ -14,12 +14,11 @@ from medpeft_core.commands.console import (
     tell,
 )
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
-from medpeft_core.errors import RunError
-from medpeft_core.lessons.cells import Standing, find_runs, list_missing, look, requeue, stop
+from medpeft_core.lessons.cells import Standing, find_runs, list_failures, list_missing, look, requeue, stop
 from medpeft_core.lessons.forecast import forecast_cells
 from medpeft_core.lessons.protocol import Cell, Protocol, Role, choose_rates, find_edges, load_protocol
 from medpeft_core.runs.lanes import count_lanes
-from medpeft_core.runs.states import FAILED, FINISHED
+from medpeft_core.runs.states import FINISHED
 from medpeft_core.runs.store import RunStore
 from medpeft_core.worker.supervisor import Supervisor
 
@@ -44,9 +43,11 @@ def finding(*, is_short: bool, protocol_path: Path | None, store_to: Path | None
         MedPeftError: the protocol, the data or a run is not usable.
     """
     from medpeft_core.lessons.result import build_result  # scipy takes half a second
-    from medpeft_core.lessons.stored import store_finding
+    from medpeft_core.lessons.stored import check_target, store_finding
 
     protocol, store = load_protocol(protocol_path), RunStore.open_default()
+    if store_to is not None:
+        check_target(store_to, store.home)  # before the work, not after it
     cells = protocol.list_cells(is_short=is_short)
     is_stopped = not _make(store, protocol, cells, role="reported")
     standing = look(store, protocol, cells)
@@ -58,6 +59,7 @@ def finding(*, is_short: bool, protocol_path: Path | None, store_to: Path | None
         tell(f"Stored without weights: {store_to}")
     if as_json:
         print_json(result)
+    _tell_failures(store, protocol, standing, role="reported")
     return _exit_code(standing, is_stopped=is_stopped)
 
 
@@ -83,6 +85,9 @@ def search(*, protocol_path: Path | None, as_json: bool) -> int:
         _print_search(rows, best)
     for sentence in edges:
         tell(sentence)
+    if not standing.is_done:
+        tell("Not all rates were tried, so the best of a method may be another one.")
+    _tell_failures(store, protocol, standing, role="development")
     if as_json:
         print_json({"protocol": protocol.identity, "search": rows, "best": best, "edges": edges})
     return _exit_code(standing, is_stopped=is_stopped)
@@ -188,15 +193,19 @@ def _tell_result(result: dict[str, Any]) -> None:
     for title, share, num_seeds, auroc in rows:
         tell(f"  {title}, {share} of the labels, {num_seeds} seeds: test AUROC {auroc}")
     tell(result["words"])
-    tell("Synthetic images. Research and teaching only, not for clinical use.")
+    synthetic = "Synthetic images. " if result["is_synthetic"] else ""
+    tell(f"{synthetic}Research and teaching only, not for clinical use.")
+
+
+def _tell_failures(store: RunStore, protocol: Protocol, standing: Standing, *, role: Role) -> None:
+    failed = list_failures(store, protocol, standing, role=role)
+    if failed:
+        count = "One run" if len(failed) == 1 else f"{len(failed)} runs"
+        tell(f"{count} failed; the newest, {failed[0].run_id}, says: {failed[0].state().error}")
+        tell("The same command makes new ones in their place. Nothing is stored until all are finished.")
 
 
 def _exit_code(standing: Standing, *, is_stopped: bool) -> int:
     if standing.is_done:
         return 0
-    if is_stopped:
-        return EXIT_STOPPED
-    failed = [item for item in standing.cells if item.status == FAILED]
-    if failed:
-        raise RunError(f"{len(failed)} runs failed.")
-    return EXIT_INCOMPLETE
+    return EXIT_STOPPED if is_stopped else EXIT_INCOMPLETE

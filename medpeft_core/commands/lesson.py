@@ -12,6 +12,7 @@ from medpeft_core.explain.masked_files import read_masked
 from medpeft_core.lessons.shortcut import COMMAND, FINDING, build_config, find_run, list_runs
 from medpeft_core.lessons.shortcut_result import build_result
 from medpeft_core.lessons.shortcut_stored import Outcome, store_outcome
+from medpeft_core.lessons.stored import check_target
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
@@ -42,6 +43,8 @@ def lesson(name: str, *, again: bool, store_to: Path | None, as_json: bool) -> i
             "own: python -m medpeft_core finding"
         )
     store = RunStore.open_default()
+    if store_to is not None:
+        check_target(store_to, store.home)  # before the work, not after it
     run = None if again else find_run(list_runs(store))
     if run is None or run.status != FINISHED:
         run, code = _train(store, run)

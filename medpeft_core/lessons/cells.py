@@ -17,7 +17,7 @@ from medpeft_core.lessons.protocol import Cell, Protocol, Role
 from medpeft_core.runs.lanes import count_lanes
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import CANCELLED, FINISHED, INTERRUPTED, PAUSED, QUEUED, RUNNING, STOPPED
+from medpeft_core.runs.states import CANCELLED, FAILED, FINISHED, INTERRUPTED, PAUSED, QUEUED, RUNNING, STOPPED
 from medpeft_core.runs.store import RunStore
 
 WORKING = (QUEUED, RUNNING, PAUSED)
@@ -140,6 +140,19 @@ def find_runs(store: RunStore, standing: Standing) -> dict[str, Run]:
 def list_missing(protocol: Protocol, standing: Standing, *, role: Role = "reported") -> list[RunConfig]:
     """The configs of the cells that have no run yet."""
     return [protocol.build_config(item.cell, role=role) for item in standing.cells if item.run_id is None]
+
+
+def list_failures(store: RunStore, protocol: Protocol, standing: Standing, *, role: Role = "reported") -> list[Run]:
+    """The failed runs of cells that have no other run, newest first; they count as not made."""
+    wanted: dict[tuple[Any, ...], list[RunConfig]] = {}
+    for config in list_missing(protocol, standing, role=role):
+        wanted.setdefault(_sketch_config(config), []).append(config)
+    return [
+        store.load(line["run_id"])
+        for line in list_summaries(store)
+        if line["status"] == FAILED
+        and any(_has_config(store, line, config) for config in wanted.get(_sketch_line(line), ()))
+    ]
 
 
 def requeue(store: RunStore, standing: Standing) -> int:

@@ -16,7 +16,8 @@ def forecast_cells(cells: Sequence[tuple[Cell, RunConfig]], prepared: PreparedDa
     each alone, so a lane is taken to be `LANE_SLOWDOWN` times slower than that.
 
     Args:
-        cells: with their configs; of each method and fraction the first counts.
+        cells: with their configs; of each method and fraction the first counts. Where features are cached, the time
+            to compute them is added to the first kind.
         prepared: the data of all of them.
 
     Raises:
@@ -26,7 +27,7 @@ def forecast_cells(cells: Sequence[tuple[Cell, RunConfig]], prepared: PreparedDa
     from medpeft_core.training.build import build_model
     from medpeft_core.training.data import split_data
     from medpeft_core.training.device import use_device
-    from medpeft_core.training.speed import START_S, Speed, forecast_times, time_on_cpu
+    from medpeft_core.training.speed import START_S, Speed, forecast_times, time_features, time_on_cpu
 
     speeds: dict[str, Speed] = {}
     times: dict[tuple[str, float], float] = {}
@@ -34,14 +35,17 @@ def forecast_cells(cells: Sequence[tuple[Cell, RunConfig]], prepared: PreparedDa
         kind = (cell.method, cell.fraction)
         if kind in times:
             continue
+        features_s = 0.0
         if cell.method not in speeds:
             use_device(config.train.device, cpu_threads=config.train.cpu_threads)
             built = build_model(config, num_classes=len(prepared.manifest.labels))
             train, evaluation = time_on_cpu(built, config)
+            if config.train.cached_features:  # the first run computes them for all
+                features_s = len(prepared.cache_rows) / time_features(built, config, config.train.device)
             speeds[cell.method] = Speed(train_images_per_s=train, eval_images_per_s=evaluation, source="measured")
         splits = {name: len(part) for name, part in split_data(prepared, config.data).items()}
         found = forecast_times(
             config, num_train=splits["train"], num_val=splits["val"], num_test=splits["test"], speed=speeds[cell.method]
         )
-        times[kind] = START_S + (found["total_s"] - START_S) * LANE_SLOWDOWN
+        times[kind] = START_S + (found["total_s"] - START_S + features_s) * LANE_SLOWDOWN
     return times

@@ -105,6 +105,8 @@ class Protocol:
         short_methods, short_fractions, short_seeds: the part that `--short` makes.
         settings: sections of every run beside what a cell decides: `augment`, `optim`, `train`, `evaluation`.
         search: what the search found: rows of `method, fraction, lr, val_auroc`.
+        source: the file's content.
+        is_shipped: whether it is the lab's own.
     """
 
     identity: str
@@ -118,6 +120,8 @@ class Protocol:
     short_seeds: int
     settings: dict[str, Any]
     search: tuple[dict[str, Any], ...]
+    source: dict[str, Any]
+    is_shipped: bool
 
     def list_cells(self, *, is_short: bool) -> list[Cell]:
         """The reported runs in the order in which they start: few labels first, and seed by seed.
@@ -190,7 +194,7 @@ def load_protocol(path: Path | None = None) -> Protocol:
     path = path or PROTOCOL_PATH
     try:
         values = read_json(path)
-        return _build(values)
+        return _build(values, is_shipped=path == PROTOCOL_PATH)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"The protocol {path} cannot be used: {type(error).__name__}: {error}. Compare it with the lab's own, "
@@ -233,7 +237,7 @@ def _choose(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return rows[min(tied)[2]]
 
 
-def _build(values: dict[str, Any]) -> Protocol:
+def _build(values: dict[str, Any], *, is_shipped: bool) -> Protocol:
     methods = {
         name: ProtocolMethod(
             name=name,
@@ -269,6 +273,8 @@ def _build(values: dict[str, Any]) -> Protocol:
         short_seeds=int(short["num_seeds"]),
         settings=values.get("settings", {}),
         search=tuple(values["development"].get("search", ())),
+        source=values,
+        is_shipped=is_shipped,
     )
 
 

@@ -1,7 +1,7 @@
 """The result of the finding as one dict, computed from the stored predictions of its runs. Light.
 
-Intervals speak of new seeds and new patients at once (`metrics.seeds.estimate_seeds`): every seed draws its own
-training patients, and the test patients are resampled for all runs together.
+Intervals speak of new seeds and new test patients at once (`metrics.seeds.estimate_seeds`). Below 100 % of the labels
+every seed draws its own training patients; with all of them the intervals say nothing about other training patients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +81,8 @@ def measure_run(cell: Cell, run: Run) -> CellFigures:
         facts={
             **{name: training.get(name) for name in ("num_params", "num_trainable_params", "adapter_bytes")},
             "num_train_images": training.get("num_train_images"),
+            "num_steps": training.get("steps_done"),
+            "is_synthetic": bool(metrics.get("is_synthetic")),
             "num_train_patients": training.get("num_train_patients"),
             "positives": {
                 label: part.get("num_positive") for label, part in run.provenance().get("positives", {}).items()
@@ -103,8 +105,9 @@ def build_result(
         known: run ids to figures that were measured before; new ones are put into it.
 
     Returns:
-        `schema_version, protocol, is_short, command, labels, confidence, num_test_images, num_test_patients,
-        cells_done, cells_all`; `fractions`: `fraction, num_images, num_patients, positives`, means over the seeds;
+        `schema_version, protocol, is_short, command, is_synthetic, labels, confidence, num_test_images,
+        num_test_patients, cells_done, cells_all`; `fractions`: `fraction, num_images, num_patients, num_steps` (updates
+        of a run), `positives`, means over the seeds;
         `methods`: `method, title, num_trainable_params, num_params, adapter_bytes`; `points`: `method, fraction,
         label` ("macro" or a finding), `mean, low, high, num_seeds, seeds`; `differences`: `first, second, fraction,
         label, mean` (second minus first), `low, high, num_seeds, num_seeds_better, seed_sd, patient_sd` over the seeds
@@ -128,7 +131,8 @@ def build_result(
         "schema_version": RESULT_VERSION,
         "protocol": protocol.identity,
         "is_short": is_short,
-        "command": COMMAND + (" --short" if is_short else ""),
+        "command": COMMAND + (" --short" if is_short else "") + ("" if protocol.is_shipped else " --protocol FILE"),
+        "is_synthetic": all(item.facts["is_synthetic"] for item in figures),
         "labels": labels,
         "confidence": CONFIDENCE,
         "num_test_images": len(figures[0].images) if figures else 0,
@@ -164,6 +168,7 @@ def _describe_fractions(figures: Sequence[CellFigures], cells: Sequence[Cell]) -
             {
                 "fraction": fraction,
                 "num_images": _mean([item["num_train_images"] for item in facts.values()]),
+                "num_steps": _mean([item["num_steps"] for item in facts.values()]),
                 "num_patients": _mean([item["num_train_patients"] for item in facts.values()]),
                 "positives": {name: _mean([item["positives"][name] for item in facts.values()]) for name in names},
             }

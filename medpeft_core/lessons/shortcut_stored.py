@@ -14,7 +14,7 @@ from typing import Any
 from medpeft_core.errors import RunError
 from medpeft_core.explain.masked_files import ABOUT_FILE, Masked, read_masked
 from medpeft_core.lessons.shortcut import COMMAND
-from medpeft_core.lessons.stored import copy_without_weights
+from medpeft_core.lessons.stored import check_target, copy_without_weights
 from medpeft_core.paths import ensure_dir, read_json, write_json
 from medpeft_core.runs.run import Run
 
@@ -62,7 +62,12 @@ def store_outcome(run: Run, outcome: Outcome, folder: Path) -> None:
         run: the lesson's, finished.
         outcome: of this run.
         folder: made where it is missing.
+
+    Raises:
+        RunError: the folder holds something else that would be lost.
     """
+    check_target(folder, run.home)
+    (folder / RESULT_FILE).unlink(missing_ok=True)  # written last: what was interrupted is no result
     for name in (ANSWERS_DIR, "runs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     ensure_dir(folder / ANSWERS_DIR)

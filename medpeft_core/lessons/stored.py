@@ -50,7 +50,7 @@ class StoredFinding:
 
 
 def load_stored(folder: Path = STORED_DIR) -> StoredFinding | None:
-    """The stored result; None where none was made for the protocol yet.
+    """The stored result; None where none was made yet.
 
     Raises:
         RunError: a file is damaged.
@@ -67,6 +67,19 @@ def load_stored(folder: Path = STORED_DIR) -> StoredFinding | None:
             "python -m medpeft_core finding --store FOLDER"
         ) from error
     return StoredFinding(folder=folder, result=result, runs=runs)
+
+
+def check_target(folder: Path, home: Path) -> None:
+    """Refuse a folder in which storing a result would remove what is none: a home, or somebody's own `runs`.
+
+    Raises:
+        RunError: says what is there.
+    """
+    is_home = folder.resolve() == home.resolve() or (folder / "lab.sqlite").exists()
+    has_others = (folder / "runs").exists() and not (folder / "result.json").is_file()
+    if is_home or has_others:
+        what = "is the home of a lab" if is_home else "holds a folder `runs` that is no stored result"
+        raise RunError(f"{folder} {what}, which would be replaced. Name a new folder with --store.")
 
 
 def store_finding(
@@ -89,13 +102,17 @@ def store_finding(
             f"{standing.num_all - standing.num_done} runs are not finished, so the result would be incomplete. Let "
             "`python -m medpeft_core finding` end first."
         )
+    check_target(folder, store.home)
     runs = find_runs(store, standing)
     draft = ensure_dir(folder) / ".runs.new"
     shutil.rmtree(draft, ignore_errors=True)
     for run in runs.values():
         copy_without_weights(run, draft / run.run_id)
+    (folder / "result.json").unlink(missing_ok=True)  # written last: what was interrupted is no result
     shutil.rmtree(folder / "runs", ignore_errors=True)
     draft.rename(folder / "runs")
+    if not (folder / "protocol.json").is_file() or read_json(folder / "protocol.json") != protocol.source:
+        write_json(folder / "protocol.json", protocol.source)
     write_json(folder / "cells.json", {key: run.run_id for key, run in runs.items()})
     provenance = next(iter(runs.values())).provenance()
     write_json(

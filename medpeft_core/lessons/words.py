@@ -27,7 +27,8 @@ def write_answer(result: Mapping[str, Any]) -> str:
         sentences.insert(
             0, f"Not all runs are finished ({result['cells_done']} of {result['cells_all']}), so this may change."
         )
-    sentences += [_describe_findings(result), _describe_sizes(result), _describe_weights(result), _conclude(main)]
+    describers = (_describe_findings, _describe_sizes, _describe_weights, _describe_training)
+    sentences += [*(describe(result) for describe in describers), _conclude(result, main)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -40,15 +41,11 @@ def judge(row: Mapping[str, Any]) -> str:
     return FULL if row["high"] < 0 else "unclear"
 
 
-def _find(rows: Sequence[Mapping[str, Any]], fraction: float, label: str) -> Mapping[str, Any] | None:
-    return next(
-        (
-            row
-            for row in rows
-            if (row["first"], row["second"]) == (FULL, LORA) and (row["fraction"], row["label"]) == (fraction, label)
-        ),
-        None,
-    )
+def _find(
+    rows: Sequence[Mapping[str, Any]], fraction: float, label: str, *, first: str = FULL, second: str = LORA
+) -> Mapping[str, Any] | None:
+    wanted = (first, second, fraction, label)
+    return next((row for row in rows if (row["first"], row["second"], row["fraction"], row["label"]) == wanted), None)
 
 
 def _point(result: Mapping[str, Any], method: str, fraction: float, label: str = MACRO) -> Mapping[str, Any] | None:
@@ -134,20 +131,28 @@ def _describe_weights(result: Mapping[str, Any]) -> str:
         points = {name: _point(result, name, part["fraction"]) for name in (RANDOM, LINEAR, FULL, LORA)}
         if all(points.values()):
             means = {name: point["mean"] for name, point in points.items() if point is not None}
-            text = (
+            guess = ", which is guessing" if means[RANDOM] < GUESS else ""
+            return (
                 f"For comparison at {_share(part['fraction'])}: a linear head on the frozen backbone "
-                f"{means[LINEAR]:.3f}, full fine-tuning from random weights {means[RANDOM]:.3f}."
+                f"{means[LINEAR]:.3f}, full fine-tuning from random weights {means[RANDOM]:.3f}{guess}."
             )
-            if means[LINEAR] > means[FULL]:
-                text += (
-                    " That a linear head did better than full fine-tuning is a sign that the latter was not done "
-                    "after so few updates."
-                )
-            return text
     return ""
 
 
-def _conclude(rows: Sequence[Mapping[str, Any] | None]) -> str:
+def _describe_training(result: Mapping[str, Any]) -> str:
+    """Where even a linear head beats full fine-tuning, which then was not done."""
+    for part in result["fractions"]:
+        row = _find(result["differences"], part["fraction"], MACRO, first=LINEAR, second=FULL)
+        if row is not None and judge(row) == FULL:  # below 0: the second of the two, full fine-tuning, is worse
+            interval = f"{write_signed(-row['high'])} to {write_signed(-row['low'])}"
+            return (
+                f"At {_share(part['fraction'])} even a linear head was better than full fine-tuning, by "
+                f"{write_signed(-row['mean'])} ({interval}): a sign that the latter was not done after so few updates."
+            )
+    return ""
+
+
+def _conclude(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any] | None]) -> str:
     verdicts = [judge(row) for row in rows if row is not None]
     if not verdicts or "unknown" in verdicts:
         return ""
@@ -159,10 +164,14 @@ def _conclude(rows: Sequence[Mapping[str, Any] | None]) -> str:
         start = "So here the papers' claim did not hold: full fine-tuning was better where the intervals tell"
     else:
         start = "So here it depends on the number of labels which is better"
-    return (
-        f"{start}. This is one small model after a few hundred updates on synthetic images: longer training may end "
-        "otherwise, and nothing is said about patients."
-    )
+    steps = [part["num_steps"] for part in result["fractions"] if part.get("num_steps")]
+    after = ""
+    if steps:
+        low, high = f"{min(steps):,.0f}", f"{max(steps):,.0f}"
+        after = f" after {low if low == high else f'{low} to {high}'} updates"
+    where = " on synthetic images" if result.get("is_synthetic") else ""
+    patients = ", and nothing is said about patients" if result.get("is_synthetic") else ""
+    return f"{start}. This is one small model{after}{where}: longer training may end otherwise{patients}."
 
 
 def _share(fraction: float) -> str:

@@ -49,7 +49,9 @@ def find_free_lane(device: str, threads: int, busy: Iterable[str]) -> str | None
         threads: that it takes.
         busy: devices that are held or promised.
     """
-    lanes = [device, *(f"{LANE_PREFIX}{number}" for number in range(count_lanes(threads)))]
+    lanes = [f"{LANE_PREFIX}{number}" for number in range(count_lanes(threads))]
+    if device in lanes:  # else it was queued where there are more cores
+        lanes.insert(0, device)
     held = list(busy)
     return next((lane for lane in lanes if not any(are_in_conflict(lane, other) for other in held)), None)
 

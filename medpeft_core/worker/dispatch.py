@@ -199,10 +199,13 @@ class Dispatcher:
         device = None if wanted is None else _choose_device(run, wanted, busy)
         if device is None:
             return
-        if device != wanted:
-            run.write_state(device=device)  # the worker takes the device that its run's state names
         busy.add(device)  # also when it fails: the next run has its chance at the next look
         if self._store.index.claim_device(device, run.run_id, *self._me):
+            if device != wanted:
+                if run.status != QUEUED:  # somebody has cancelled it meanwhile
+                    self._store.index.release_claims(run.run_id)
+                    return
+                run.write_state(device=device)  # the worker takes the device that its run's state names
             self._workers[run.run_id] = (start_worker(run), device)
             self._tell("started", run.run_id, f"Run {run.run_id} started on {device}.")
 

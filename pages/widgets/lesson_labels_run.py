@@ -17,7 +17,7 @@ from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.lesson_labels_grid import Times, draw_grid
 from pages.widgets.lesson_labels_prediction import FULL, KEY, LORA
-from pages.widgets.lesson_labels_state import JOB_TITLE, find_job, find_last_job, list_failures, look_at
+from pages.widgets.lesson_labels_state import JOB_TITLE, find_job, find_last_job, look_at, read_failures
 from pages.widgets.run_picker import PARAMETER
 from pages.widgets.run_status import is_stopping
 from pages.widgets.wording import escape_markdown, write_duration
@@ -110,11 +110,11 @@ def _draw_start(protocol: Protocol, standing: Standing, *, is_short: bool, forec
 
 
 def _draw_failures(protocol: Protocol, standing: Standing) -> None:
-    failed = list_failures(protocol, standing)
+    failed = read_failures(protocol, standing)
     if failed:
         what = "A run of the lesson" if len(failed) == 1 else f"{len(failed)} runs of the lesson"
         st.warning(
-            f"**{what} failed.** The newest says: {escape_markdown(str(failed[0]['error']))} The button below makes "
+            f"**{what} failed.** The newest says: {escape_markdown(failed[0][1])} The button below makes "
             "new ones in their place.",
             icon=":material/error:",
         )
@@ -122,7 +122,7 @@ def _draw_failures(protocol: Protocol, standing: Standing) -> None:
             "pages/monitor.py",
             label="See why it failed",
             icon=":material/monitoring:",
-            query_params={PARAMETER: failed[0]["run_id"]},
+            query_params={PARAMETER: failed[0][0]},
         )
 
 

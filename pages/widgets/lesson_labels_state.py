@@ -5,15 +5,15 @@ from typing import Any
 
 import streamlit as st
 
-from medpeft_core.lessons.cells import Standing, find_runs, look
+from medpeft_core.lessons.cells import Standing, find_runs, list_failures, look
 from medpeft_core.lessons.protocol import PROTOCOL_PATH, Protocol, load_protocol
 from medpeft_core.lessons.stored import StoredFinding, load_stored
-from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
-from medpeft_core.runs.states import FAILED
 from pages.widgets.lab import get_lab
 
 JOB_TITLE = "Few labels: drawing the images and setting the runs up"
+
+TELLING_S = 10.0  # a run that is shorter tells little of a computer's speed
 
 Times = dict[tuple[str, float], float]
 
@@ -70,25 +70,16 @@ def read_stored_times(protocol: Protocol, stored: StoredFinding | None) -> Times
 def scale_times(times: Times, standing: Standing) -> Times:
     """The same, made longer or shorter by how much faster or slower this computer was with the runs that ended here."""
     measured = standing.median_times_s()
-    ratios = [measured[kind] / times[kind] for kind in measured if times.get(kind)]
+    # linear probing takes a second, or a minute where it must compute the features first: no measure of a computer
+    ratios = [measured[kind] / times[kind] for kind in measured if times.get(kind, 0.0) >= TELLING_S]
     factor = statistics.median(ratios) if ratios else 1.0
     return {kind: seconds * factor for kind, seconds in times.items()}
 
 
-def list_failures(protocol: Protocol, standing: Standing) -> list[dict[str, Any]]:
-    """Lines of the failed runs of cells that have no other run, newest first; they count as not made."""
-    wanted = set()
-    for item in standing.cells:
-        if item.run_id is None:
-            method = protocol.methods[item.cell.method]
-            wanted.add((method.method.name, method.weights, item.cell.fraction, item.cell.seed))
-    return [
-        line
-        for line in list_summaries(get_lab().store)
-        if line["status"] == FAILED
-        and line["dataset"] == protocol.data.dataset
-        and (line["method"], line["weights"], line["fraction"], line["seed"]) in wanted
-    ]
+def read_failures(protocol: Protocol, standing: Standing) -> list[tuple[str, str]]:
+    """Id and error of each failed run of a cell that has no other run, newest first."""
+    failed = list_failures(get_lab().store, protocol, standing)
+    return [(run.run_id, run.state().error or "The reason is not known.") for run in failed]
 
 
 def find_job() -> Any | None:

@@ -89,8 +89,9 @@ def build_sizes_table(result: Result) -> PaperTable:
 def explain_statistics(result: Result) -> str:
     """How the intervals are made, in two sentences."""
     return (
-        "An interval adds the luck of the seeds (each draws its own training patients, order and starting weights) to "
-        "that of the test patients, who are resampled for all runs alike, and is wider for being told by few seeds. "
+        "An interval adds the luck of the seeds (each has its own order of images, head and adapters, and below 100 % "
+        "its own training patients) to that of the test patients, who are resampled for all runs alike, and is wider "
+        "for being told by few seeds. "
         "For a difference both methods get the same seeds, which means the same labelled patients, and the same "
         f"{result['num_test_patients']:,} test patients, so that only the method differs."
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from cell_runs import finish_cell, make_protocol
 
-from medpeft_core.lessons.cells import find_runs, list_missing, look, requeue, stop
+from medpeft_core.lessons.cells import find_runs, list_failures, list_missing, look, requeue, stop
 from medpeft_core.lessons.protocol import Cell
 from medpeft_core.runs import RunStore
 
@@ -79,6 +79,7 @@ def test_failed_run_is_made_anew_and_a_stopped_one_goes_on(store, protocol) -> N
         store.end_run(run, status)
     standing = look(store, protocol, cells)
     assert list_missing(protocol, standing) == [protocol.build_config(cells[0])]
+    assert [run.run_id for run in list_failures(store, protocol, standing)] == [failed.run_id]
     assert requeue(store, standing) == 1
     assert stopped.status == "queued"
     assert [entry.run_id for entry in store.index.queued()] == [stopped.run_id]

@@ -33,6 +33,7 @@ def test_stored_finding_is_read_back_and_computes_the_same(tmp_path) -> None:
     assert stored is not None
     assert {name: stored.result[name] for name in result} == json.loads(json.dumps(result))
     assert stored.made_at > 0
+    assert load_protocol(tmp_path / "out" / "protocol.json").identity == protocol.identity, "it says what decided it"
     again = build_result(stored.runs, protocol, is_short=False)
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(result)), "its own files give its figures"
     for run in stored.runs.values():
@@ -50,6 +51,19 @@ def test_incomplete_finding_is_not_stored(tmp_path) -> None:
     with pytest.raises(RunError, match="19 runs are not finished"):
         store_all(store, protocol, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_nothing_that_is_no_stored_result_is_replaced(tmp_path, has_index) -> None:
+    """`--store` with the home's own folder would have removed all its runs."""
+    protocol, store = make_protocol(tmp_path), RunStore(tmp_path / "home")
+    runs = finish_cells(store, protocol, {"linear": 0.5, "lora": 1.0, "full": 0.9, "full_random": 0.1})
+    other = tmp_path / "other" / "runs"
+    other.mkdir(parents=True)
+    with pytest.raises(RunError, match="which would be replaced. Name a new folder"):
+        store_all(store, protocol, store.home if has_index else other.parent)
+    assert other.is_dir()
+    assert all(run.metrics() is not None for run in runs.values())
 
 
 def test_damaged_stored_result_is_told(tmp_path) -> None:

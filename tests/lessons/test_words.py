@@ -45,13 +45,20 @@ def test_answer_names_sizes_and_the_other_methods_from_the_numbers() -> None:
 
 
 def test_answer_says_when_full_fine_tuning_was_not_done() -> None:
-    """A linear head above all weights: the learner must not take short training for a fault of the method."""
+    """A linear head above all weights, beyond its interval: short training must not be taken for the method's fault."""
     finding = make_finding()
-    assert "was not done" not in write_answer(finding)
-    for point in finding["points"]:
-        if point["method"] == "linear":
-            point["mean"] += 0.2
-    assert "a sign that the latter was not done after so few updates" in write_answer(finding)
+    row = {**finding["differences"][0], "first": "linear", "second": "full", "mean": -0.07, "low": -0.1, "high": -0.04}
+    words = write_answer({**finding, "differences": [*finding["differences"], row]})
+    assert "At 1 % even a linear head was better than full fine-tuning, by +0.070 (+0.040 to +0.100)" in words
+    covering = {**row, "high": 0.01}
+    assert "even a linear head" not in write_answer({**finding, "differences": [*finding["differences"], covering]})
+
+
+def test_answer_says_how_long_was_trained_and_on_what() -> None:
+    words = write_answer(make_finding())
+    assert "one small model after 240 updates on synthetic images: longer training may end otherwise" in words
+    real = write_answer({**make_finding(), "is_synthetic": False})
+    assert "synthetic" not in real
 
 
 def test_answer_to_an_unfinished_finding_says_so_first() -> None:

@@ -35,7 +35,8 @@ def test_waiting_run_gets_its_own_lane_or_another_free_one(monkeypatch):
     assert find_free_lane("cpu:1", 1, ["cpu:1"]) == "cpu:0"
     assert find_free_lane("cpu:1", 1, ["cpu:1", "cpu:0"]) is None
     assert find_free_lane("cpu:1", 1, ["cpu"]) is None
-    assert find_free_lane("cpu:5", 2, ["cpu:0"]) == "cpu:5", "it was queued where there are more cores"
+    assert find_free_lane("cpu:5", 1, ["cpu:0"]) == "cpu:1", "it was queued where there are more cores"
+    assert find_free_lane("cpu:5", 2, ["cpu:0"]) is None
 
 
 def test_whole_cpu_and_its_lanes_exclude_each_other():
