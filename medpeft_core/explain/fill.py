@@ -65,7 +65,7 @@ def _find_window(region: np.ndarray) -> tuple[slice, slice]:
 
 
 def _solve(window: np.ndarray, inside: np.ndarray, *, start: float) -> np.ndarray:
-    """Every pixel inside is the mean of its four neighbours; beyond the image's edge its border pixels go on.
+    """Every pixel inside is the mean of its four neighbours; beyond the image's edge lies what was there at the start.
 
     By over-relaxation of the two colours of a chessboard in turn, which needs a tenth of the steps of plain averaging.
     """
