@@ -22,6 +22,12 @@ def write_answer(result: Mapping[str, Any]) -> str:
         if row is not None
     ]
     if not sentences:
+        has_pair = any((row["first"], row["second"]) == (FULL, LORA) for row in result["differences"])
+        if has_pair or result["cells_done"] == result["cells_all"]:
+            return (
+                "The test images do not hold both classes of every finding, so there is no mean AUROC and no answer. "
+                "Look at the single findings, or take more patients."
+            )
         return "No pair of LoRA and full fine-tuning from the same seed is finished yet, so there is no answer."
     if result["cells_done"] < result["cells_all"]:
         sentences.insert(

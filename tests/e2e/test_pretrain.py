@@ -53,6 +53,8 @@ def fill_form(page: Page) -> None:
         field = page.locator(f".st-key-pretrain_{key} input")
         field.fill(value)
         field.press("Enter")
+        # until the page has taken it over: a field that is filled while the page is drawn anew loses what was typed
+        expect(page.get_by_text(re.compile(f"--{key.replace('_', '-')} {value}\\b"))).to_be_visible()
         wait_until_idle(page)
     expect(
         page.get_by_text(re.compile("--backbone test_vit --image-size 64 .*--epochs 2 --batch-size 16"))

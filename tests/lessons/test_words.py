@@ -80,7 +80,14 @@ def test_answer_from_one_seed_concludes_nothing() -> None:
 
 
 def test_answer_without_a_pair_is_no_answer() -> None:
-    assert "there is no answer" in write_answer(make_finding(deltas={}))
+    assert "there is no answer" in write_answer(make_finding(deltas={}, cells_done=3))
+
+
+def test_answer_without_a_mean_says_why() -> None:
+    """All runs finished, but a finding that nobody in test has: the words said that no pair was finished yet."""
+    finding = make_finding()
+    labels_only = [row for row in finding["differences"] if row["label"] != "macro"]
+    assert "do not hold both classes of every finding" in write_answer({**finding, "differences": labels_only})
 
 
 @pytest.mark.parametrize(
