@@ -133,19 +133,20 @@ def _choose_numbers(draft: Draft, name: str) -> None:
             placeholder=f"{own} (its own)" if own else "its own",
             help=f"Side of the square that the model sees, in pixels; empty: the backbone's own.{multiple} "
             "`encoder.image_size`",
-            **bind(encoder, "image_size", key="pretrain_image_size"),
+            **bind(encoder, "image_size", key="pretrain_image_size", shown=encoder.get("image_size")),
         )
         for label, field, help_text in (
             ("**5** Epochs", "epochs", "Passes over the training images; the papers' curves flatten after hundreds."),
             ("Batch size", "batch_size", "Images in one forward pass; the learning rate grows with it."),
             ("**6** Seed", "seed", "Of random weights, order, augmentation and masks."),
         ):
+            number = int(train.get(field, getattr(DEFAULTS.train, field)))
             st.number_input(
                 label,
-                value=int(train.get(field, getattr(DEFAULTS.train, field))),
+                value=number,
                 step=1,
                 help=f"{help_text} `train.{field}`",
-                **bind(train, field, key=f"pretrain_{field}"),
+                **bind(train, field, key=f"pretrain_{field}", shown=number),
             )
 
 

@@ -13,7 +13,11 @@ from typing import Any
 
 import streamlit as st
 
+from pages.widgets.ticks import is_part_renewed
+
 AUTOMATIC = "automatic"  # where None is allowed; a label that changed would be taken for a new choice
+BEFORE_KEY = "settings_form_before"  # what each bound field showed before its last change
+SHOWN_KEY = "settings_form_shown"  # what each bound field showed when it was drawn last
 REVISIONS_KEY = "settings_form_revisions"  # how often a widget was made anew, by its key
 ALL = ""
 FIELD_WIDTH = 230  # pixels below which a grid of fields has one column less
@@ -98,17 +102,22 @@ def list_settings(part: type[Any], *, section: str) -> list[Setting]:
     return settings
 
 
-def bind(table: dict[str, Any], name: str, *, key: str, after: Callable[[], None] | None = None) -> dict[str, Any]:
+def bind(
+    table: dict[str, Any], name: str, *, key: str, after: Callable[[], None] | None = None, shown: Any = None
+) -> dict[str, Any]:
     """The arguments that tie a widget to `table[name]`; its first value is given to the widget as its default.
 
     Args:
         table: lives in the session, not in the widget.
         key: of the widget.
         after: called when a change has been written.
+        shown: what the widget shows when it is drawn for the first time, where a change soon after must not be undone
+            by the tick of a live part.
     """
     revisions = st.session_state.get(REVISIONS_KEY, {})
     revision = revisions.get(ALL, 0) + revisions.get(key, 0)
     key = f"{key}-{revision}" if revision else key
+    st.session_state.setdefault(SHOWN_KEY, {})[key] = st.session_state.get(key, shown)
     return {"key": key, "on_change": _write, "args": (table, name, key, after)}
 
 
@@ -127,6 +136,10 @@ def renew_widgets(*keys: str) -> None:
 
 def _write(table: dict[str, Any], name: str, key: str, after: Callable[[], None] | None) -> None:
     value = st.session_state[key]
+    shown, before = st.session_state[SHOWN_KEY].get(key), st.session_state.setdefault(BEFORE_KEY, {})
+    if is_part_renewed() and key in before and value == before[key]:
+        return  # the tick of a live part that left the browser before the last change arrived: nobody chose this
+    before[key] = shown
     if value in (None, "", AUTOMATIC):
         table.pop(name, None)
     else:

@@ -19,6 +19,7 @@ from medpeft_core.config import DataConfig
 from medpeft_core.datasets.views import view_key
 from medpeft_core.errors import BackboneError
 from medpeft_core.pretrain_config import PretrainConfig
+from pages.widgets import settings_form
 from pages.widgets.pretrain_draft import count_visible, find_grid_side
 from pages.widgets.pretrain_list import build_pretrain_frame
 from pages.widgets.wording import write_duration
@@ -240,3 +241,18 @@ def test_grid_side_is_known_where_the_patch_is():
     assert find_grid_side("vit_tiny_patch16_224", 100) is None
     assert find_grid_side("vit_little_patch8_reg4_256", 64) == 8
     assert find_grid_side("test_vit", 64) is None
+
+
+def test_tick_that_brings_an_old_number_back_changes_nothing(pretrain, monkeypatch):
+    """Epochs that were typed while the form waited for its figures became 20 again: a tick had left before."""
+    app = pretrain()
+    app.number_input(key="pretrain_epochs").set_value(2).run()
+    assert "--epochs 2 " in read_words(app)
+    monkeypatch.setattr(settings_form, "is_part_renewed", lambda: True)
+    app.number_input(key="pretrain_epochs").set_value(20).run()
+    assert app.session_state["pretrain_draft"]["train"]["epochs"] == 2
+    app.number_input(key="pretrain_epochs").set_value(7).run()  # a choice that a tick brings counts
+    assert app.session_state["pretrain_draft"]["train"]["epochs"] == 7
+    monkeypatch.undo()
+    app.number_input(key="pretrain_epochs").set_value(2).run()  # back to what it was, by hand
+    assert app.session_state["pretrain_draft"]["train"]["epochs"] == 2
