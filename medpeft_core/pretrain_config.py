@@ -4,16 +4,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from medpeft_core.config import (
-    AugmentConfig,
-    DataConfig,
-    SectionedConfig,
-    check_choices,
-    check_device,
-    check_normalisation,
-    setting,
-)
+from medpeft_core.config import AugmentConfig, DataConfig, check_choices, check_device, check_normalisation, setting
 from medpeft_core.errors import require
+from medpeft_core.sections import SectionedConfig
 
 REFERENCE_BATCH = 256  # base learning rates are given for so many images an update (He et al. 2022)
 # He et al. 2022 crop and flip only; chest films are cropped less than photographs, so that both lungs mostly stay

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConfig, build_part, section_names
+from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConfig, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError, MethodError
 from medpeft_core.methods import METHODS
+from medpeft_core.sections import build_part
 
 OPEN_TABLES = {"data": "options", "method": "knobs"}
 CACHEABLE_METHOD = "linear"  # the one that leaves the whole backbone as it is

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from medpeft_core.config import DataConfig, build_part
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError
 from medpeft_core.resolve import resolve_data
+from medpeft_core.sections import build_part
 from pages.widgets.data_card import draw_about
 from pages.widgets.data_choice import choose_data
 from pages.widgets.data_state import find_known

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from medpeft_core.coerce import coerce
-from medpeft_core.config import SCHEMA_VERSION, RunConfig, section_names, setting
+from medpeft_core.config import RunConfig, section_names, setting
 from medpeft_core.errors import ConfigError
+from medpeft_core.sections import SCHEMA_VERSION
 
 CHANGED: dict[str, dict[str, Any]] = {
     "data": {"dataset": "nih", "root": "/films", "options": {"lists": "none"}, "fraction": 0.1, "unreadable": "drop"},

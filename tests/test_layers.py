@@ -15,6 +15,7 @@ PACKAGE_DIR = Path(medpeft_core.__file__).parent
 LAYERS = (
     ("errors",),
     ("registry", "paths", "coerce"),
+    ("sections",),
     ("config",),
     ("pretrain_config",),
     ("backbones", "methods", "datasets", "metrics", "runs"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medpeft_core.config import DataConfig, build_part
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets.cache_notes import note_use
 from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, find_pixel_cache, pixel_cache_key
@@ -32,6 +32,7 @@ from medpeft_core.datasets.view_build import (
 from medpeft_core.datasets.views import DataView, load_view, view_key
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir
+from medpeft_core.sections import build_part
 
 __all__ = [
     "PreparedData", "find_prepared", "find_view", "hide_patients", "inspect_dataset", "prepare_dataset",

@@ -4,8 +4,9 @@ import dataclasses
 import shlex
 
 from medpeft_core.coerce import write_text
-from medpeft_core.config import DataConfig, build_part
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets.spec import DATASETS
+from medpeft_core.sections import build_part
 
 PROGRAM = ("python", "-m", "medpeft_core", "prepare")
 SETTINGS = ("split_seed", "cache_size")  # the rest of the section changes neither what is read nor what is decoded

@@ -18,12 +18,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medpeft_core.config import DataConfig, build_part
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import HEADER_FILE
 from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir, ensure_dir, get_home, write_atomically
+from medpeft_core.sections import build_part
 
 FORMAT_VERSION = 2  # to be raised whenever the same data would give another view
 KEY_CHARACTERS = 16

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from medpeft_core.config import DataConfig, RunConfig, build_part
+from medpeft_core.config import DataConfig, RunConfig
 from medpeft_core.datasets.cache_notes import CacheNote
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.paths import read_json
@@ -18,6 +18,7 @@ from medpeft_core.pretrain_config import PretrainConfig
 from medpeft_core.runs.kinds import PRETRAINING_FOLDER, is_pretraining_id, kind_folders
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.store import RunStore
+from medpeft_core.sections import build_part
 from medpeft_core.worker.jobs import JobStore
 
 TABLE_FILE = "images.parquet"

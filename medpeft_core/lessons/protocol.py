@@ -21,11 +21,11 @@ from medpeft_core.config import (
     OptimConfig,
     RunConfig,
     TrainConfig,
-    build_part,
 )
 from medpeft_core.errors import ConfigError
 from medpeft_core.paths import read_json
 from medpeft_core.resolve import resolve_config
+from medpeft_core.sections import build_part
 
 PROTOCOL_PATH = Path(medpeft_core.__file__).parents[1] / "assets" / "lessons" / "finding" / "protocol.json"
 FULL, LORA = "full", "lora"  # the two that the question is about

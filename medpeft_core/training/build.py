@@ -11,12 +11,13 @@ from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone, get_base_state
 from medpeft_core.backbones.qkv import find_fused_qkv, split_qkv
 from medpeft_core.backbones.weights import compute_base_sha256, load_base
-from medpeft_core.config import RunConfig, build_part
+from medpeft_core.config import RunConfig
 from medpeft_core.errors import BackboneError, MethodError
 from medpeft_core.methods import METHODS, ModelParts
 from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.methods.spec import SPLIT_QKV
 from medpeft_core.paths import weights_dir
+from medpeft_core.sections import build_part
 from medpeft_core.training.augment import BatchTransform, Transform
 from medpeft_core.training.cached_head import CachedHead, Unvaried, check_head, find_dropout
 from medpeft_core.training.data import BatchSource, SplitData

@@ -175,8 +175,9 @@ def _work(job: Job, request: JobRequest, control: JobControl) -> tuple[str, ...]
 def _prepare(job: Job, request: JobRequest, control: JobControl) -> None:
     control("reading the data set", 0, 0)
     # pandas takes half a second; the state tells of this process before
-    from medpeft_core.config import DataConfig, build_part
+    from medpeft_core.config import DataConfig
     from medpeft_core.datasets.prepare import hide_patients, inspect_dataset
+    from medpeft_core.sections import build_part
 
     report = inspect_dataset(build_part(DataConfig, request.data, section="data"), progress=control)
     control("writing the report", 0, 0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import filelock
 
-from medpeft_core.config import DataConfig, RunConfig, build_part
+from medpeft_core.config import DataConfig, RunConfig
 from medpeft_core.errors import ConfigError, RunError
 from medpeft_core.paths import ensure_dir, write_json
 from medpeft_core.pretrain_config import PretrainConfig
@@ -26,6 +26,7 @@ from medpeft_core.resolve import resolve_config, resolve_data
 from medpeft_core.runs.disk import is_disk_full
 from medpeft_core.runs.liveness import is_alive, process_identity
 from medpeft_core.runs.states import INTERRUPTED
+from medpeft_core.sections import build_part
 from medpeft_core.worker.job_state import Job, JobKind, JobRequest, JobState, is_job_id
 from medpeft_core.worker.processes import start_detached
 

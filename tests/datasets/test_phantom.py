@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medpeft_core.config import build_part
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.phantom import FINDINGS, PhantomOptions
 from medpeft_core.datasets.phantom_job import SetJob
@@ -19,6 +18,7 @@ from medpeft_core.datasets.phantom_store import open_set
 from medpeft_core.datasets.progress import ignore_progress
 from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.errors import ConfigError, DataError
+from medpeft_core.sections import build_part
 
 NUM_PATIENTS = 12
 SIZE = 64

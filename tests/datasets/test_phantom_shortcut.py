@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medpeft_core.config import build_part
 from medpeft_core.datasets.phantom_patients import plan_patient
 from medpeft_core.datasets.phantom_render import render_picture
 from medpeft_core.datasets.phantom_shortcut import PhantomShortcutOptions, plan_shortcut_table
 from medpeft_core.datasets.progress import ignore_progress
 from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.errors import ConfigError
+from medpeft_core.sections import build_part
 
 SHORTCUT = 1 << 7
 
