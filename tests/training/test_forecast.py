@@ -4,22 +4,20 @@ import os
 from pathlib import Path
 
 import pytest
-from toy_set import IMAGE_SIZE, LABELS, SPLIT_SIZES, ToyControl, create_run, make_config, register_toy, train
+from toy_set import LABELS, SPLIT_SIZES, ToyControl, create_run, make_config, register_toy, train
 
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import BackboneError, ComputeError, ConfigError, DataError, UnknownNameError
 from medpeft_core.paths import get_home
 from medpeft_core.runs.liveness import process_identity
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training import forecast, known_data
+from medpeft_core.training import forecast
 from medpeft_core.training.build import build_loop_parts, build_model
 from medpeft_core.training.check import check_run
 from medpeft_core.training.checkpoint import Position
 from medpeft_core.training.data import PixelSource, split_data
 from medpeft_core.training.forecast import Forecaster
-from medpeft_core.training.known_data import KnownData
 from medpeft_core.training.loop import TrainingLoop
-from medpeft_core.training.speed import time_features
 
 LIBRARIES = 10**9
 
@@ -28,11 +26,6 @@ LIBRARIES = 10**9
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     register_toy(monkeypatch, tmp_path / "toy")
     return tmp_path / "toy"
-
-
-@pytest.fixture
-def forecaster() -> Forecaster:
-    return Forecaster(RunStore(get_home()), KnownData(), library_bytes=LIBRARIES)
 
 
 @pytest.fixture
@@ -240,61 +233,6 @@ def test_forecast_speed_prefers_an_earlier_run(forecaster: Forecaster, built_nam
     assert built_names == ["test_vit"]
 
 
-CACHED = {"method": {"name": "linear"}, "train": {"cached_features": True}}
-WIDTH = 64  # of test_vit
-
-
-def test_check_weighs_cached_features(forecaster: Forecaster) -> None:
-    """The memory for training is that of the head; the network sees images in batches of an evaluation only."""
-    prepare_dataset(make_config().data)
-    plain = forecaster.check(make_config(method={"name": "linear"}, train={"batch_size": 512}))["memory_parts"]
-    cached = make_config(**{**CACHED, "train": {"cached_features": True, "batch_size": 512}})
-    parts = forecaster.check(cached)["memory_parts"]
-    assert parts["features"] == sum(SPLIT_SIZES.values()) * WIDTH * 4
-    assert "features" not in plain
-    assert parts["activations"] < plain["activations"] / 10
-    assert {name: parts[name] for name in ("weights", "gradients", "optimizer", "libraries")} == {
-        name: plain[name] for name in ("weights", "gradients", "optimizer", "libraries")
-    }
-
-
-def test_forecast_speed_adds_the_features_that_are_not_there(
-    forecaster: Forecaster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = make_config(**CACHED)
-    prepare_dataset(config.data)
-    monkeypatch.setattr("medpeft_core.training.feature_forecast.time_features", lambda *_: 0.9)
-    train(make_config(method={"name": "linear"}))  # of other speed: it must not be taken for one like it
-    answer = forecaster.forecast_speed(config)
-    assert answer["features_s"] == pytest.approx(72 / 0.9)
-    assert answer["total_s"] > 80 + 3 * (answer["train_s"] + answer["eval_s"])
-    assert answer["source"] == (
-        "Measured now on this CPU. That is the head alone; before, the features of 72 images are computed once, in "
-        "about 80 s."
-    )
-    run = train(config)
-    answer = forecaster.forecast_speed(make_config(**CACHED, data={"fraction": 0.5}))
-    assert answer["features_s"] == 0
-    assert answer["total_s"] < 80
-    assert answer["source"] == (
-        f"Measured by the run {run.run_id}. That is the head alone; the features of these images are stored already."
-    )
-    elsewhere = forecaster.forecast_speed(make_config(**CACHED, data={"dataset": "phantom"}))
-    assert (elsewhere["total_s"], elsewhere["features_s"]) == (None, None)
-    assert elsewhere["source"].endswith("before, the features of every image are computed once.")
-
-
-def test_time_of_features_is_measured_on_the_whole_network() -> None:
-    config = forecast.resolve_config(make_config(**CACHED))
-    built = build_model(config, num_classes=2)
-    sizes: list[int] = []
-    forward = built.adapted.network.forward
-    built.adapted.network.forward = lambda images: sizes.append(len(images)) or forward(images)
-    assert time_features(built, config, "cpu") > 0
-    assert sizes[:2] == [2, 2]
-    assert max(sizes) == config.evaluation.batch_size
-
-
 def test_forecast_speed_measures_on_this_cpu(forecaster: Forecaster, built_names: list[str]) -> None:
     store = RunStore(get_home())
     prepare_dataset(make_config().data)
@@ -321,30 +259,3 @@ def test_forecast_speed_leaves_a_busy_gpu_alone(forecaster: Forecaster, monkeypa
     RunStore(get_home()).index.claim_device("cuda:0", "a-run", *process_identity(os.getpid()))
     with pytest.raises(ComputeError, match="the run a-run is using cuda:0 now"):
         forecaster.forecast_speed(make_config(train={"precision": "bf16"}))
-
-
-def test_known_data_looks_again_after_a_while(monkeypatch: pytest.MonkeyPatch, toy: Path) -> None:
-    known, data = KnownData(), make_config().data
-    assert known.find(data) is None
-    sentence = rf"'toy' is not prepared at {IMAGE_SIZE} pixels.*prepare toy --set data\.cache_size={IMAGE_SIZE}$"
-    with pytest.raises(DataError, match=sentence):
-        known.get(data)
-    first = prepare_dataset(data)
-    found = known.get(data)
-    assert found.fingerprint == first.fingerprint
-    assert known.get(make_config(data={"fraction": 0.5}).data) is found, "a fraction is a part of the same data"
-    (toy / "train_00.png").write_bytes((toy / "train_01.png").read_bytes())
-    assert known.get(data) is found
-    monkeypatch.setattr(known_data, "KEEP_S", 0.0)
-    assert known.find(data) is None, "a changed file must be decoded first"
-
-
-def test_known_data_describes_each_fraction() -> None:
-    known, config = KnownData(), make_config()
-    prepare_dataset(config.data)
-    whole = known.describe(config.data)
-    half = known.describe(make_config(data={"fraction": 0.5}).data)
-    assert whole is not None
-    assert half is not None
-    assert (whole.num_train_images, half.num_train_images) == (40, 20)
-    assert whole.num_images == half.num_images == SPLIT_SIZES
