@@ -13,16 +13,15 @@ import os
 import tempfile
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from benchmarks.run_events import RunEvents
 from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, RunConfig, TrainConfig
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
 from medpeft_core.metrics.auroc import compute_auroc
 from medpeft_core.paths import HOME_VARIABLE, cache_dir
 from medpeft_core.resolve import resolve_config
-from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.build import build_model
 from medpeft_core.training.check import check_run
@@ -34,16 +33,6 @@ from medpeft_core.training.provenance import collect_provenance
 from medpeft_core.training.session import train_run
 
 ROW = "{:<28} {:>9} {:>8} {:>12} {:>11}"
-
-
-class RunEvents(SilentControl):
-    """Writes a run's events and nothing else."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def emit(self, event: dict[str, Any]) -> None:
-        self.run.emit(event)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.run_events import RunEvents
 from medpeft_core.config import (
     AugmentConfig,
     BackboneConfig,
@@ -37,7 +38,6 @@ from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.check import check_run
-from medpeft_core.training.control import SilentControl
 from medpeft_core.training.provenance import collect_provenance
 from medpeft_core.training.results import load_predictions
 from medpeft_core.training.session import train_run
@@ -48,16 +48,6 @@ METHODS = {
     "linear": MethodConfig(name="linear"),
     "lora": MethodConfig(name="lora", knobs={"rank": 8, "targets": "q,v"}),
 }
-
-
-class RunEvents(SilentControl):
-    """Writes a run's events and nothing else."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def emit(self, event: dict[str, Any]) -> None:
-        self.run.emit(event)
 
 
 def main() -> None:

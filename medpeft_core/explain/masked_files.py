@@ -5,6 +5,7 @@ examples), and small pictures. They count as long as the run has the same weight
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def write_masked(run: Run, answers: pd.DataFrame, about: dict[str, Any], picture
     """Keep the files of a run, the one that says they are whole last; gives their folder."""
     folder = ensure_dir(masked_dir(run))
     for name, content in pictures.items():
-        write_atomically(folder / name, lambda path, content=content: _write_bytes(path, content))  # type: ignore[misc]
+        write_atomically(folder / name, partial(_write_bytes, content=content))
     write_atomically(folder / ANSWERS_FILE, lambda path: answers.to_parquet(path, index=False))
     write_json(folder / ABOUT_FILE, {"key": masked_key(run), **about})
     return folder

@@ -115,8 +115,8 @@ def _compare_splits(
     label: str,
 ) -> dict[str, Any]:
     values = {split: _auroc(part[f"logit_{label}"], part[f"target_{label}"]) for split, part in parts.items()}
-    known = None not in values.values()
-    difference = values["val"] - values["test"] if known else None  # type: ignore[operator]
+    val, test = values["val"], values["test"]
+    difference = None if val is None or test is None else val - test
     return {
         "label": label,
         **_with_ends("val", values["val"], samples["val"][label]),

@@ -1,8 +1,7 @@
 """The CPU can be one device, or several lanes for runs that take a fixed number of its threads each. Light.
 
 A run with `train.cpu_threads` holds a lane, "cpu:0" and so on, and runs beside those of the other lanes; every other
-run on the CPU holds "cpu", which means all of it. A new run is given a lane to wait for; the supervisor gives it
-another one when that is free earlier.
+run on the CPU holds "cpu", which means all of it. The supervisor gives a waiting run whichever lane is free.
 """
 
 import os
@@ -28,17 +27,10 @@ def count_lanes(threads: int) -> int:
     return max(1, min(count_cores() // threads, MAX_LANES))
 
 
-def assign_devices(configs: Iterable[RunConfig]) -> list[str]:
-    """The device that each of some new runs waits for: its own, or a lane of the CPU, in turn."""
-    devices, num_assigned = [], 0
-    for config in configs:
-        threads = config.train.cpu_threads
-        if config.train.device == CPU and threads:
-            devices.append(f"{LANE_PREFIX}{num_assigned % count_lanes(threads)}")
-            num_assigned += 1
-        else:
-            devices.append(config.train.device)
-    return devices
+def find_queue(config: RunConfig) -> str:
+    """The device that a new run waits for: its own, or the first lane, which stands for whichever is free."""
+    is_sharing = config.train.device == CPU and config.train.cpu_threads > 0
+    return f"{LANE_PREFIX}0" if is_sharing else config.train.device
 
 
 def find_free_lane(device: str, threads: int, busy: Iterable[str]) -> str | None:

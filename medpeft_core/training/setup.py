@@ -10,7 +10,7 @@ from medpeft_core.datasets.prepare import PreparedData, prepare_datasets
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.errors import RunError
 from medpeft_core.resolve import resolve_config
-from medpeft_core.runs.lanes import assign_devices
+from medpeft_core.runs.lanes import find_queue
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.check import check_run
@@ -84,7 +84,7 @@ def create_runs(store: RunStore, plans: Sequence[RunPlan], *, progress: Progress
         RunError: the disk is full; the runs made so far are removed again.
     """
     store.index.queued()  # a new index fills itself from the folders, by name; ours shall be queued in their own order
-    devices = assign_devices(plan.config for plan in plans)
+    devices = [find_queue(plan.config) for plan in plans]
     runs: list[Run] = []
     try:
         for plan in plans:

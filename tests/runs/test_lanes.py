@@ -6,7 +6,7 @@ import pytest
 
 from medpeft_core.config import MethodConfig, RunConfig, TrainConfig
 from medpeft_core.runs import RunStore, lanes
-from medpeft_core.runs.lanes import are_in_conflict, assign_devices, count_lanes, find_free_lane
+from medpeft_core.runs.lanes import are_in_conflict, count_lanes, find_free_lane, find_queue
 from medpeft_core.runs.liveness import process_identity
 
 ME = process_identity(os.getpid())
@@ -22,10 +22,9 @@ def test_lanes_are_as_many_as_fit_the_cores(monkeypatch, cores, threads, expecte
     assert count_lanes(threads) == expected
 
 
-def test_lanes_are_given_in_turn_to_those_that_name_their_threads(monkeypatch):
-    monkeypatch.setattr(lanes, "count_cores", lambda: 2)
-    configs = [make_config("cpu", 1), make_config("cpu", 0), make_config("cuda:0", 1), make_config("cpu", 1)]
-    assert assign_devices([*configs, make_config("cpu", 1)]) == ["cpu:0", "cpu", "cuda:0", "cpu:1", "cpu:0"]
+def test_runs_that_name_their_threads_wait_for_a_lane():
+    configs = [make_config("cpu", 1), make_config("cpu", 0), make_config("cuda:0", 1)]
+    assert [find_queue(config) for config in configs] == ["cpu:0", "cpu", "cuda:0"]
 
 
 def test_waiting_run_gets_its_own_lane_or_another_free_one(monkeypatch):
