@@ -161,7 +161,7 @@ def test_mask_is_computed_once_until_the_weights_change(own_run: Run, monkeypatc
     assert find_masked(run) == folder
     weights = next(run.adapter_dir.glob("*.safetensors"))
     with safetensors.safe_open(weights, "pt") as file:
-        tensors, metadata = {name: file.get_tensor(name) + 0.1 for name in file.keys()}, file.metadata()  # noqa: SIM118
+        tensors, metadata = {name: file.get_tensor(name) + 0.1 for name in file.keys()}, file.metadata()  # noqa: SIM118  (not a dict)
     safetensors.torch.save_file(tensors, weights, metadata)
     assert find_masked(run) is None
 
