@@ -14,9 +14,14 @@ from medpeft_core.errors import require
 from medpeft_core.sections import SectionedConfig
 
 
-def setting(default: Any, help_text: str, *, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field whose `metadata` carries the only copy of its explanation and its choices."""
-    metadata = {"help": help_text, "choices": choices}
+def setting(default: Any, help_text: str, *, choices: tuple[str, ...] = (), suggestions: tuple[str, ...] = ()) -> Any:
+    """A dataclass field whose `metadata` carries the only copy of its explanation and its choices.
+
+    Args:
+        choices: the only values that are allowed; empty for any.
+        suggestions: values to offer where any text is allowed.
+    """
+    metadata = {"help": help_text, "choices": choices, "suggestions": suggestions}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)

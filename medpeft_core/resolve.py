@@ -8,7 +8,7 @@ from typing import Any
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConfig, section_names
 from medpeft_core.datasets import DATASETS
-from medpeft_core.errors import BackboneError, ConfigError, MethodError
+from medpeft_core.errors import BackboneError, ConfigError
 from medpeft_core.methods import METHODS
 from medpeft_core.sections import build_part
 
@@ -131,12 +131,8 @@ def _settle_cached_features(config: RunConfig) -> RunConfig:
 def _check_fit(config: RunConfig) -> None:
     if config.backbone.name not in BACKBONES:
         return
-    spec, method = BACKBONES[config.backbone.name], METHODS[config.method.name]
-    if spec.kind not in method.fits:
-        raise MethodError(
-            f"The method {method.name!r} does not fit {spec.name!r}, a backbone of kind {spec.kind}; it fits "
-            f"{', '.join(method.fits)}. Choose another method or backbone."
-        )
+    spec = BACKBONES[config.backbone.name]
+    METHODS[config.method.name].check_fit(spec.name, spec.kind, spec.traits)
 
 
 def check_size_multiple(name: str, image_size: int) -> None:

@@ -57,7 +57,7 @@ def draw_values(rng, part, wild):
     drawn = {}
     for item in dataclasses.fields(part):
         default = getattr(part, item.name)
-        choices = item.metadata.get("choices")
+        choices = item.metadata.get("choices") or item.metadata.get("suggestions")
         if item.name in ("name", "dataset", "options", "knobs") or rng.random() < 0.5:
             continue
         if item.name in wild:

@@ -14,6 +14,7 @@ from medpeft_core.errors import BackboneError, ConfigError, MedPeftError, Method
 from medpeft_core.methods import METHODS, MethodSpec, NoKnobs
 from medpeft_core.registry import Registry
 from medpeft_core.resolve import SGD_LR_FACTOR, apply_settings, resolve_config, resolve_data, to_plain
+from medpeft_core.traits import ONE_SEQUENCE
 
 
 def resolve(**sections: dict[str, Any]) -> RunConfig:
@@ -135,7 +136,7 @@ def test_resolve_refuses_a_knob_of_a_method_that_has_none() -> None:
         ({"rank": 0}, "method.rank is 0, but it must be 1 or more."),
         ({"rank": "wide"}, "method.rank is 'wide', but it must be a whole number."),
         ({"dropout": 1}, "method.dropout is 1.0, but it must be 0 or more and below 1."),
-        ({"targets": "k"}, "method.targets is 'k', but it must be one of auto, q,v, qkv, all."),
+        ({"targets": ""}, "method.targets is '', but it must be auto, q,v, qkv, all, or the ends of layers' names."),
     ],
 )
 def test_resolve_checks_knobs(knobs: dict[str, Any], text: str) -> None:
@@ -201,8 +202,8 @@ def test_resolve_refuses_a_method_that_does_not_fit_the_backbone(monkeypatch: py
         raise AssertionError("nothing is built here")
 
     spec = MethodSpec(
-        name="tokens_only", title="Tokens", family="additive", idea="Adds tokens.", fits=("vit",), knobs=NoKnobs,
-        build=build, reference="none", default_lr=1e-3, is_mergeable=False,
+        name="tokens_only", title="Tokens", family="additive", idea="Adds tokens.", requires=(ONE_SEQUENCE,),
+        knobs=NoKnobs, build=build, reference="none", default_lr=1e-3, is_mergeable=False,
     )  # fmt: skip
     methods: Registry[MethodSpec] = Registry("method")
     methods.add(spec)
@@ -210,7 +211,10 @@ def test_resolve_refuses_a_method_that_does_not_fit_the_backbone(monkeypatch: py
     assert resolve(method={"name": spec.name}, backbone={"name": "vit_tiny_patch16_224"}).method.name == spec.name
     with pytest.raises(MethodError) as caught:
         resolve(method={"name": spec.name}, backbone={"name": "resnet18"})
-    assert str(caught.value).startswith("The method 'tokens_only' does not fit 'resnet18', a backbone of kind cnn")
+    assert str(caught.value) == (
+        "The method 'tokens_only' does not fit 'resnet18': it needs one sequence of tokens that goes through all "
+        "blocks, and this backbone has none. Choose another method or backbone."
+    )
     assert isinstance(caught.value, MedPeftError)
 
 

@@ -1,15 +1,26 @@
 """Convolutional networks, from the small ResNet that learns from scratch on a laptop to ConvNeXt."""
 
 from medpeft_core.backbones.spec import BACKBONES, BackboneSpec
+from medpeft_core.traits import CNN, CONVNEXT, DEPTHWISE_CNN, Traits
 
 
-def _add_cnn(name: str, title: str, num_params: int, *, description: str, pretrained: str, reference: str) -> None:
+def _add_cnn(
+    name: str,
+    title: str,
+    num_params: int,
+    *,
+    description: str,
+    pretrained: str,
+    reference: str,
+    traits: Traits = CNN[1],
+) -> None:
     BACKBONES.add(
         BackboneSpec(
             name=name,
             title=title,
             description=description,
             kind="cnn",
+            traits=traits,
             num_params=num_params,
             image_size=224,
             size_multiple=1,
@@ -52,6 +63,7 @@ _add_cnn(
     description="A modern CNN with the training recipe of transformers.",
     pretrained="ImageNet-12k, then ImageNet-1k, with labels",
     reference="Liu et al. 2022, arXiv:2201.03545",
+    traits=CONVNEXT[1],
 )
 _add_cnn(
     "efficientnet_b0",
@@ -60,4 +72,5 @@ _add_cnn(
     description="Few parameters through depthwise convolutions.",
     pretrained="ImageNet-1k with labels",
     reference="Tan & Le 2019, arXiv:1905.11946",
+    traits=DEPTHWISE_CNN[1],
 )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from medpeft_core.backbones.spec import BACKBONES, BackboneSpec
 from medpeft_core.errors import BackboneError
+from medpeft_core.traits import PLAIN_VIT
 
 DEMO_BACKBONE = "demo_vit"
 IMAGE_SIZE, PATCH_SIZE, WIDTH, DEPTH, HEADS = 96, 8, 192, 6, 3
@@ -39,6 +40,7 @@ BACKBONES.add(
             "radiographs only. Works offline on a laptop; made for demonstrations, not for real films."
         ),
         kind="vit",
+        traits=PLAIN_VIT[1],
         num_params=2_734_656,
         image_size=IMAGE_SIZE,
         size_multiple=PATCH_SIZE,

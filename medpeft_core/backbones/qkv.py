@@ -38,13 +38,16 @@ def find_fused_qkv(model: nn.Module) -> tuple[str, ...]:
     )
 
 
-def split_qkv(model: nn.Module) -> tuple[str, ...]:
-    """Replace every fused qkv layer of `model` in place, exactly.
+def split_qkv(model: nn.Module, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Replace fused qkv layers of `model` in place, exactly.
+
+    Args:
+        names: of the layers; None for all.
 
     Returns:
         The names of the layers that were replaced; each now has the children `q`, `k` and `v`.
     """
-    names = find_fused_qkv(model)
+    names = find_fused_qkv(model) if names is None else names
     for name in names:
         parent, _, child = name.rpartition(".")
         fused = model.get_submodule(name)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from medpeft_core.registry import Registry
+from medpeft_core.traits import Traits
 
 KINDS = ("vit", "windowed_vit", "cnn")
 KIND_TITLES = {"vit": "plain ViT", "windowed_vit": "windowed ViT", "cnn": "CNN", "other": "other"}
@@ -17,6 +18,7 @@ class BackboneSpec:
         title: name for people.
         description: one or two sentences: what it is good for here.
         kind: "vit" (plain), "windowed_vit" or "cnn".
+        traits: what it is made of; a test holds it against the built model.
         num_params: parameters without the head at the default size.
         image_size: side that it was made for, in pixels.
         size_multiple: the side must be a multiple of this.
@@ -30,6 +32,7 @@ class BackboneSpec:
     title: str
     description: str
     kind: str
+    traits: Traits
     num_params: int
     image_size: int
     size_multiple: int

@@ -1,6 +1,7 @@
 """Vision transformers: plain ones from tiny to large, MAE and DINOv2 weights, and one with windows."""
 
 from medpeft_core.backbones.spec import BACKBONES, BackboneSpec
+from medpeft_core.traits import PLAIN_VIT, WINDOWED_VIT
 
 VIT_PAPER = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 AUGREG_PAPER = "Steiner et al. 2022, arXiv:2106.10270"
@@ -15,6 +16,7 @@ def _add_plain_vit(size: str, title: str, num_params: int, description: str) -> 
             title=title,
             description=description,
             kind="vit",
+            traits=PLAIN_VIT[1],
             num_params=num_params,
             image_size=224,
             size_multiple=16,
@@ -33,6 +35,7 @@ def _add_mae_vit(size: str, title: str, num_params: int, description: str) -> No
             title=title,
             description=description,
             kind="vit",
+            traits=PLAIN_VIT[1],
             num_params=num_params,
             image_size=224,
             size_multiple=16,
@@ -51,6 +54,7 @@ def _add_dinov2_vit(size: str, title: str, num_params: int) -> None:
             title=title,
             description="Features learned without labels from 142 million images; strong under linear probing.",
             kind="vit",
+            traits=PLAIN_VIT[1],
             num_params=num_params,
             image_size=518,
             size_multiple=14,
@@ -77,6 +81,7 @@ BACKBONES.add(
         title="Swin-Tiny",
         description="Attention inside shifted windows; a transformer with the pyramid of a CNN.",
         kind="windowed_vit",
+        traits=WINDOWED_VIT[1],
         num_params=27_519_354,
         image_size=224,
         size_multiple=4,

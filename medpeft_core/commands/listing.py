@@ -34,7 +34,7 @@ def list_datasets(*, as_json: bool) -> None:
 
 def list_backbones(*, as_json: bool) -> None:
     """Print the described backbones."""
-    shown = [{**to_plain(spec), "pools": list(spec.pools)} for spec in BACKBONES]
+    shown = [{**to_plain(spec), "pools": list(spec.pools), "traits": sorted(spec.traits)} for spec in BACKBONES]
     if as_json:
         print_json({"backbones": shown})
         return
@@ -66,6 +66,8 @@ def list_methods(*, as_json: bool) -> None:
             "reference": spec.reference,
             "default_lr": spec.default_lr,
             "is_mergeable": spec.is_mergeable,
+            "starts_at_base": spec.starts_at_base,
+            "places": list(spec.places),
         }
         for spec in METHODS
     ]
@@ -92,6 +94,7 @@ def describe_fields(part: type[Any]) -> list[dict[str, Any]]:
             "name": item.name,
             "default": item.default,
             "choices": list(item.metadata.get("choices", ())),
+            "suggestions": list(item.metadata.get("suggestions", ())),
             "help": item.metadata.get("help", ""),
         }
         for item in fields(part)

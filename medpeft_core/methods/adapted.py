@@ -21,7 +21,10 @@ class AdaptedModel(ABC):
     Attributes:
         network: the module to call; (B, 3, H, W) normalised images to (B, K) logits.
         method: name of the method.
+        num_extra_tokens: tokens that the method puts between the class token and the patch tokens.
     """
+
+    num_extra_tokens: int = 0
 
     def __init__(self, network: nn.Module, *, method: str) -> None:
         self.network = network
@@ -42,17 +45,44 @@ class AdaptedModel(ABC):
         return sum(parameter.numel() for parameter in self.trainable().values())
 
     def set_train_mode(self) -> None:
-        """Train mode, but BatchNorm layers without a trained parameter keep the statistics of pre-training."""
+        """Train mode, but BatchNorm layers whose scale is not trained keep the statistics of pre-training.
+
+        Papers seldom say which statistics a partly trained BatchNorm uses (Dutt et al. 2024 do not). Here those of the
+        batch go with a trained scale; where at most the bias learns, nothing but the bias changes.
+        """
         self.network.train()
         for module in self.network.modules():
-            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-            if is_norm and not any(parameter.requires_grad for parameter in module.parameters()):
-                module.eval()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.train(module.weight is not None and module.weight.requires_grad)
 
     def buffers(self) -> dict[str, torch.Tensor]:
         """Persistent buffers (BatchNorm statistics): part of what makes two models give the same numbers."""
         persistent = self.network.state_dict(keep_vars=True)
         return {name: buffer for name, buffer in self.network.named_buffers() if name in persistent}
+
+    def lr_scales(self) -> dict[str, float]:
+        """Factors on the learning rate, by name of the trained parameter; absent ones are 1."""
+        return {}
+
+    def begin(self, num_steps: int) -> None:
+        """Called before the first step of a session, with the optimizer steps of the whole run; nothing by itself."""
+        return None
+
+    def compute_penalty(self) -> torch.Tensor | None:
+        """What the method adds to the loss of each forward pass, a scalar; None for nothing."""
+        return None
+
+    def after_step(self, step: int) -> None:
+        """Called after optimizer step `step` (from 0), while its gradients are still there; nothing by itself."""
+        return None
+
+    def get_state(self) -> dict[str, torch.Tensor]:
+        """What an exact continuation needs beside trained parameters and buffers, by name."""
+        return {}
+
+    def set_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `get_state` gave, after parameters and buffers were restored; nothing by itself."""
+        return None
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -68,11 +98,18 @@ class AdaptedModel(ABC):
 
     @abstractmethod
     def merge(self) -> nn.Module:
-        """The network with adapters merged into the base, as a plain module; ends the use of this object."""
+        """The network with adapters merged into the base, as a plain module; ends the use of this object.
+
+        Raises:
+            MethodError: the method cannot be merged (`MethodSpec.is_mergeable`).
+        """
 
 
 class PlainAdaptedModel(AdaptedModel):
-    """A method that trains parameters of the model itself: full, linear and the selective ones."""
+    """A method that trains parameters of the model itself, or of modules that were put into it.
+
+    The file holds every trained parameter, and the persistent buffers, by their names in the network.
+    """
 
     def save(self, folder: Path) -> None:
         tensors = {**self.trainable(), **self.buffers()}

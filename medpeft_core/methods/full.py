@@ -24,11 +24,11 @@ METHODS.add(
         title="Full fine-tuning",
         family="baseline",
         idea="Trains every weight of the backbone together with the head.",
-        fits=("vit", "windowed_vit", "cnn", "other"),
         knobs=NoKnobs,
         build=build_full,
         reference="the baseline of Lian et al. 2024 and Dutt et al. 2024",
         default_lr=3e-4,
         is_mergeable=True,
+        places=("everything",),
     )
 )

@@ -25,11 +25,11 @@ METHODS.add(
         title="Linear probing",
         family="baseline",
         idea="Leaves the backbone as it is and trains the last layer only.",
-        fits=("vit", "windowed_vit", "cnn", "other"),
         knobs=NoKnobs,
         build=build_linear,
         reference="the lower baseline of Dutt et al. 2024",
         default_lr=3e-3,
         is_mergeable=True,
+        places=("head",),
     )
 )

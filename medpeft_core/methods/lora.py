@@ -1,16 +1,19 @@
 """LoRA (Hu et al. 2022): a frozen layer W x gets a trained low-rank addition, (alpha / rank) B A x."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from medpeft_core.config import check_choices, setting
-from medpeft_core.errors import MethodError, require
-from medpeft_core.methods.spec import METHODS, SPLIT_QKV, MethodSpec, ModelParts
+from medpeft_core.config import setting
+from medpeft_core.errors import require
+from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
+from medpeft_core.methods.targets import check_targets, find_targets, targets_setting, wants_split_qkv
+from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
     from torch import nn
 
     from medpeft_core.methods.adapted import AdaptedModel
+    from medpeft_core.methods.peft_adapted import PeftAdaptedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,42 +27,13 @@ class LoraKnobs:
     )
     alpha: float = setting(32.0, "The addition is scaled by alpha / rank; Lian et al. 2024 keep 32 for every rank.")
     dropout: float = setting(0.1, "Dropout on the input of the addition.")
-    targets: str = setting(
-        "auto", "Layers that get an addition: q,v as in the papers, qkv, all linear layers and convolutions, or auto.",
-        choices=("auto", "q,v", "qkv", "all"),
-    )  # fmt: skip
+    targets: str = targets_setting()
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.alpha > 0, "method.alpha", self.alpha, "above 0")
         require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_choices("method", self)
-
-
-def find_lora_targets(parts: ModelParts, targets: str) -> tuple[str, ...]:
-    """Names of the layers that LoRA is put on.
-
-    Args:
-        parts: the model's parts; for "q,v" its fused projections have been split.
-        targets: "q,v", "qkv", "all", or "auto": q and v where the backbone has attention, else all.
-
-    Raises:
-        MethodError: the backbone has no such layers.
-    """
-    if targets == "auto":
-        targets = "q,v" if parts.queries else "all"
-    if targets == "q,v":
-        found = tuple(name for pair in zip(parts.queries, parts.values, strict=True) for name in pair)
-    elif targets == "qkv":
-        found = parts.fused_qkv
-    else:
-        found = (*parts.linears, *parts.convs)
-    if not found:
-        raise MethodError(
-            f"LoRA found nothing to adapt in {parts.backbone!r}: target_modules {targets!r} need attention layers, and "
-            "this backbone has none. Use --targets all."
-        )
-    return found
+        check_targets(self.targets)
 
 
 def build_lora(model: "nn.Module", parts: ModelParts, knobs: LoraKnobs) -> "AdaptedModel":
@@ -71,18 +45,42 @@ def build_lora(model: "nn.Module", parts: ModelParts, knobs: LoraKnobs) -> "Adap
     Raises:
         MethodError: no such layers, or a rank above what a target layer can use.
     """
-    from medpeft_core.methods.peft_adapted import build_peft_lora, check_rank
+    return build_lora_like(model, parts, knobs, method="lora", title="LoRA")
 
-    names = find_lora_targets(parts, knobs.targets)
+
+def build_lora_like(
+    model: "nn.Module",
+    parts: ModelParts,
+    knobs: LoraKnobs,
+    *,
+    method: str,
+    title: str,
+    options: dict[str, Any] | None = None,
+    adapted_type: "type[PeftAdaptedModel] | None" = None,
+    can_adapt_convs: bool = True,
+) -> "PeftAdaptedModel":
+    """LoRA, or a variant of it that peft switches on by an option of its LoraConfig.
+
+    Raises:
+        MethodError: as `build_lora`.
+    """
+    from peft import LoraConfig
+
+    from medpeft_core.methods.peft_adapted import PeftAdaptedModel, adapt_by_peft, check_rank, match_exactly
+
+    refused = {} if can_adapt_convs else dict.fromkeys(parts.convs, "it adapts Linear layers only")
+    adaptable = (*parts.linears, *parts.convs) if can_adapt_convs else parts.linears
+    names = find_targets(title, parts, knobs.targets, adaptable=adaptable, refused=refused)
     check_rank(model, names, knobs.rank)
-    return build_peft_lora(
-        model,
-        names,
-        rank=knobs.rank,
-        alpha=knobs.alpha,
-        dropout=knobs.dropout,
-        trained_modules=(parts.head, *parts.fresh),
+    config = LoraConfig(
+        r=knobs.rank,
+        lora_alpha=knobs.alpha,
+        lora_dropout=knobs.dropout,
+        target_modules=match_exactly(names),
+        bias="none",
+        **(options or {}),
     )
+    return adapt_by_peft(model, config, parts, method=method, adapted_type=adapted_type or PeftAdaptedModel)
 
 
 METHODS.add(
@@ -91,12 +89,13 @@ METHODS.add(
         title="LoRA",
         family="reparameterised",
         idea="Adds a trained low-rank matrix to chosen layers and leaves everything else frozen.",
-        fits=("vit", "windowed_vit", "cnn", "other"),
         knobs=LoraKnobs,
         build=build_lora,
         reference="Hu et al. 2022, arXiv:2106.09685; on q and v as in Lian et al. 2024, arXiv:2401.12215",
         default_lr=3e-3,
         is_mergeable=True,
-        needs=lambda knobs: frozenset({SPLIT_QKV}) if knobs.targets in ("auto", "q,v") else frozenset(),
+        requires=((LINEAR, CONV),),
+        places=("targets",),
+        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -1,16 +1,19 @@
 """Adapters made by the peft library, saved as folders that plain peft can read. Heavy."""
 
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftConfig, PeftModel, get_peft_model
 from peft.utils import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch import nn
 
 from medpeft_core.errors import MethodError
 from medpeft_core.methods.adapted import BUFFERS_FILE, AdaptedModel, load_tensors, save_tensors
+from medpeft_core.methods.spec import ModelParts
 
 
 class PeftAdaptedModel(AdaptedModel):
@@ -19,6 +22,16 @@ class PeftAdaptedModel(AdaptedModel):
     def __init__(self, peft_model: PeftModel, *, method: str) -> None:
         super().__init__(peft_model.get_base_model(), method=method)
         self.peft_model = peft_model
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the tuner's own tensors begin with, such as `lora_`."""
+        return str(self.peft_model.base_model.prefix)
+
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """Persistent buffers without the tuner's own, which peft stores or draws again from their seed."""
+        own = self.prefix.split("_")[0] + "_"  # `vera_lambda_` learns, `vera_A` is a buffer
+        return {name: buffer for name, buffer in super().buffers().items() if f".{own}" not in name}
 
     def save(self, folder: Path) -> None:
         # save_embedding_layers="auto" would ask the hub for the base model's config
@@ -57,35 +70,55 @@ class PeftAdaptedModel(AdaptedModel):
         return merged
 
 
-def build_peft_lora(
+def adapt_by_peft(
     model: nn.Module,
-    names: tuple[str, ...],
+    config: PeftConfig,
+    parts: ModelParts,
     *,
-    rank: int,
-    alpha: float,
-    dropout: float,
-    trained_modules: tuple[str, ...],
+    method: str,
+    adapted_type: type[PeftAdaptedModel] = PeftAdaptedModel,
 ) -> PeftAdaptedModel:
-    """LoRA on the layers `names`, with `trained_modules` trained in full; everything else is frozen.
+    """Put what `config` says into the model through peft; head and fresh modules are trained in full beside it.
 
     The adapter is drawn from torch's global generator, on the device of the model.
+
+    Args:
+        config: any tuner's, with its `target_modules`.
+        method: name of the method.
+
+    Raises:
+        MethodError: peft refuses the layers or settings, or would train something that nobody asked for.
     """
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=alpha,
-        lora_dropout=dropout,
-        # peft treats a text as a regular expression over whole names, a list as endings; only the first is unambiguous
-        target_modules="|".join(re.escape(name) for name in names),
-        modules_to_save=list(trained_modules),
-        bias="none",
-    )
-    adapted = PeftAdaptedModel(get_peft_model(model, config), method="lora")
-    odd = [name for name in adapted.trainable() if ".lora_" not in name and not name.startswith(trained_modules)]
+    trained = (parts.head, *parts.fresh)
+    config.modules_to_save = list(trained)
+    try:
+        peft_model = get_peft_model(model, config)
+    except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        raise MethodError(
+            f"The method {method!r} cannot be put on {parts.backbone!r}: {error}. Change its settings or targets."
+        ) from error
+    adapted = adapted_type(peft_model, method=method)
+    odd = [name for name in adapted.trainable() if adapted.prefix not in name and not name.startswith(trained)]
     if odd:  # peft finds modules_to_save by the ending of their names
         raise MethodError(
-            f"LoRA would also train {odd[0]!r}, whose name ends like the head's. Choose another backbone."
+            f"The method {method!r} would also train {odd[0]!r}, whose name ends like the head's. Choose another "
+            "backbone."
         )
     return adapted
+
+
+def match_exactly(names: Iterable[str]) -> str:
+    """`target_modules` for these layers and no others: peft takes a text as a regular expression over whole names.
+
+    A list would be taken as endings, and `proj` also ends the patch embedding's layer.
+    """
+    return "|".join(re.escape(name) for name in names)
+
+
+def find_widths(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """By name, how many numbers a layer gives and how many it reads for each; a convolution's kernel included."""
+    weights = {name: model.get_submodule(name).weight for name in names}
+    return {name: (len(weight), weight[0].numel()) for name, weight in weights.items()}  # type: ignore[arg-type, index]
 
 
 def check_rank(model: nn.Module, names: tuple[str, ...], rank: int) -> None:
@@ -94,15 +127,36 @@ def check_rank(model: nn.Module, names: tuple[str, ...], rank: int) -> None:
     Raises:
         MethodError: names the narrowest layer and the largest rank.
     """
-    widths = {}
-    for name in names:
-        weight = model.get_submodule(name).weight
-        assert isinstance(weight, torch.Tensor)
-        rows, columns = weight.shape[0], weight[0].numel()
-        widths[name] = min(rows, columns)
+    widths = {name: min(sides) for name, sides in find_widths(model, names).items()}
     narrowest = min(widths, key=lambda name: widths[name])
     if rank > widths[narrowest]:
         raise MethodError(
             f"method.rank is {rank}, but the layer {narrowest!r} is only {widths[narrowest]} wide. "
             f"Use a rank of at most {widths[narrowest]}, better 4 to 32."
         )
+
+
+def choose_divisor(name: str, value: int, sides: dict[str, tuple[int, ...]], *, at_most: int) -> int:
+    """A size of blocks that divides the sides of every layer.
+
+    Args:
+        name: of the setting, for messages.
+        value: as asked for; 0 for the largest that fits.
+        sides: by layer, the numbers to divide.
+        at_most: the largest that is chosen for 0.
+
+    Raises:
+        MethodError: `value` divides not all of them; says which values do.
+    """
+    common = math.gcd(*(side for layer in sides.values() for side in layer))
+    divisors = [size for size in range(1, common + 1) if common % size == 0]
+    if value == 0:
+        return max(size for size in divisors if size <= at_most)
+    if value not in divisors:
+        layer = next(layer for layer, numbers in sides.items() if any(number % value for number in numbers))
+        listed = ", ".join(map(str, divisors[-8:]))
+        raise MethodError(
+            f"{name} is {value}, which does not divide the layer {layer!r} of {' x '.join(map(str, sides[layer]))}. "
+            f"These divide all layers: {listed}. 0 chooses one."
+        )
+    return value

@@ -1,6 +1,5 @@
 """The one place where a config turns into a model, its method, batches and an optimizer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,10 @@ from torch import nn
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone, get_base_state
-from medpeft_core.backbones.qkv import find_fused_qkv, split_qkv
 from medpeft_core.backbones.weights import compute_base_sha256, load_base
 from medpeft_core.config import RunConfig
-from medpeft_core.errors import BackboneError, MethodError
-from medpeft_core.methods import METHODS, ModelParts
+from medpeft_core.errors import BackboneError
+from medpeft_core.methods import METHODS
 from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.methods.spec import SPLIT_QKV
 from medpeft_core.paths import weights_dir
@@ -22,11 +20,11 @@ from medpeft_core.training.augment import BatchTransform, Transform
 from medpeft_core.training.cached_head import CachedHead, Unvaried, check_head, find_dropout
 from medpeft_core.training.data import BatchSource, SplitData
 from medpeft_core.training.loss import compute_class_weights
+from medpeft_core.training.model_parts import find_parts
 from medpeft_core.training.optim import build_optimizer
 from medpeft_core.training.parts import LoopParts
 
 HUB_DIR = "hub"
-GATE_MODULES = ("SqueezeExcite", "SEModule", "EffectiveSEModule")
 SEED_OF_ADAPTER = 1_000_003  # added to the seed, so that adapters do not repeat the backbone's random numbers
 
 
@@ -78,13 +76,9 @@ def apply_method(backbone: Backbone, config: RunConfig) -> BuiltModel:
         MethodError: the method does not fit this backbone.
     """
     spec = METHODS[config.method.name]
-    if backbone.kind not in spec.fits:
-        raise MethodError(
-            f"The method {spec.name!r} does not fit {backbone.name!r}, a backbone of kind {backbone.kind}; it fits "
-            f"{', '.join(spec.fits)}. Choose another method or backbone."
-        )
     knobs = build_part(spec.knobs, config.method.knobs, section="method")
     parts = find_parts(backbone, wants_split_qkv=SPLIT_QKV in spec.needs(knobs))
+    spec.check_fit(backbone.name, parts.kind, parts.traits)
     generator_state = torch.get_rng_state()
     torch.manual_seed(config.train.seed + SEED_OF_ADAPTER)
     try:
@@ -92,35 +86,6 @@ def apply_method(backbone: Backbone, config: RunConfig) -> BuiltModel:
     finally:
         torch.set_rng_state(generator_state)
     return BuiltModel(backbone=backbone, adapted=adapted)
-
-
-def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
-    """What methods may want to know; splits fused qkv layers first when asked to."""
-    model = backbone.model
-    split = split_qkv(model) if wants_split_qkv else ()
-    gates = tuple(f"{name}." for name, module in model.named_modules() if type(module).__name__ in GATE_MODULES)
-    excluded = (f"{backbone.head}.", "patch_embed.", *gates)
-
-    def find(is_wanted: Callable[[nn.Module], bool]) -> tuple[str, ...]:
-        return tuple(
-            name
-            for name, module in model.named_modules()
-            if is_wanted(module) and name != backbone.head and not name.startswith(excluded)
-        )
-
-    return ModelParts(
-        backbone=backbone.name,
-        kind=backbone.kind,
-        head=backbone.head,
-        fresh=backbone.fresh,
-        queries=tuple(f"{name}.q" for name in split),
-        keys=tuple(f"{name}.k" for name in split),
-        values=tuple(f"{name}.v" for name in split),
-        fused_qkv=find_fused_qkv(model),
-        linears=find(lambda module: isinstance(module, nn.Linear)),
-        # a convolution over the three input channels is too narrow for a low rank; grouped ones cannot take it
-        convs=find(lambda module: isinstance(module, nn.Conv2d) and module.groups == 1 and module.in_channels > 3),
-    )
 
 
 def build_transform(config: RunConfig, backbone: Backbone, *, device: str) -> BatchTransform:

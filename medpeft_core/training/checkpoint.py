@@ -75,6 +75,7 @@ def save_checkpoint(
         for key, value in optimizer.state.get(parameter, {}).items():
             if value is not None:
                 tensors[f"optim.{key}.{name}"] = value if isinstance(value, torch.Tensor) else torch.tensor(value)
+    tensors |= {f"method.{name}": tensor for name, tensor in adapted.get_state().items()}
     metadata = {"position": asdict(position), "scaler": scaler.state_dict() if scaler is not None else None}
     stored = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     content = {METADATA_KEY: json.dumps(metadata)}
@@ -113,6 +114,8 @@ def load_checkpoint(
         ) from error
     parameters = adapted.trainable()
     _restore_tensors({**parameters, **adapted.buffers()}, stored, path)
+    own = {key.removeprefix("method."): value for key, value in stored.items() if key.startswith("method.")}
+    adapted.set_state(own)
     for name, parameter in parameters.items():
         gradient = stored.get(f"grad.{name}")
         parameter.grad = _place_like(parameter, gradient) if gradient is not None else None

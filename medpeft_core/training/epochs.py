@@ -96,6 +96,7 @@ class EpochLoop(ABC):
             Stopped: somebody asked for it; the checkpoint holds the exact position.
             TrainingError: the loss or the weights are no longer finite; the last good checkpoint stays.
         """
+        self._parts.adapted.begin(self.num_steps)
         while not self.position.is_over:
             try:
                 self.tell_epoch()
@@ -225,6 +226,7 @@ class EpochLoop(ABC):
             parts.scaler.update()
         else:
             parts.optimizer.step()
+        parts.adapted.after_step(self.position.step)
         parts.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
 

@@ -41,7 +41,9 @@ class TrainingLoop(EpochLoop):
         parts = self.parts
         with autocast(parts.device, parts.precision):
             logits = parts.forward(images)
-        return compute_loss(logits, extra, task=parts.task, class_weights=parts.class_weights)
+        loss = compute_loss(logits, extra, task=parts.task, class_weights=parts.class_weights)
+        penalty = parts.adapted.compute_penalty()
+        return loss if penalty is None else loss + penalty
 
     def do_what_is_due(self) -> None:
         """Evaluate val every so many steps, where that was asked for."""

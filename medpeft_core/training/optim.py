@@ -44,14 +44,15 @@ def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_deca
     Tensors with one dimension, and those that the model itself exempts (class token, positions), are not decayed. With
     layer decay d the block at distance n from the head learns at d^n times the rate, the head and norms after the last
     block at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at .65^(12-b)). LoRA parameters go
-    with their block.
+    with their block, and a method may scale the rate of single parameters (LoRA+).
     """
     distances = find_layer_distances(adapted.network) if layer_decay < 1 else {}
     exempt = set(_call(adapted.network, "no_weight_decay")) if hasattr(adapted.network, "no_weight_decay") else set()
+    factors = adapted.lr_scales()
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in adapted.trainable().items():
         decay = 0.0 if parameter.ndim <= 1 or name in exempt else weight_decay
-        scale = layer_decay ** distances.get(name, 0)
+        scale = factors.get(name, 1.0) * layer_decay ** distances.get(name, 0)
         group = groups.setdefault((decay, scale), {"params": [], "weight_decay": decay, "lr_scale": scale, "names": []})
         group["params"].append(parameter)
         group["names"].append(name)

@@ -4,13 +4,15 @@ import math
 
 import pytest
 import torch
+from peft import LoraConfig
 from torch import nn
 
 from medpeft_core.backbones.build import build_backbone
 from medpeft_core.config import MethodConfig, RunConfig
 from medpeft_core.errors import ConfigError, MethodError
+from medpeft_core.methods import ModelParts
 from medpeft_core.methods.adapted import AdaptedModel
-from medpeft_core.methods.peft_adapted import build_peft_lora
+from medpeft_core.methods.peft_adapted import adapt_by_peft, match_exactly
 from medpeft_core.training.build import apply_method
 
 
@@ -90,7 +92,8 @@ def test_lora_share_on_resnet50_equals_the_measured_one() -> None:
             for name, module in model.named_modules()
             if isinstance(module, nn.Conv2d) and name.startswith("layer") and "downsample" not in name
         )
-        adapted = build_peft_lora(model, names, rank=8, alpha=8, dropout=0.0, trained_modules=("fc",))
+        config = LoraConfig(r=8, target_modules=match_exactly(names))
+        adapted = adapt_by_peft(model, config, ModelParts(backbone="resnet50", kind="cnn", head="fc"), method="lora")
     assert 100 * adapted.num_trainable_params() / adapted.num_params() == pytest.approx(2.48, abs=0.005)
 
 
@@ -108,13 +111,25 @@ def test_lora_refuses_rank_above_the_width() -> None:
 
 @pytest.mark.parametrize("targets", ["q,v", "qkv"])
 def test_lora_refuses_attention_targets_on_a_cnn(targets: str) -> None:
-    with pytest.raises(MethodError, match=rf"nothing to adapt in 'test_resnet'.*'{targets}'.*--targets all"):
+    with pytest.raises(MethodError) as caught:
         _lora("test_resnet", num_classes=3, image_size=64, targets=targets)
+    assert str(caught.value).startswith(
+        f"LoRA found nothing to adapt in 'test_resnet': method.targets {targets.split(',')[0]!r} matched 0 of its 14 "
+        "layers. Layers there end in 'conv1', 'conv2', "
+    )
+    assert str(caught.value).endswith(" Use --targets all, or put one of these in it.")
 
 
-def test_lora_refuses_unknown_knobs_and_targets() -> None:
-    with pytest.raises(ConfigError, match="method.targets"):
-        _lora("test_vit", num_classes=3, image_size=64, targets="k")
+def test_lora_targets_by_the_ends_of_names() -> None:
+    adapted = _lora("test_vit", num_classes=3, image_size=64, targets="attn.proj, mlp.fc1,v")
+    places = {name.split(".lora_A")[0].rsplit(".", 2)[-2:][-1] for name in adapted.trainable() if ".lora_A" in name}
+    assert places == {"proj", "fc1", "v"}
+    assert all(name.startswith("blocks.") for name in adapted.trainable() if ".lora_A" in name)
+    with pytest.raises(MethodError, match=r"'fc9' matched 0 of its \d+ layers. Layers there end in .*'fc1'"):
+        _lora("test_vit", num_classes=3, image_size=64, targets="fc1,fc9")
+
+
+def test_lora_refuses_unknown_knobs() -> None:
     with pytest.raises(ConfigError, match="no setting method.depth"):
         _lora("test_vit", num_classes=3, image_size=64, depth=3)
 

@@ -1,0 +1,1 @@
+"""What the methods put into a model: modules and adapted models. Heavy."""
