@@ -1,33 +1,31 @@
 """What a run will need before it is launched: parameters, memory, steps, data, time. Writes nothing."""
 
-import copy
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import psutil
 
-from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.errors import ComputeError, DataError
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training.build import BuiltModel, apply_method, build_bare_backbone, check_cacheable
+from medpeft_core.training.bare_backbones import BareBackbones
+from medpeft_core.training.build import BuiltModel, apply_method
 from medpeft_core.training.check import MIN_TRAIN_IMAGES
 from medpeft_core.training.data import DEVICE_SHARE
 from medpeft_core.training.device import resolve_device, resolve_precision
-from medpeft_core.training.feature_forecast import forecast_features, weigh_head_alone
+from medpeft_core.training.feature_forecast import forecast_features
 from medpeft_core.training.known_data import KnownData
 from medpeft_core.training.memory import (
     MemoryNeed,
     ModelNeeds,
     find_device_memory,
     find_free_memory,
-    measure_needs,
 )
+from medpeft_core.training.model_facts import ModelFacts, build_key, describe_model, warn_of_weights
 from medpeft_core.training.speed import (
     Speed,
     count_steps,
@@ -38,22 +36,10 @@ from medpeft_core.training.speed import (
 )
 
 MAX_KNOWN_MODELS = 64
-MAX_KEPT_BYTES = 400 * 1024**2  # of the last backbone's weights: a ViT-Base is kept, a ViT-Large is not
-MOSTLY_FROZEN = 0.5  # share of trained parameters below which random weights are a warning
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelFacts:
-    """What a built model told; `section` holds the fields of the config's backbone section that it decides."""
-
-    section: dict[str, Any]
-    num_params: int
-    num_trainable_params: int
-    needs: ModelNeeds
 
 
 class Forecaster:
-    """Answers `check` and `speed`; remembers models by all that decides their size. For one thread.
+    """Answers `check`, `speed` and `traits`; remembers models by all that decides their size. For one thread.
 
     Args:
         store: the home's runs, whose speeds are taken where they fit.
@@ -66,16 +52,16 @@ class Forecaster:
         self._known = known
         self._library_bytes = library_bytes or int(psutil.Process().memory_info().rss)
         self._facts: OrderedDict[tuple[Any, ...], ModelFacts] = OrderedDict()
-        self._bare: tuple[set[tuple[Any, ...]], Backbone] | None = None
+        self._bare = BareBackbones()
 
     def check(self, config: RunConfig) -> dict[str, Any]:
         """Everything about a run that can be known without training.
 
         Returns:
-            {"config": complete, "is_prepared", "num_params", "num_trainable_params", "adapter_bytes", "memory_bytes",
-            "memory_parts": bytes by part, "device", "device_memory_bytes", "steps_per_epoch", "num_steps",
-            "num_images": of the whole splits, "num_train_images" and "num_train_patients": in the label fraction,
-            "positives": by label, "warnings" and "notes": sentences}. What only the data tell is None until they are
+            {"config": complete, "is_prepared", "num_params", "num_trainable_params", "adapter_bytes": of the files,
+            "extra_compute": as in `ModelFacts`, "memory_bytes", "memory_parts": bytes by part, "device",
+            "device_memory_bytes", "steps_per_epoch", "num_steps", "num_images": of the whole splits,
+            "num_train_images" and "num_train_patients": in the label fraction, "positives": by label, "warnings" and "notes": sentences}. What only the data tell is None until they are
             prepared.
 
         Raises:
@@ -90,6 +76,7 @@ class Forecaster:
             "num_params": facts.num_params,
             "num_trainable_params": facts.num_trainable_params,
             "adapter_bytes": facts.needs.adapter,
+            "extra_compute": facts.extra_compute,
             "memory_bytes": need.total(*batches),
             "memory_parts": need.parts(*batches),
             "device": device,
@@ -110,6 +97,17 @@ class Forecaster:
             MedPeftError: as `check`.
         """
         return self._complete(config, self._known.find(config.data))[0]
+
+    def describe_traits(self, config: RunConfig) -> dict[str, Any]:
+        """What the backbone of a config is made of, whatever its method; nothing is downloaded for that.
+
+        Returns:
+            {"kind", "traits": sorted words of `medpeft_core.traits`}.
+
+        Raises:
+            BackboneError: there is no such model, or it cannot be built so.
+        """
+        return self._bare.describe_traits(config, count_classes(config, self._known.find(config.data)))
 
     def forecast_speed(self, config: RunConfig) -> dict[str, Any]:
         """How long a run will take.
@@ -178,7 +176,7 @@ class Forecaster:
         config = replace(config, train=replace(config.train, device=device, precision=precision))
         num_classes = count_classes(config, prepared)
         key = build_key(config, num_classes)
-        facts = self._facts.get(key) or describe_model(self._build(config, num_classes), config)
+        facts = self._facts.get(key) or describe_model(self._bare, config, num_classes)
         complete = replace(config, backbone=replace(config.backbone, **facts.section))
         for name in (key, build_key(complete, num_classes)):
             self._facts[name] = facts
@@ -188,17 +186,8 @@ class Forecaster:
         return complete, facts
 
     def _build(self, config: RunConfig, num_classes: int) -> BuiltModel:
-        """The model as it is before its first step; a backbone that is not too large is built once in a row."""
-        key = build_backbone_key(config, num_classes)
-        if self._bare is None or key not in self._bare[0]:
-            self._bare = None  # freed before the next one is made
-            bare = build_bare_backbone(config, num_classes=num_classes)
-            if sum(parameter.nbytes for parameter in bare.model.parameters()) > MAX_KEPT_BYTES:
-                return apply_method(bare, config)
-            section = replace(config.backbone, **describe_backbone(bare, config))
-            keys = {key, build_backbone_key(replace(config, backbone=section), num_classes)}
-            self._bare = keys, bare
-        return apply_method(copy.deepcopy(self._bare[1]), config)  # methods change the model in place
+        """The model as it is before its first step."""
+        return apply_method(self._bare.get(config, num_classes), config)
 
     def _count_fixed(self, config: RunConfig, prepared: PreparedData | None, needs: ModelNeeds) -> dict[str, int]:
         """Memory that no batch decides: the libraries of a process, decoded pixels on a GPU, cached features."""
@@ -238,60 +227,7 @@ class Forecaster:
         return Speed(train_images_per_s=train, eval_images_per_s=evaluation, source=source)
 
 
-def describe_model(built: BuiltModel, config: RunConfig) -> ModelFacts:
-    """Count and weigh a model; the config names the precision, and what it says of the backbone wins.
-
-    Raises:
-        BackboneError: its head cannot be trained on cached features, which the config wants.
-    """
-    needs = measure_needs(built, precision=config.train.precision)
-    if config.train.cached_features:
-        check_cacheable(built)
-        needs = weigh_head_alone(needs, built)
-    return ModelFacts(
-        section=describe_backbone(built.backbone, config),
-        num_params=built.adapted.num_params(),
-        num_trainable_params=built.adapted.num_trainable_params(),
-        needs=needs,
-    )
-
-
-def describe_backbone(backbone: Backbone, config: RunConfig) -> dict[str, Any]:
-    """The fields of the config's backbone section that the backbone decides, unless the config does."""
-    return {
-        "image_size": backbone.image_size,
-        "pool": backbone.pool,
-        "mean": config.backbone.mean or backbone.mean,
-        "std": config.backbone.std or backbone.std,
-    }
-
-
 def count_classes(config: RunConfig, prepared: PreparedData | None) -> int:
     """Outputs of the model; 1 for data that only their files describe, as long as these were not read."""
     labels = DATASETS[config.data.dataset].labels if prepared is None else prepared.manifest.labels
     return max(len(labels), 1)
-
-
-def build_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
-    """All that decides how large a model is, and whether it can be built."""
-    knobs = tuple(sorted((name, repr(value)) for name, value in config.method.knobs.items()))
-    train = (config.train.precision, config.train.cached_features)
-    return (*build_backbone_key(config, num_classes), config.method.name, knobs, *train)
-
-
-def build_backbone_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
-    """The same of the backbone alone; another one when a weights file was changed."""
-    path = Path(config.backbone.weights)
-    stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
-    return (config.backbone, stamp, num_classes)
-
-
-def warn_of_weights(config: RunConfig, facts: ModelFacts) -> list[str]:
-    """A sentence when most of the model stays as it is although it has learned nothing yet."""
-    if config.backbone.weights != "random" or facts.num_trainable_params >= MOSTLY_FROZEN * facts.num_params:
-        return []
-    return [
-        f"{config.backbone.name!r} starts from random weights, which have learned nothing, and {config.method.name!r} "
-        "leaves most of them as they are: it can only adapt what is there. Expect weak results. Choose pretrained "
-        "weights or a weights file, or train all weights."
-    ]

@@ -1,8 +1,10 @@
 """How much memory training takes, measured on the built model with a few blank images, not quoted from a formula."""
 
+import tempfile
 import time
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from medpeft_core.config import RunConfig
+from medpeft_core.methods.adapted import AdaptedModel
 from medpeft_core.training.build import BuiltModel, place_model
 from medpeft_core.training.device import autocast
 
 BATCHES = (1, 2, 4, 8, 16)
 MEASURE_S = 1.0  # after the second batch no further one is begun later than this
+MAX_WEIGHED_BYTES = 64 * 1024**2  # beyond it the names in the files are nothing beside the numbers
 MOMENTS = {"adamw": 2, "sgd": 1}  # numbers that the optimizer keeps for each trained one
 
 
@@ -27,7 +31,7 @@ class ModelNeeds:
     Attributes:
         weights, buffers: of the whole model, adapters included.
         trained: of the trained parameters.
-        adapter: of what is kept of a trained run: trained parameters and buffers.
+        adapter: of the files that a trained run keeps without its base.
         forward: (batch size, bytes) of all that a forward pass for training makes and keeps, in ascending order.
         evaluation: bytes for each image of a forward pass without gradients.
         feature: bytes of the cached feature of an image; 0 where none are cached.
@@ -182,10 +186,23 @@ def measure_needs(built: BuiltModel, *, precision: str) -> ModelNeeds:
         weights=_count_bytes(network.parameters()),
         buffers=_count_bytes(network.buffers()),
         trained=_count_bytes(trained),
-        adapter=_count_bytes(trained) + _count_bytes(adapted.buffers().values()),
+        adapter=weigh_files(adapted),
         forward=forward,
         evaluation=memory.peak_bytes,
     )
+
+
+def weigh_files(adapted: AdaptedModel) -> int:
+    """Bytes of what a method saves: of files that are written and removed again, unless that is most of a large model.
+
+    Some methods save more than trained parameters and buffers, such as a frozen projection that others share.
+    """
+    counted = _count_bytes([*adapted.trainable().values(), *adapted.buffers().values()])
+    if counted > MAX_WEIGHED_BYTES:
+        return counted
+    with tempfile.TemporaryDirectory(prefix="medpeft-") as folder:
+        adapted.save(Path(folder))
+        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
 def _measure_forward(built: BuiltModel, precision: str) -> tuple[tuple[int, int], ...]:

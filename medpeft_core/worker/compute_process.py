@@ -27,6 +27,7 @@ from medpeft_core.worker.failures import is_out_of_memory
 from medpeft_core.worker.processes import lower_priority
 
 PRETRAINING_KINDS = ("check_pretraining", "pace_pretraining")
+SETTING_UP_KINDS = ("ping", "check", "speed", "traits", "first_batch", "launch", *PRETRAINING_KINDS)
 
 Answers = dict[str, Callable[..., dict[str, Any]]]
 
@@ -40,11 +41,11 @@ def main() -> None:
 def load_answers() -> Answers:
     """Import what explaining needs, and let the other kinds import what they need when they are first asked for.
 
-    `check`, `speed`, `first_batch` and `explain` are told in the modules that they are imported from; `explain_ahead`
-    is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and `predict_ready` loads the
-    model for it; `mask_shortcut` is told in `explain.masking`; `launch` checks all configs, then creates and queues
-    their runs; `check_pretraining` and `pace_pretraining` are told in `pretraining.forecast`; `ping` imports
-    everything; `hello` does nothing.
+    `check`, `speed`, `traits`, `first_batch` and `explain` are told in the modules that they are imported from;
+    `explain_ahead` is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and
+    `predict_ready` loads the model for it; `mask_shortcut` is told in `explain.masking`; `launch` checks all configs,
+    then creates and queues their runs; `check_pretraining` and `pace_pretraining` are told in `pretraining.forecast`;
+    `ping` imports everything; `hello` does nothing.
     """
     gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
     try:
@@ -79,7 +80,7 @@ def load_answers() -> Answers:
         "predict": predictor.predict,
         "predict_ready": predictor.ready,
         "mask_shortcut": lambda **arguments: load_masker().mask(**arguments),
-        **{kind: defer(kind) for kind in ("ping", "check", "speed", "first_batch", "launch", *PRETRAINING_KINDS)},
+        **{kind: defer(kind) for kind in SETTING_UP_KINDS},
     }
 
 
@@ -106,6 +107,7 @@ def _load_rest(store: RunStore, known: Any) -> Answers:
         "ping": dict,
         "check": lambda config: forecaster.check(RunConfig.from_dict(config)),
         "speed": lambda config: forecaster.forecast_speed(RunConfig.from_dict(config)),
+        "traits": lambda config: forecaster.describe_traits(RunConfig.from_dict(config)),
         "first_batch": first_batch,
         "launch": launch,
         "check_pretraining": lambda config: pretraining.check(PretrainConfig.from_dict(config)),

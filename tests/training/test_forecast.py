@@ -11,7 +11,7 @@ from medpeft_core.errors import BackboneError, ComputeError, ConfigError, DataEr
 from medpeft_core.paths import get_home
 from medpeft_core.runs.liveness import process_identity
 from medpeft_core.runs.store import RunStore
-from medpeft_core.training import forecast
+from medpeft_core.training import bare_backbones, forecast, model_facts
 from medpeft_core.training.build import build_loop_parts, build_model
 from medpeft_core.training.check import check_run
 from medpeft_core.training.checkpoint import Position
@@ -32,13 +32,13 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def built_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The backbones that were built, in order."""
     names = []
-    real = forecast.build_bare_backbone
+    real = bare_backbones.build_bare_backbone
 
     def build(config, *, num_classes):
         names.append(config.backbone.name)
         return real(config, num_classes=num_classes)
 
-    monkeypatch.setattr(forecast, "build_bare_backbone", build)
+    monkeypatch.setattr(bare_backbones, "build_bare_backbone", build)
     return names
 
 
@@ -116,9 +116,9 @@ def test_check_builds_and_weighs_a_model_once(
 ) -> None:
     """People change one field after the other, and each change asks."""
     weighed = []
-    real = forecast.measure_needs
+    real = model_facts.measure_needs
     monkeypatch.setattr(
-        forecast, "measure_needs", lambda built, **options: weighed.append(built) or real(built, **options)
+        model_facts, "measure_needs", lambda built, **options: weighed.append(built) or real(built, **options)
     )
     first = forecaster.check(make_config())
     for sections in (
@@ -144,7 +144,7 @@ def test_check_builds_and_weighs_a_model_once(
 def test_check_keeps_no_large_backbone(
     forecaster: Forecaster, built_names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forecast, "MAX_KEPT_BYTES", 1000)
+    monkeypatch.setattr(bare_backbones, "MAX_KEPT_BYTES", 1000)
     forecaster.check(make_config())
     forecaster.check(make_config(method={"name": "linear"}))
     assert built_names == ["test_vit", "test_vit"]

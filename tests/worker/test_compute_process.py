@@ -37,6 +37,8 @@ def test_real_process_answers_and_refuses(home: Path) -> None:
         assert answer["is_prepared"] is False
         assert answer["num_images"] is None
         assert answer["config"]["train"]["precision"] in ("fp32", "bf16")
+        found = client.request("traits", config={"backbone": config["backbone"]})
+        assert (found["kind"], "batch_norm" in found["traits"], "attention" in found["traits"]) == ("cnn", True, False)
         with pytest.raises(UnknownNameError, match="Did you mean 'linear'"):
             client.request("check", config={**config, "method": {"name": "linar"}})
         for kind, arguments in (
