@@ -12,6 +12,7 @@ LAYER_NORM = "layer_norm"
 BATCH_NORM = "batch_norm"
 BIAS = "bias"
 LINEAR = "linear"
+LINEAR_ON_TOKENS = "linear_on_tokens"
 LINEAR_ON_MAPS = "linear_on_maps"
 CONV = "conv"
 POINTWISE_CONV = "pointwise_conv"
@@ -28,6 +29,7 @@ WORDS = {
     BATCH_NORM: "BatchNorm or GroupNorm layers",
     BIAS: "bias vectors",
     LINEAR: "Linear layers before its head",
+    LINEAR_ON_TOKENS: "Linear layers that read sequences of tokens",
     LINEAR_ON_MAPS: "Linear layers that read feature maps of four dimensions",
     CONV: "convolutions that are not depthwise",
     POINTWISE_CONV: "1 x 1 convolutions",
@@ -38,7 +40,7 @@ WORDS = {
 
 Traits = frozenset[str]
 
-_VIT = frozenset({ATTENTION, TRANSFORMER_MLP, LAYER_NORM, BIAS, LINEAR})
+_VIT = frozenset({ATTENTION, TRANSFORMER_MLP, LAYER_NORM, BIAS, LINEAR, LINEAR_ON_TOKENS})
 _CNN = frozenset({BATCH_NORM, BIAS, CONV, POINTWISE_CONV, RESIDUAL_CONV, SPATIAL_CONV})
 
 # Architectures as (kind, traits): what the described backbones are, and by which a method's `fits` is told.
@@ -49,6 +51,6 @@ DEPTHWISE_CNN = ("cnn", _CNN | {DEPTHWISE_CONV})
 CONVNEXT = (
     "cnn", frozenset({LAYER_NORM, BIAS, LINEAR, LINEAR_ON_MAPS, CONV, SPATIAL_CONV, DEPTHWISE_CONV})
 )  # fmt: skip
-MIXER = ("other", frozenset({LAYER_NORM, BIAS, LINEAR}))
+MIXER = ("other", frozenset({LAYER_NORM, BIAS, LINEAR, LINEAR_ON_TOKENS}))
 ARCHITECTURES = (PLAIN_VIT, WINDOWED_VIT, CNN, DEPTHWISE_CNN, CONVNEXT, MIXER)
 KINDS = ("vit", "windowed_vit", "cnn", "other")

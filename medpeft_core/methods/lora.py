@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from medpeft_core.config import setting
 from medpeft_core.errors import require
 from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_targets, targets_setting, wants_split_qkv
+from medpeft_core.methods.targets import check_targets, find_layers, find_linears, targets_setting, wants_split_qkv
 from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ def build_lora_like(
 
     from medpeft_core.methods.peft_adapted import PeftAdaptedModel, adapt_by_peft, check_rank, match_exactly
 
-    refused = {} if can_adapt_convs else dict.fromkeys(parts.convs, "it adapts Linear layers only")
-    adaptable = (*parts.linears, *parts.convs) if can_adapt_convs else parts.linears
-    names = find_targets(title, parts, knobs.targets, adaptable=adaptable, refused=refused)
+    names = (find_layers if can_adapt_convs else find_linears)(title, parts, knobs.targets)
     check_rank(model, names, knobs.rank)
     config = LoraConfig(
         r=knobs.rank,

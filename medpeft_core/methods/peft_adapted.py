@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
-from peft.utils import load_peft_weights, set_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch import nn
 
@@ -44,24 +44,21 @@ class PeftAdaptedModel(AdaptedModel):
             state = load_peft_weights(str(folder), device="cpu")
         except (OSError, ValueError, SafetensorError) as error:
             raise MethodError(f"The adapter in {folder} cannot be read: {error}. Train the run again.") from error
-        try:
-            result = set_peft_model_state_dict(self.peft_model, state)
-        except KeyError as error:
+        # what peft leaves unsaid: it keeps what it finds no tensor for, random masks and matrices among it
+        expected = get_peft_model_state_dict(self.peft_model, save_embedding_layers=False)
+        if odd := sorted(expected.keys() ^ state.keys()):
+            problem = "is missing" if odd[0] in expected else "has no place in it"
             raise MethodError(
-                f"The adapter in {folder} does not fit this model: the tensor {error} is missing. "
+                f"The adapter in {folder} does not fit this model: the tensor {odd[0]!r} {problem}. "
                 "It belongs to another run."
-            ) from error
+            )
+        try:
+            set_peft_model_state_dict(self.peft_model, state)
         except RuntimeError as error:  # torch lists every tensor of another shape, one a line
             reason = str(error).splitlines()[1:2] or [str(error)]
             raise MethodError(
                 f"The adapter in {folder} does not fit this model: {reason[0].strip()} It belongs to another run."
             ) from error
-        missing = [name for name in self.trainable() if any(name in item for item in result.missing_keys)]
-        if missing or result.unexpected_keys:
-            raise MethodError(
-                f"The adapter in {folder} does not fit this model: {(missing or result.unexpected_keys)[0]!r} has no "
-                "partner. It belongs to another run."
-            )
         load_tensors(self.network, self.buffers(), folder / BUFFERS_FILE)
 
     def merge(self) -> nn.Module:
@@ -136,7 +133,7 @@ def check_rank(model: nn.Module, names: tuple[str, ...], rank: int) -> None:
         )
 
 
-def choose_divisor(name: str, value: int, sides: dict[str, tuple[int, ...]], *, at_most: int) -> int:
+def choose_divisor(name: str, value: int, sides: Mapping[str, tuple[int, ...]], *, at_most: int) -> int:
     """A size of blocks that divides the sides of every layer.
 
     Args:

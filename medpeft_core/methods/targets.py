@@ -82,6 +82,17 @@ def find_targets(
     return tuple(sorted(dict.fromkeys(found), key=lambda name: order.get(name, -1)))
 
 
+def find_linears(title: str, parts: ModelParts, targets: str) -> tuple[str, ...]:
+    """`find_targets` for a method that adapts Linear layers only."""
+    refused = dict.fromkeys(parts.convs, "it adapts Linear layers only, and this is a convolution")
+    return find_targets(title, parts, targets, adaptable=parts.linears, refused=refused)
+
+
+def find_layers(title: str, parts: ModelParts, targets: str) -> tuple[str, ...]:
+    """`find_targets` for a method that adapts Linear layers and convolutions without groups."""
+    return find_targets(title, parts, targets, adaptable=(*parts.linears, *parts.convs))
+
+
 def _match(word: str, parts: ModelParts, known: tuple[str, ...]) -> list[str]:
     by_role = {"q": parts.queries, "k": parts.keys, "v": parts.values}
     if word in by_role:

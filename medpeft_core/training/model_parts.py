@@ -129,7 +129,6 @@ class _Finder:
 
 def _find_traits(backbone: Backbone, parts: dict[str, Any]) -> traits.Traits:
     model = backbone.model
-    split = parts["queries"]
     found = {
         traits.ATTENTION: parts["attentions"],
         traits.ONE_SEQUENCE: backbone.kind == "vit",
@@ -140,7 +139,8 @@ def _find_traits(backbone: Backbone, parts: dict[str, Any]) -> traits.Traits:
         traits.LAYER_NORM: parts["layer_norms"],
         traits.BATCH_NORM: parts["batch_norms"],
         traits.BIAS: _has_bias(model, (backbone.head, *backbone.fresh)),
-        traits.LINEAR: parts["linears"] or split,
+        traits.LINEAR: parts["linears"],
+        traits.LINEAR_ON_TOKENS: len(parts["linears"]) > len(parts["linears_on_maps"]),
         traits.LINEAR_ON_MAPS: parts["linears_on_maps"],
         traits.CONV: parts["convs"],
         traits.POINTWISE_CONV: any(_is_pointwise(model.get_submodule(name)) for name in parts["convs"]),

@@ -1,5 +1,6 @@
 """What every method's saved files and spec must keep, on the first architecture that the method fits."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_method_adapter_without_one_tensor_is_refused(method: str, which: int, t
     gone = sorted(state)[which]
     del state[gone]
     safetensors.torch.save_file(state, path)
-    with pytest.raises(MethodError, match=gone.removeprefix("base_model.model.").removesuffix(".weight")):
+    with pytest.raises(MethodError, match=re.escape(gone)):
         build(method, _choose(method)).adapted.load(tmp_path)
 
 

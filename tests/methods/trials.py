@@ -92,8 +92,17 @@ def make_batch() -> tuple[torch.Tensor, torch.Tensor]:
     return images, targets
 
 
-def train(built: BuiltModel, steps: int, *, lr: float) -> tuple[list[float], set[str]]:
-    """Losses, and the trained parameters that never got a gradient; with all that a method adds to a step."""
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What happened while a model was trained: losses, parameters without any gradient, tensors that ever moved."""
+
+    losses: list[float]
+    without_gradient: set[str]
+    changed: set[str]
+
+
+def train(built: BuiltModel, steps: int, *, lr: float) -> Steps:
+    """Train on the batch, with all that a method adds to a step."""
     torch.manual_seed(0)
     images, targets = make_batch()
     adapted = built.adapted
@@ -102,7 +111,8 @@ def train(built: BuiltModel, steps: int, *, lr: float) -> tuple[list[float], set
         group["lr"] = lr * group["lr_scale"]
     adapted.set_train_mode()
     adapted.begin(steps)
-    losses, without = [], set(adapted.trainable())
+    before = {name: tensor.clone() for name, tensor in _list_tensors(adapted.network).items()}
+    losses, without, changed = [], set(adapted.trainable()), set()
     for step in range(steps):
         loss = F.binary_cross_entropy_with_logits(adapted.network(images), targets)
         losses.append(loss.item())
@@ -110,9 +120,14 @@ def train(built: BuiltModel, steps: int, *, lr: float) -> tuple[list[float], set
         (loss if penalty is None else loss + penalty).backward()
         without -= {name for name, item in adapted.trainable().items() if item.grad is not None and item.grad.any()}
         optimizer.step()
+        changed |= {  # AdaLoRA may set back to zero what had moved
+            name
+            for name, tensor in _list_tensors(adapted.network).items()
+            if name not in changed and not torch.equal(before[name], tensor)
+        }
         adapted.after_step(step)
         optimizer.zero_grad()
-    return losses, without
+    return Steps(losses=losses, without_gradient=without, changed=changed)
 
 
 def compute_logits(network: nn.Module) -> Logits:
@@ -131,20 +146,23 @@ def run_trial(method: str, architecture: str) -> Trial:
     adapted = built.adapted
     declared = frozenset(adapted.trainable())
     start = compute_logits(adapted.network)
-    before = {name: tensor.clone() for name, tensor in adapted.network.state_dict().items()}
-    losses, without = train(built, STEPS, lr=spec.default_lr)
-    after = adapted.network.state_dict()
+    steps = train(built, STEPS, lr=spec.default_lr)
     end = compute_logits(adapted.network)
     folder = Path(tempfile.mkdtemp(prefix="medpeft-trial-"))
     adapted.save(folder)
     return Trial(
         declared=declared,
-        changed=frozenset(name for name in after if not torch.equal(before[name], after[name])),
-        without_gradient=frozenset(without),
-        losses=tuple(losses),
+        changed=frozenset(steps.changed),
+        without_gradient=frozenset(steps.without_gradient),
+        losses=tuple(steps.losses),
         base=base,
         start=start,
         end=end,
         merged=compute_logits(adapted.merge()) if spec.is_mergeable else None,
         folder=folder,
     )
+
+
+def _list_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers, each once, also where layers share it."""
+    return {name: item.detach() for name, item in (*network.named_parameters(), *network.named_buffers())}
