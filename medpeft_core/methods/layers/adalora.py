@@ -22,7 +22,8 @@ class AdaloraAdapted(PeftAdaptedModel):
     def begin(self, num_steps: int) -> None:
         config = self._config
         config.total_step = num_steps
-        config.tfinal = max(1, round(self._final_share * num_steps))
+        # the first step has no scores yet, so the ranks of a run of one step stay
+        config.tfinal = min(max(1, round(self._final_share * num_steps)), num_steps - 1)
         config.tinit = min(round(self._warmup_share * num_steps), max(num_steps - config.tfinal - 1, 0))
 
     def compute_penalty(self) -> torch.Tensor | None:

@@ -1,6 +1,7 @@
 """PiSSA's frozen remainder, exact whatever the singular value decomposition gives the next time."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -53,9 +54,9 @@ class PissaAdapted(PeftAdaptedModel):
         """Set every frozen remainder to W - s B0 A0, computed on the CPU, as the device could round otherwise."""
         with torch.no_grad():
             for name, original in self._originals.items():
-                layer = self.network.get_submodule(name)
+                layer: Any = self.network.get_submodule(name)
                 first, second = (getattr(layer, kind).cpu() for kind in (START_A, START_B))
-                remainder = original - layer.scaling["default"] * (second @ first)  # type: ignore[index, operator]
+                remainder = original - layer.scaling["default"] * (second @ first)
                 layer.get_base_layer().weight.copy_(remainder)
 
 
