@@ -69,7 +69,7 @@ from medpeft_core.explain.cam import build_reshape, explain_logit
 own, worst = [], 0.0
 for image, theirs in zip(images, maps):
     start = time.perf_counter()
-    found = explain_logit(network, image.images, layer=backbone.cam_layer, index=0, reshape=build_reshape(backbone))
+    found = explain_logit(network, image.images, layer=backbone.cam_layer, index=0, reshape=build_reshape(loaded.built))
     cam = found.large
     own.append(time.perf_counter() - start)
     worst = max(worst, float(abs(cam - theirs).max()))

@@ -10,9 +10,9 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.errors import ExplainError
 from medpeft_core.explain.load import LoadedImage, LoadedRun
+from medpeft_core.training.build import BuiltModel
 
 CAM_METHODS = {"gradcam": GradCAM}
 Reshape = Callable[[torch.Tensor], torch.Tensor]
@@ -60,7 +60,7 @@ def find_cam(loaded: LoadedRun, image: LoadedImage, label: str, *, method: str =
         image.images,
         layer=backbone.cam_layer,
         index=loaded.labels.index(label),
-        reshape=build_reshape(backbone),
+        reshape=build_reshape(loaded.built),
         method=method,
     )
     check_cam(found.coarse, label, scale=found.scale)
@@ -115,22 +115,24 @@ def explain_logit(
     return LayerMap(coarse=coarse, scale=float(sizes.max()), large=_stretch(np.asarray(large, dtype=np.float32)))
 
 
-def build_reshape(backbone: Backbone) -> Reshape:
-    """How the CAM layer's output becomes (B, C, H, W)."""
+def build_reshape(built: BuiltModel) -> Reshape:
+    """How the CAM layer's output becomes (B, C, H, W); tokens that are no patches, prompts among them, are dropped."""
+    backbone = built.backbone
+    num_before = backbone.num_prefix_tokens + built.adapted.num_extra_tokens
     if backbone.kind == "windowed_vit":
         return lambda features: features.permute(0, 3, 1, 2)  # (B, H, W, C) before
     if backbone.kind == "vit":
-        return lambda tokens: tokens_to_map(tokens, backbone.num_prefix_tokens)
+        return lambda tokens: tokens_to_map(tokens, num_before)
     return lambda features: features  # CNNs have this shape
 
 
-def tokens_to_map(tokens: torch.Tensor, num_prefix_tokens: int) -> torch.Tensor:
-    """(B, N, D) tokens to (B, D, H, W), class and register tokens dropped.
+def tokens_to_map(tokens: torch.Tensor, num_before: int) -> torch.Tensor:
+    """(B, N, D) tokens to (B, D, H, W), without the first `num_before`: class and register tokens, and prompts.
 
     Raises:
         ExplainError: the patch tokens form no square.
     """
-    patches = tokens[:, num_prefix_tokens:]  # (B, H W, D)
+    patches = tokens[:, num_before:]  # (B, H W, D)
     side = round(patches.shape[1] ** 0.5)
     if side * side != patches.shape[1]:
         raise ExplainError(f"{patches.shape[1]} patch tokens form no square, so this backbone cannot be explained.")

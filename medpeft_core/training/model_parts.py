@@ -13,7 +13,8 @@ from medpeft_core.backbones.qkv import find_fused_qkv, split_qkv
 from medpeft_core.methods import ModelParts
 
 GATE_MODULES = ("SqueezeExcite", "SEModule", "EffectiveSEModule")
-BIASED_ATTENTION = ("relative_position_bias_table", "rel_pos", "rope", "cpb_mlp")  # attributes of modules
+# attributes of modules
+BIASED_ATTENTION = ("relative_position_bias_table", "rel_pos", "shared_rel_pos", "rope", "cpb_mlp")
 PIXEL_CHANNELS = 3
 POSITION_PARAMETER = re.compile(r"[a-z_]*pos_embed[a-z_]*")
 

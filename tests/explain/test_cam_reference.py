@@ -114,7 +114,7 @@ def test_cam_equals_autograd(backbone: str, method: str) -> None:
         expected = cam_by_autograd(built, image.images, index)
         found = explain_logit(
             built.adapted.network, image.images, layer=built.backbone.cam_layer, index=index,
-            reshape=build_reshape(built.backbone),
+            reshape=build_reshape(built),
         )  # fmt: skip
         assert np.abs(found.coarse - expected).max() <= 1e-5 * max(float(np.abs(expected).max()), 1e-3)
         try:
