@@ -10,6 +10,7 @@ from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConf
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError
 from medpeft_core.methods import METHODS
+from medpeft_core.methods.not_offered import check_offered
 from medpeft_core.sections import build_part
 
 OPEN_TABLES = {"data": "options", "method": "knobs"}
@@ -23,6 +24,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
     Raises:
         MedPeftError: an unknown name, a knob or option out of range, or a method that does not fit the backbone.
     """
+    check_offered(config.method.name)
     method = METHODS[config.method.name]
     knobs = build_part(method.knobs, config.method.knobs, section="method")
     lr = config.optim.lr if config.optim.lr is not None else _default_lr(config)

@@ -1,7 +1,9 @@
 """build_command: what it prints, read by the real command line, is the same run."""
 
+import contextlib
 import dataclasses
 import inspect
+import itertools
 import random
 import shlex
 from dataclasses import replace
@@ -22,14 +24,15 @@ from medpeft_core.commands import pretrain as pretrain_module
 from medpeft_core.commands import train as train_module
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
-from medpeft_core.errors import MedPeftError
+from medpeft_core.errors import ConfigError, MedPeftError
 from medpeft_core.methods import METHODS
 from medpeft_core.pretrain_config import PretrainConfig, pretrain_sections
 from medpeft_core.pretrain_resolve import resolve_pretraining
 from medpeft_core.resolve import CACHEABLE_METHOD, resolve_config
+from medpeft_core.sections import build_part
 
-NUM_CONFIGS = 100
-NOT_AN_OPTION = {"settings", "queue", "as_json"}
+NUM_CONFIGS = 300
+NOT_AN_OPTION = {"settings", "queue", "as_json", "preset"}  # a preset is told by what it sets
 
 
 @pytest.fixture
@@ -89,15 +92,27 @@ WILD = {
 }
 
 
-def draw_config(rng):
-    method = rng.choice(METHODS.names())
+def fits(method, backbone):
+    return METHODS[method].find_misfit(backbone.kind, backbone.traits) is None
+
+
+def draw_knobs(rng, method):
+    """Knobs that the method takes: some want a value that divides another."""
+    while True:
+        drawn = draw_values(rng, METHODS[method].knobs(), {})
+        with contextlib.suppress(ConfigError):
+            build_part(METHODS[method].knobs, drawn, section="method")
+            return drawn
+
+
+def draw_config(rng, method):
     dataset = rng.choice([*DATASETS.names(), "phantom-shortcut"])
-    backbone = rng.choice([item.name for item in BACKBONES if item.kind in METHODS[method].fits] + ["test_vit"])
+    backbone = rng.choice([item.name for item in BACKBONES if fits(method, item)] + ["test_vit"])
     values = {name: draw_values(rng, part, WILD.get(name, {})) for name, part in vars(RunConfig()).items() if name in
               ("data", "backbone", "optim", "train", "augment", "evaluation")}  # fmt: skip
     values["data"] |= {"dataset": dataset, "options": draw_values(rng, DATASETS[dataset].options(), {})}
     values["backbone"] |= {"name": backbone}
-    values["method"] = {"name": method, "knobs": draw_values(rng, METHODS[method].knobs(), {})}
+    values["method"] = {"name": method, "knobs": draw_knobs(rng, method)}
     if method != CACHEABLE_METHOD:
         values["train"].pop("cached_features", None)
     return RunConfig.from_dict(values)
@@ -106,8 +121,8 @@ def draw_config(rng):
 def test_build_command_gives_the_same_config_back(parse):
     rng = random.Random(20240121)
     seen, methods = set(), set()
-    for _ in range(NUM_CONFIGS):
-        config = draw_config(rng)
+    for method, _ in zip(itertools.cycle(METHODS.names()), range(NUM_CONFIGS), strict=False):
+        config = draw_config(rng, method)
         command = build_command(config)
         assert resolve_config(parse(command)) == without_hash(resolve_config(config)), command
         assert build_command(resolve_config(config)) == command
@@ -122,9 +137,9 @@ def test_build_command_gives_the_same_config_back(parse):
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_build_command_of_defaults_is_the_shortest(method, parse):
-    values = {"method": {"name": method}, "backbone": {"name": "vit_tiny_patch16_224"}}
-    config = RunConfig.from_dict(values)
-    expected = f"python -m medpeft_core train --dataset phantom --backbone vit_tiny_patch16_224 --method {method}"
+    backbone = "vit_tiny_patch16_224" if fits(method, BACKBONES["vit_tiny_patch16_224"]) else "resnet50"
+    config = RunConfig.from_dict({"method": {"name": method}, "backbone": {"name": backbone}})
+    expected = f"python -m medpeft_core train --dataset phantom --backbone {backbone} --method {method}"
     assert build_command(config) == expected
     assert build_command(resolve_config(config)) == expected, "a resolved config differs in nothing"
     assert resolve_config(parse(expected)) == resolve_config(config)

@@ -19,7 +19,7 @@ LAYERS = (
     ("config",),
     ("pretrain_config",),
     ("backbones", "methods", "datasets", "metrics", "runs"),
-    ("resolve", "figures", "presets", "demo"),
+    ("resolve", "figures", "presets", "paper_cells", "demo"),
     ("pretrain_resolve",),
     ("command_line",),
     ("training",),

@@ -34,11 +34,34 @@ def backbones(as_json: Json = False) -> None:
 
 
 @app.command()
-def methods(as_json: Json = False) -> None:
-    """List the fine-tuning methods."""
-    from medpeft_core.commands.listing import list_methods
+def methods(
+    name: Annotated[str | None, typer.Argument(help="A method, to show it in full; all are listed without.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Tell what fits this backbone: one of the list, or any timm name.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the fine-tuning methods, or show one; with --backbone tell what fits it, and why the rest does not."""
+    from medpeft_core.commands.listing_methods import list_methods, show_method
 
-    list_methods(as_json=as_json)
+    if name is None:
+        list_methods(backbone=backbone, as_json=as_json)
+    else:
+        show_method(name, backbone=backbone, as_json=as_json)
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A preset, to show it in full; all are listed without.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the presets of `train`: three of the lab, and the cells of the papers' tables; or show one."""
+    from medpeft_core.commands.listing_presets import list_presets, show_preset
+
+    if name is None:
+        list_presets(as_json=as_json)
+    else:
+        show_preset(name, as_json=as_json)
 
 
 @app.command()

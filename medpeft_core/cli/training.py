@@ -13,8 +13,13 @@ from medpeft_core.resolve import apply_settings
 @app.command()
 def train(
     dataset: Annotated[str, typer.Option(help="Name of the data set.")],
-    backbone: Annotated[str, typer.Option(help="A backbone of the list, or any timm name.")],
-    method: Annotated[str, typer.Option(help="Fine-tuning method.")],
+    backbone: Annotated[
+        str | None, typer.Option(help="A backbone of the list, or any timm name; by default the preset's.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Fine-tuning method; by default the preset's.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick, balanced, thorough, or a cell of a paper; other options come before it.")
+    ] = None,
     root: Root = None,
     weights: Annotated[str | None, typer.Option(help="random, demo, pretrained, or a weights file.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None,
@@ -34,6 +39,7 @@ def train(
     as_json: Json = False,
 ) -> int:
     """Train a run in a worker process and show its progress. Ctrl-C stops it; `resume` goes on."""
+    from medpeft_core.commands.preset_values import fill_from_preset
     from medpeft_core.commands.train import train as run_command
 
     values: dict[str, dict[str, Any]] = {
@@ -44,7 +50,8 @@ def train(
         "train": {"epochs": epochs, "batch_size": batch_size, "eval_every": eval_every, "seed": seed, "device": device},
     }
     values = {section: given(fields) for section, fields in values.items()}
-    return run_command(RunConfig.from_dict(apply_settings(values, settings or [])), queue=queue, as_json=as_json)
+    values, notes = fill_from_preset(apply_settings(values, settings or []), preset)
+    return run_command(RunConfig.from_dict(values), notes=notes, queue=queue, as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What there is: data sets, backbones, methods."""
+"""What there is: data sets and backbones; methods are listed in `listing_methods`."""
 
 from dataclasses import fields
 from typing import Any
@@ -7,7 +7,6 @@ from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.commands.console import print_json, print_table
 from medpeft_core.datasets import DATASETS
-from medpeft_core.methods import METHODS
 from medpeft_core.resolve import to_plain
 
 
@@ -51,40 +50,6 @@ def list_backbones(*, as_json: bool) -> None:
     ]
     print_table(("name", "kind", "parameters", "size", "pre-trained on", "what it is good for"), rows)
     print("Any other timm name works too.")
-
-
-def list_methods(*, as_json: bool) -> None:
-    """Print the fine-tuning methods."""
-    shown = [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "family": spec.family,
-            "idea": spec.idea,
-            "fits": list(spec.fits),
-            "knobs": describe_fields(spec.knobs),
-            "reference": spec.reference,
-            "default_lr": spec.default_lr,
-            "is_mergeable": spec.is_mergeable,
-            "starts_at_base": spec.starts_at_base,
-            "places": list(spec.places),
-        }
-        for spec in METHODS
-    ]
-    if as_json:
-        print_json({"methods": shown})
-        return
-    rows = [
-        (
-            spec.name,
-            spec.family,
-            ", ".join(KIND_TITLES[kind] for kind in spec.fits),
-            ", ".join(item.name for item in fields(spec.knobs)) or "none",
-            spec.idea,
-        )
-        for spec in METHODS
-    ]
-    print_table(("name", "family", "fits", "knobs", "idea"), rows)
 
 
 def describe_fields(part: type[Any]) -> list[dict[str, Any]]:

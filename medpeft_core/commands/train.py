@@ -1,5 +1,6 @@
 """Set up a run that fine-tunes, work on it, and tell what it found."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from medpeft_core.commands.console import ProgressBar, describe_interval, describe_seconds, print_json, tell
@@ -13,8 +14,11 @@ from medpeft_core.runs.states import RunState
 from medpeft_core.runs.store import RunStore
 
 
-def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
+def train(config: RunConfig, *, queue: bool, as_json: bool, notes: Iterable[str] = ()) -> int:
     """Check a run, make its folder, and train it, or leave it in the queue.
+
+    Args:
+        notes: sentences about where its settings come from.
 
     Returns:
         The exit code: 0 finished or queued, 1 failed or interrupted, 130 stopped.
@@ -26,6 +30,8 @@ def train(config: RunConfig, *, queue: bool, as_json: bool) -> int:
     from medpeft_core.training.setup import check_runs, create_runs
 
     config = resolve_config(config)
+    for note in notes:
+        tell(f"Note: {note}")
     with ProgressBar() as progress:
         prepared = prepare_dataset(config.data, progress=progress)
     tell(f"Checking {config.method.name} on {config.backbone.name}.")

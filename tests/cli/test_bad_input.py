@@ -100,7 +100,7 @@ def test_train_refuses_an_image_one_pixel_wide(
     [
         (["--backbone", "vit_tiny_patch16_224", "--method", "lora", "--rank", "0"], "method.rank is 0"),
         (["--backbone", "test_vit", "--method", "lora", "--rank", "4000"], "only 64 wide"),
-        (["--backbone", "test_resnet", "--method", "lora", "--targets", "q,v"], "need attention layers"),
+        (["--backbone", "test_resnet", "--method", "lora", "--targets", "q,v"], "found nothing to adapt"),
         (["--backbone", "resnet81"], "Did you mean resnet18"),
         (["--backbone", "vit_tiny_patch16_224", "--image-size", "100"], "multiple of 16"),
         (["--backbone", "test_vit", "--image-size", "100"], "multiple of 16"),
