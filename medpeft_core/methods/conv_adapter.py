@@ -57,10 +57,11 @@ def build_conv_adapter(model: "nn.Module", parts: ModelParts, knobs: ConvAdapter
         if isinstance(conv, nn.Conv2d) and can_adapt(conv):
             hosts[name] = conv
     if not hosts:
-        kind = type(model.get_submodule(parts.spatial_convs[0])).__name__
+        first = parts.spatial_convs[0]
         raise MethodError(
-            f"Conv-Adapter cannot adapt {parts.backbone!r}: its {len(parts.spatial_convs)} convolutions with a kernel "
-            f"above 1 are of the kind {kind}, and how that pads is not known. Choose another method or backbone."
+            f"Conv-Adapter cannot adapt {parts.backbone!r}: its convolutions with a kernel above 1, such as {first!r}, "
+            f"are of the kind {type(model.get_submodule(first)).__name__}, and how that pads is not known. Choose "
+            "another method or backbone."
         )
     narrowest = min(hosts, key=lambda name: hosts[name].in_channels)
     if knobs.reduction > hosts[narrowest].in_channels:
