@@ -47,17 +47,29 @@ class TensorTransform:
 
 
 class LabLoop:
-    """`run` trains for some steps through the lab's TrainingLoop, its logging included, evaluation left out."""
+    """`run` trains for some steps through the lab's TrainingLoop, its logging included, evaluation left out.
+
+    Attributes:
+        adapted: the model with its method.
+    """
 
     def __init__(
-        self, backbone: str, method: str, *, images: torch.Tensor, targets: torch.Tensor, steps: int, precision: str
+        self,
+        backbone: str,
+        method: str,
+        *,
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        steps: int,
+        precision: str,
+        epochs: int = 10_000,
     ) -> None:
         device = str(images.device)
         config = RunConfig(
             backbone=BackboneConfig(name=backbone, image_size=images.shape[-1], pool="avg"),
             method=MethodConfig(name=method),
             optim=OptimConfig(lr=1e-4),
-            train=TrainConfig(epochs=10_000, batch_size=len(images), device=device, precision=precision),
+            train=TrainConfig(epochs=epochs, batch_size=len(images), device=device, precision=precision),
             augment=AugmentConfig(),
             evaluation=EvaluationConfig(),
         )
@@ -75,11 +87,13 @@ class LabLoop:
         )
         object.__setattr__(parts, "transform", TensorTransform())
         self.loop = TrainingLoop(parts, Position(), SilentControl())
+        self.adapted = parts.adapted
+        self.adapted.begin(self.loop.num_steps)
 
-    def run(self) -> None:
-        """One epoch's batches, until the device has done them."""
+    def run(self, steps: int | None = None) -> None:
+        """One epoch's batches, or only its last `steps`, until the device has done them."""
         loop = self.loop
-        loop.position.batch = 0
+        loop.position.batch = 0 if steps is None else max(loop.num_batches - steps, 0)
         loop.run_batches()
 
 

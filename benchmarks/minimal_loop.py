@@ -53,12 +53,22 @@ class MinimalLoop:
     def __init__(self, model: nn.Module, *, device: str, precision: str, method: str) -> None:
         self.model, self.device, self.precision = model, device, precision
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4, weight_decay=0.05, fused=True)
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            self.parameters, lr=1e-4, weight_decay=0.05, fused=True
+        )
+        self.step = 0
         model.train()
         if method != "full":
             for module in model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
+
+    def compute_penalty(self) -> torch.Tensor | None:
+        """What a method adds to the loss."""
+        return None
+
+    def after_step(self, step: int) -> None:
+        """What a method does after the update, while the gradients are there."""
 
     def run(self, images: torch.Tensor, targets: torch.Tensor, steps: int) -> None:
         for _ in range(steps):
@@ -66,9 +76,12 @@ class MinimalLoop:
             with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16) if is_low else nullcontext():
                 logits = self.model(images)
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), targets)
-            loss.backward()
+            penalty = self.compute_penalty()
+            (loss if penalty is None else loss + penalty).backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimizer.step()
+            self.after_step(self.step)
+            self.step += 1
             self.optimizer.zero_grad(set_to_none=True)
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
