@@ -44,6 +44,11 @@ class Contract:
         assert all(loss == loss for loss in losses)
         assert min(losses[-3:]) < losses[0] - 0.005
 
+    def test_method_runs_in_mixed_precision(self, method: str, architecture: str) -> None:
+        """Fast Fourier transforms, sparse matrices and solvers know no bfloat16."""
+        trial = run_trial(method, architecture)
+        assert abs(trial.half - trial.losses[-1]) < 0.5
+
     def test_method_merged_logits_agree(self, method: str, architecture: str) -> None:
         trial = run_trial(method, architecture)
         if trial.merged is None:

@@ -35,6 +35,7 @@ class Trial:
         without_gradient: declared parameters that never got one.
         base, start, end, merged: logits in eval mode of the untouched model, before and after training, and merged.
         losses: of each step.
+        half: the loss of a last step in bfloat16, whose gradients were computed too.
         folder: where the adapter was saved after training.
     """
 
@@ -42,6 +43,7 @@ class Trial:
     changed: frozenset[str]
     without_gradient: frozenset[str]
     losses: tuple[float, ...]
+    half: float
     base: Logits = field(repr=False)
     start: Logits = field(repr=False)
     end: Logits = field(repr=False)
@@ -150,17 +152,34 @@ def run_trial(method: str, architecture: str) -> Trial:
     end = compute_logits(adapted.network)
     folder = Path(tempfile.mkdtemp(prefix="medpeft-trial-"))
     adapted.save(folder)
+    half = _step_in_half(built)
     return Trial(
         declared=declared,
         changed=frozenset(steps.changed),
         without_gradient=frozenset(steps.without_gradient),
         losses=tuple(steps.losses),
+        half=half,
         base=base,
         start=start,
         end=end,
         merged=compute_logits(adapted.merge()) if spec.is_mergeable else None,
         folder=folder,
     )
+
+
+def _step_in_half(built: BuiltModel) -> float:
+    """Forward and backward pass as they are on a GPU, in mixed precision; changes no weight."""
+    images, targets = make_batch()
+    statistics = {name: tensor.clone() for name, tensor in built.adapted.buffers().items()}
+    built.adapted.set_train_mode()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = built.adapted.network(images)
+    loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
+    loss.backward()
+    built.adapted.network.zero_grad()
+    for name, tensor in built.adapted.buffers().items():
+        tensor.copy_(statistics[name])
+    return loss.item()
 
 
 def _list_tensors(network: nn.Module) -> dict[str, torch.Tensor]:

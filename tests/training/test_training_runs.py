@@ -34,6 +34,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lora_cnn_accumulated": {"backbone": {"name": "test_resnet"}, "train": {"batch_size": 3, "accumulation": 2}},
     "linear_patience": {"method": {"name": "linear"}, "train": {"patience": 1, "epochs": 4}},
     "bf16": {"train": {"precision": "bf16"}},
+    "adalora": {"method": {"name": "adalora", "knobs": {"rank": 2, "init_rank": 4, "every": 2}}},
+    "pissa": {"method": {"name": "pissa", "knobs": {"iterations": 2}}},
+    "vblora": {"method": {"name": "vblora"}},
+    "vpt_deep": {"method": {"name": "vpt_deep", "knobs": {"dropout": 0.2}}},
+    "batchnorm_cnn": {"backbone": {"name": "test_resnet"}, "method": {"name": "batchnorm"}},
 }
 
 

@@ -1,5 +1,7 @@
 """AdaLoRA's budget and orthogonality, really applied, stored for an exact continuation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -67,13 +69,23 @@ class AdaloraAdapted(PeftAdaptedModel):
         self._config.rank_pattern = masks or None
 
     def save(self, folder: Path) -> None:
-        """Like every peft adapter, with the masked singular values as zeros.
+        with self._whole():
+            super().save(folder)
 
-        peft would cut them out, and read other tensor sizes back than those that gave the stored predictions.
+    def load(self, folder: Path) -> None:
+        with self._whole():
+            super().load(folder)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Let peft see no masks: the masked singular values are stored as zeros.
+
+        It would cut them out, here and in the file, and other tensor sizes give other last digits than those of the
+        stored predictions.
         """
         masks, self._config.rank_pattern = self._config.rank_pattern, None
         try:
-            super().save(folder)
+            yield
         finally:
             self._config.rank_pattern = masks
 
