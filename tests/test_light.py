@@ -14,7 +14,7 @@ HEAVY_PARTS = (
     "training", "explain", "pretraining",
     "backbones.anatomy", "backbones.bare_models", "backbones.build", "backbones.demo_model", "backbones.qkv",
     "backbones.weights",
-    "methods.adapted", "methods.peft_adapted", "methods.layers",
+    "methods.adapted", "methods.additive", "methods.peft_adapted", "methods.layers",
 )  # fmt: skip
 TIMEOUT_S = 300
 
@@ -64,14 +64,15 @@ def import_code(modules: list[str]) -> str:
 
 def test_light_list_holds_what_pages_import() -> None:
     wanted = {
-        "errors", "registry", "paths", "config", "resolve", "cli", "presets", "command_line", "figures",
+        "errors", "registry", "paths", "config", "resolve", "cli", "presets", "paper_cells", "command_line", "figures",
         "datasets", "datasets.prepare", "backbones", "methods", "metrics", "reports.summary", "reports.compare",
         "runs", "runs.store", "runs.index", "runs.listing", "runs.tail",
         "worker", "worker.launch", "worker.processes", "worker.control", "worker.devices", "worker.supervisor",
         "worker.dispatch", "worker.escalation", "commands.supervise",
         "worker.compute", "worker.compute_child", "worker.compute_process",
         "worker.jobs", "worker.job_state", "worker.job_process",
-        "commands.console", "commands.listing", "commands.train", "commands.runs", "commands.trash", "commands.doctor",
+        "commands.console", "commands.listing", "commands.listing_methods", "commands.listing_presets",
+        "commands.train", "commands.runs", "commands.trash", "commands.doctor",
         "commands.prepare", "commands.images", "commands.lesson",
         "lessons.shortcut", "lessons.shortcut_result", "lessons.shortcut_stored", "lessons.shortcut_words",
         "figures.shortcut",
