@@ -186,7 +186,8 @@ def test_cell_forgets_its_recipe_and_keeps_the_question() -> None:
     assert left["train"] == {"epochs": 3}
     assert left["data"] == {"fraction": 0.01}
     assert left["method"] == values["method"]
-    assert left["backbone"] == {"name": "vit_base_patch16_224", "pool": "avg"}
+    constants = {"mean": (0.4978,) * 3, "std": (0.2449,) * 3}  # they go with the weights, which stay
+    assert left["backbone"] == {"name": "vit_base_patch16_224", "pool": "avg", **constants}
 
 
 def test_cell_on_another_backbone_keeps_its_weights_and_its_size() -> None:
@@ -198,6 +199,17 @@ def test_cell_on_another_backbone_keeps_its_weights_and_its_size() -> None:
     assert "weights" not in lian, "the demo weights are for the demo backbone"
     assert lian["mean"] == (0.4785,) * 3
     assert "mean" not in apply_cell(values, "lian2024_lora_mae_nih_1", backbone="demo_vit")["backbone"]
+
+
+def test_cell_takes_no_weights_and_pixel_constants_of_another_backbone() -> None:
+    before = {"name": "vit_small_patch16_224", "weights": "small.safetensors", "mean": (0.3,) * 3, "drop_path": 0.2}
+    part = apply_cell({"backbone": before}, "lian2024_full_mae_nih_1")["backbone"]
+    assert "weights" not in part
+    assert part["mean"] == (0.4785,) * 3
+    kept = apply_cell({"backbone": before}, "dutt2024_vit_lora", backbone="vit_small_patch16_224")["backbone"]
+    assert kept == {**before, "image_size": 224, "pool": "token"}
+    own = {**before, "name": "vit_base_patch16_224"}
+    assert "mean" not in apply_cell({"backbone": own}, "dutt2024_vit_lora")["backbone"]
 
 
 def test_find_cells_tells_cells_apart_and_alike() -> None:

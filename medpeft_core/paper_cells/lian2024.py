@@ -7,10 +7,11 @@ from medpeft_core.paper_cells.spec import CELLS, CODE, PAPER, Count, PaperCell
 
 REFERENCE = "Lian et al. 2024, arXiv:2401.12215"
 BACKBONE, WIDTH, DEPTH = "vit_base_patch16_224", 768, 12
+NUM_PARAMS = 85_798_656  # without head
 BATCH_SIZE, LR_BATCH_SIZE = 64, 256  # base learning rates are for 256 images
 SHARES = {"1": 0.01, "10": 0.1, "100": 1.0}  # per cent of the training set -> data.fraction
 NUM_LABELS = {"nih": 14, "chexpert": 5, "rsna": 1}
-TITLES = {"nih": "NIH ChestX-ray14", "chexpert": "CheXpert", "rsna": "RSNA Pneumonia"}
+TITLES = {"nih": "NIH", "chexpert": "CheXpert", "rsna": "RSNA"}
 PRINTED = {"1": "0.3 %", "10": "", "100": "1.5 %"}  # share of trained parameters under LoRA
 
 
@@ -147,7 +148,7 @@ def _add(weights: str, dataset: str, share: str, *, epochs: int, lr: float, rank
             counts=(count,),
             open_points=(
                 _tell_weights(model.title),
-                *(_tell_count(count, rank) if count.printed else ()),
+                *([_tell_count(count, rank)] if count.printed and rank is not None else []),
                 *model.open_points,
                 *OPEN,
             ),
@@ -159,16 +160,17 @@ def _add(weights: str, dataset: str, share: str, *, epochs: int, lr: float, rank
 def _count(rank: int | None, num_labels: int) -> int:
     """Trained parameters: head and `fc_norm` with either all else, or with LoRA on q and v of every block."""
     head = (WIDTH + 1) * num_labels
-    if rank is None:
-        return 85_798_656 + head
-    return DEPTH * 2 * 2 * WIDTH * rank + 2 * WIDTH + head
+    return NUM_PARAMS + head if rank is None else _count_lora(rank) + 2 * WIDTH + head
 
 
-def _tell_count(count: Count, rank: int | None) -> tuple[str]:
-    return (
-        f"The paper prints {count.printed} of trained parameters for this share of the labels; rank {rank} as in its "
-        "code trains another share (0.19 % with 14 labels at rank 4, 1.37 % at rank 32).",
-    )
+def _count_lora(rank: int) -> int:
+    return DEPTH * 2 * 2 * WIDTH * rank
+
+
+def _tell_count(count: Count, rank: int) -> str:
+    share = count.counted / (_count(None, count.num_classes) + _count_lora(rank))
+    labels = f"{count.num_classes} label{'s' if count.num_classes > 1 else ''}"
+    return f"Rank {rank}, as in its code, trains {100 * share:.2f} % with {labels}."
 
 
 for _weights, _model in WEIGHTS.items():

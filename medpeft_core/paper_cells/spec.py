@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
-from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.errors import ConfigError
 from medpeft_core.registry import Registry
@@ -19,7 +18,12 @@ MARKS = {
     HERE: "chosen here, to the same effect",
 }
 # The choices of a run that are no recipe: they stay when another preset takes the place of a cell.
-QUESTION = {("data", "fraction"), ("backbone", "name"), ("backbone", "weights"), ("backbone", "pool")}
+QUESTION = {
+    ("data", "fraction"),
+    *(("backbone", name) for name in ("name", "weights", "mean", "std", "pool")),
+}
+
+FOR_ANY_BACKBONE = ("random", "pretrained")  # weights; the others are those of one backbone
 
 Table = dict[str, dict[str, Any]]
 
@@ -85,8 +89,8 @@ class PaperCell:
 
     @property
     def printed(self) -> str:
-        """The printed counts in the order of `counts`, or "" where there are none."""
-        return " / ".join(count.printed for count in self.counts if count.printed)
+        """The printed counts in the order of `counts`, once where they are the same; "" where there are none."""
+        return " / ".join(dict.fromkeys(count.printed for count in self.counts if count.printed))
 
     def find_settings(self, backbone: str) -> Table:
         """Section to fields and their values on a backbone, its name left out.
@@ -101,6 +105,14 @@ class PaperCell:
             table = settings["backbone"]
             table["image_size"] = min(table["image_size"], BACKBONES[backbone].image_size)
         return settings
+
+    def is_met_by(self, values: dict[str, Any]) -> bool:
+        """Whether a complete config has the cell's settings, whatever its backbone is.
+
+        Args:
+            values: `RunConfig.to_dict()` of a resolved config.
+        """
+        return _has(values, self.find_settings(values["backbone"]["name"]))
 
     def check_kind(self, backbone: str, kind: str) -> None:
         """Refuse a backbone of another kind than the paper's.
@@ -134,12 +146,16 @@ def apply_cell(values: dict[str, Any], name: str, *, backbone: str | None = None
     backbone = backbone or cell.backbones[0]
     changed = forget_cell(values, former, everything=True) if former is not None else copy.deepcopy(values)
     changed["method"] = {}  # no knob of another method, and no default that the form had filled in
-    part = changed.setdefault("backbone", {})
-    is_demo = backbone == DEMO_BACKBONE
-    if part.get("name") != backbone and (part.get("weights") == "demo" or is_demo):
-        part.pop("weights", None)  # the demo weights are those of one backbone, which has no others
+    part = changed["backbone"] = dict(changed.get("backbone") or {})
+    before = part.get("name"), part.get("weights")
+    if part.get("name") != backbone and part.get("weights") not in FOR_ANY_BACKBONE:
+        part.pop("weights", None)  # a file, or the demo's, and for the other backbone only
     part["name"] = backbone
-    return _merge(changed, cell.find_settings(backbone))
+    settings = cell.find_settings(backbone)
+    if before != (backbone, settings["backbone"].get("weights", part.get("weights"))):
+        for derived in ("mean", "std", "weights_sha256"):
+            part.pop(derived, None)  # they go with the weights
+    return _merge(changed, settings)
 
 
 def forget_cell(values: dict[str, Any], name: str, *, everything: bool = False) -> Table:
@@ -170,8 +186,7 @@ def find_cells(values: dict[str, Any]) -> tuple[PaperCell, ...]:
     Args:
         values: `RunConfig.to_dict()` of a resolved config.
     """
-    backbone = values["backbone"]["name"]
-    return tuple(cell for cell in CELLS if backbone in cell.backbones and _has(values, cell.find_settings(backbone)))
+    return tuple(cell for cell in CELLS if values["backbone"]["name"] in cell.backbones and cell.is_met_by(values))
 
 
 def _has(values: dict[str, Any], wanted: dict[str, Any]) -> bool:
