@@ -20,7 +20,7 @@ draw_presets()
 plan = make_plan()
 form, card = st.columns([6, 5], gap="medium")
 with form:
-    draw_form()
+    draw_form(plan)
     draw_expert(plan)
     draw_more(plan)
 with card:

@@ -61,6 +61,7 @@ class Setting:
         is_optional: None is allowed and means "chosen automatically".
         default: what an absent value stands for.
         choices: the values allowed, or empty.
+        suggestions: values to offer where any text is allowed.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Setting:
     is_optional: bool
     default: Any
     choices: tuple[Any, ...]
+    suggestions: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -97,6 +99,7 @@ def list_settings(part: type[Any], *, section: str) -> list[Setting]:
                 is_optional=is_optional,
                 default=item.default,
                 choices=tuple(item.metadata.get("choices") or ()),
+                suggestions=tuple(item.metadata.get("suggestions") or ()),
             )
         )
     return settings
@@ -114,11 +117,9 @@ def bind(
         shown: what the widget shows when it is drawn for the first time, where a change soon after must not be undone
             by the tick of a live part.
     """
-    revisions = st.session_state.get(REVISIONS_KEY, {})
-    revision = revisions.get(ALL, 0) + revisions.get(key, 0)
-    key = f"{key}-{revision}" if revision else key
-    st.session_state.setdefault(SHOWN_KEY, {})[key] = st.session_state.get(key, shown)
-    return {"key": key, "on_change": _write, "args": (table, name, key, after)}
+    own_key = _find_own_key(key)
+    st.session_state.setdefault(SHOWN_KEY, {})[own_key] = st.session_state.get(own_key, shown)
+    return {"key": own_key, "on_change": _write, "args": (table, name, key, own_key, after)}
 
 
 def renew_widgets(*keys: str) -> None:
@@ -134,12 +135,20 @@ def renew_widgets(*keys: str) -> None:
         revisions[key] = revisions.get(key, 0) + 1
 
 
-def _write(table: dict[str, Any], name: str, key: str, after: Callable[[], None] | None) -> None:
-    value = st.session_state[key]
-    shown, before = st.session_state[SHOWN_KEY].get(key), st.session_state.setdefault(BEFORE_KEY, {})
-    if is_part_renewed() and key in before and value == before[key]:
+def _find_own_key(key: str) -> str:
+    """The key of a widget with the number of times that it was made anew."""
+    revisions = st.session_state.get(REVISIONS_KEY, {})
+    revision = revisions.get(ALL, 0) + revisions.get(key, 0)
+    return f"{key}-{revision}" if revision else key
+
+
+def _write(table: dict[str, Any], name: str, key: str, own_key: str, after: Callable[[], None] | None) -> None:
+    value = st.session_state[own_key]
+    shown, before = st.session_state[SHOWN_KEY].get(own_key), st.session_state.setdefault(BEFORE_KEY, {})
+    is_gone = own_key != _find_own_key(key)
+    if is_part_renewed() and (is_gone or (own_key in before and value == before[own_key])):
         return  # the tick of a live part that left the browser before the last change arrived: nobody chose this
-    before[key] = shown
+    before[own_key] = shown
     if value in (None, "", AUTOMATIC):
         table.pop(name, None)
     else:
@@ -193,6 +202,10 @@ def draw_setting(
         index = options.index(AUTOMATIC if value is None else value)
         shared["help"] += f" Now {hint}." if value is None else ""
         st.selectbox(item.title, options, index=index, **shared)
+    elif item.suggestions:
+        options = [*item.suggestions, *([] if value is None or value in item.suggestions else [value])]
+        index = None if value is None else options.index(value)
+        st.selectbox(item.title, options, index=index, accept_new_options=True, placeholder=hint, **shared)
     elif item.type is bool:
         st.toggle(item.title, value=value, **shared)
     elif item.type in (int, float) and not item.is_optional:

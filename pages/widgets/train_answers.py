@@ -8,11 +8,13 @@ from typing import Any
 
 import streamlit as st
 
+from medpeft_core.backbones import BACKBONES
 from medpeft_core.errors import MedPeftError
 from pages.widgets.lab import get_lab
 
 ANSWERS_KEY = "train_answers"
 ALL_ANSWERED = 2
+TRAITS_ANSWERED = 10  # added to the stage when it is known what the backbone is made of
 VISITOR_KEY = "train_visitor"
 
 
@@ -65,25 +67,38 @@ class Forecast:
     Attributes:
         check: sizes, memory and data.
         speed: time; asked for when `check` is there.
+        traits: what the backbone is made of; None where the lab describes it.
     """
 
     check: Answer
     speed: Answer
+    traits: Answer | None = None
 
     @property
     def is_pending(self) -> bool:
         """Something is still to come."""
-        return self.stage < ALL_ANSWERED
+        return self.stage < ALL_ANSWERED + TRAITS_ANSWERED
 
     @property
     def stage(self) -> int:
-        """0 nothing is known, 1 sizes and data, 2 all that will be."""
+        """0 nothing is known, 1 sizes and data, 2 all that will be; with the traits of the backbone 10 more."""
+        traits = 0 if self.traits is not None and self.traits.is_pending else TRAITS_ANSWERED
         if self.check.is_pending:
-            return 0
-        return 1 if self.check.value is not None and self.speed.is_pending else ALL_ANSWERED
+            return traits
+        return traits + (1 if self.check.value is not None and self.speed.is_pending else ALL_ANSWERED)
 
 
 def ask_forecast(config: dict[str, Any]) -> Forecast:
     """What is known about a run now; sizes and memory come first, the time is asked for after them."""
     check = ask("check", config)
-    return Forecast(check=check, speed=ask("speed", config) if check.value is not None else Answer())
+    traits = None if config["backbone"]["name"] in BACKBONES else ask_traits(config["backbone"])
+    return Forecast(check=check, speed=ask("speed", config) if check.value is not None else Answer(), traits=traits)
+
+
+def ask_traits(section: dict[str, Any]) -> Answer:
+    """What a backbone is made of that the lab does not describe: {"kind", "traits"}.
+
+    Args:
+        section: backbone section of a config or of a draft; the name alone decides it.
+    """
+    return ask("traits", {"backbone": {"name": section["name"]}})

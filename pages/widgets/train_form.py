@@ -8,33 +8,27 @@ from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.demo import DEMO_BACKBONE
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.datasets import DATASETS, DatasetSpec
-from medpeft_core.methods import METHODS, MethodSpec
 from pages.widgets.data_sets import clean_folder, find_roots
 from pages.widgets.settings_form import bind, renew_widgets
 from pages.widgets.train_draft import DEFAULTS, DEMO, FILE, get_draft, settle
+from pages.widgets.train_methods import draw_method_choice
+from pages.widgets.train_plan import Plan
 from pages.widgets.wording import write_count
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
-RANKS = (1, 2, 4, 8, 16, 32, 64)
 WEIGHTS = {DEMO: "Demo weights", "random": "Random", "pretrained": "Pre-trained", FILE: "From a file"}
 # timm has no weights for the demo backbone, and the demo weights are for no other
 NOT_FOR_DEMO, ONLY_FOR_DEMO = "pretrained", DEMO
 
 
-def draw_form() -> None:
-    """The six numbered choices."""
+def draw_form(plan: Plan) -> None:
+    """The six numbered choices, and the card of the method."""
     draft = get_draft()
     _choose_data(draft["data"])
     _choose_fraction(draft["data"])
     name = _choose_backbone(draft["backbone"])
     _choose_weights(draft["backbone"], name)
-    method = _choose_method(draft["method"], find_kind(name))
-    _choose_rank(draft["method"]["knobs"], method)
-
-
-def find_kind(backbone: str) -> str:
-    """The kind of a backbone; "other" for one that the lab does not describe."""
-    return BACKBONES[backbone].kind if backbone in BACKBONES else "other"
+    draw_method_choice(plan)
 
 
 def choose_dataset(table: dict[str, Any], name: str) -> None:
@@ -111,7 +105,7 @@ def _choose_backbone(table: dict[str, Any]) -> str:
         format_func=_name_backbone,
         accept_new_options=True,
         help="Choose one, or type the name of any other timm model. `backbone.name`",
-        **bind(table, "name", key="train_backbone", after=lambda: settle("backbone", "name")),
+        **bind(table, "name", key="train_backbone", after=lambda: _take_backbone(table)),
     )
     if name in BACKBONES:
         spec = BACKBONES[name]
@@ -119,6 +113,16 @@ def _choose_backbone(table: dict[str, Any]) -> str:
     else:
         st.caption("A timm model that the lab does not describe; it is looked at when its figures are computed.")
     return name
+
+
+def _take_backbone(table: dict[str, Any]) -> None:
+    """Who types the title of a backbone and hits Enter means that one, not a timm model of that name."""
+    typed = str(table.get("name", "")).strip()
+    known = next((spec.name for spec in BACKBONES if spec.title.casefold() == typed.casefold()), None)
+    if known is not None:
+        table["name"] = known
+        renew_widgets("train_backbone")
+    settle("backbone", "name")
 
 
 def _choose_weights(table: dict[str, Any], backbone: str) -> None:
@@ -170,43 +174,6 @@ def _tell_pretrained(backbone: str) -> None:
     )
 
 
-def _choose_method(table: dict[str, Any], kind: str) -> str:
-    name = table.get("name", DEFAULTS.method.name)
-    fitting = [spec.name for spec in METHODS if kind in spec.fits]
-    options = fitting if name in fitting else [*fitting, name]
-    st.selectbox(
-        "**5** Method",
-        options,
-        index=options.index(name),
-        format_func=_name_method,
-        help="What is trained. `method.name`",
-        **bind(table, "name", key="train_method"),
-    )
-    if name in METHODS:
-        spec = METHODS[name]
-        st.caption(f"{spec.idea} Default learning rate {spec.default_lr:g}. Source: {spec.reference}.")
-    unfit = [spec for spec in METHODS if kind not in spec.fits]
-    if unfit:
-        st.caption(f"Not for {_name_kind(kind)}: {'; '.join(_tell_fit(spec) for spec in unfit)}.")
-    return name
-
-
-def _choose_rank(knobs: dict[str, Any], method: str) -> None:
-    fields = METHODS[method].knobs.__dataclass_fields__ if method in METHODS else {}
-    if "rank" not in fields:
-        st.caption("**6** Rank: this method has none.")
-        return
-    rank = knobs.get("rank", fields["rank"].default)
-    st.pills(
-        "**6** Rank",
-        sorted({*RANKS, rank}),
-        default=rank,
-        required=True,
-        help=f"{fields['rank'].metadata['help']} `method.rank`",
-        **bind(knobs, "rank", key=f"train_rank_{method}"),
-    )
-
-
 def _name_dataset(name: str) -> str:
     return DATASETS[name].title if name in DATASETS else name
 
@@ -216,15 +183,3 @@ def _name_backbone(name: str) -> str:
         return name
     spec = BACKBONES[name]
     return f"{spec.title}, {KIND_TITLES[spec.kind]}, {write_count(spec.num_params)} parameters"
-
-
-def _name_method(name: str) -> str:
-    return f"{METHODS[name].title}, {METHODS[name].family}" if name in METHODS else name
-
-
-def _tell_fit(spec: MethodSpec) -> str:
-    return f"{spec.title} fits {', '.join(_name_kind(kind) for kind in spec.fits)} only"
-
-
-def _name_kind(kind: str) -> str:
-    return "other backbones" if kind == "other" else f"a {KIND_TITLES[kind]}"

@@ -9,6 +9,7 @@ from medpeft_core.config import RunConfig
 from medpeft_core.errors import ConfigError, MedPeftError, require
 from medpeft_core.methods import METHODS
 from medpeft_core.resolve import resolve_config
+from pages.widgets.method_fit import Architecture, find_architecture
 from pages.widgets.train_draft import Draft, build_config, get_draft
 
 GRID_KEY = "train_grid"
@@ -45,10 +46,18 @@ def plan_runs() -> Grid:
         methods=choices.get("methods") or [],
         ranks=choices.get("ranks") or [],
         num_seeds=choices.get("num_seeds", 1),
+        architecture=find_architecture(get_draft()["backbone"]),
     )
 
 
-def expand_grid(draft: Draft, *, methods: list[str], ranks: list[int], num_seeds: int) -> Grid:
+def expand_grid(
+    draft: Draft,
+    *,
+    methods: list[str],
+    ranks: list[int],
+    num_seeds: int,
+    architecture: Architecture | None = None,
+) -> Grid:
     """Every combination of methods, ranks and seeds on the settings of a draft; a method without a rank counts once.
 
     Args:
@@ -56,6 +65,7 @@ def expand_grid(draft: Draft, *, methods: list[str], ranks: list[int], num_seeds
         methods: empty for the draft's own.
         ranks: empty for the draft's own.
         num_seeds: that many seeds, counted up from the draft's own.
+        architecture: of the draft's backbone where that is known; a method that does not fit it is left out.
 
     Raises:
         ConfigError: no combination is possible, or there are more than 50.
@@ -67,6 +77,8 @@ def expand_grid(draft: Draft, *, methods: list[str], ranks: list[int], num_seeds
         has_rank = "rank" in METHODS[method].knobs.__dataclass_fields__
         for rank in ranks if has_rank and ranks else [None]:
             try:
+                if architecture is not None:
+                    METHODS[method].check_fit(architecture.title, architecture.kind, architecture.traits)
                 configs += _repeat(_change_method(draft, method, rank), num_seeds)
             except MedPeftError as error:
                 left_out.append(str(error))

@@ -3,10 +3,12 @@
 import streamlit as st
 
 from medpeft_core.methods import METHODS
+from pages.widgets.method_fit import find_architecture, list_fitting
 from pages.widgets.settings_form import bind
-from pages.widgets.train_form import RANKS
+from pages.widgets.train_draft import get_draft
 from pages.widgets.train_grid import MAX_RUNS, get_choices
 from pages.widgets.train_messages import draw_problem
+from pages.widgets.train_methods import RANKS
 from pages.widgets.train_plan import Plan
 from pages.widgets.wording import escape_markdown, write_duration
 
@@ -15,17 +17,21 @@ SEEDS_WIDTH = 160  # pixels
 
 def draw_more(plan: Plan) -> None:
     """The widgets of the grid, and how many runs it has."""
-    table = get_choices()
+    table, architecture = get_choices(), find_architecture(get_draft()["backbone"])
+    chosen = table.get("methods") or []
+    fitting = list_fitting(architecture)
     with st.expander("More runs like this", icon=":material/grid_view:"):
         st.caption("Queue the same settings with other methods, ranks and seeds. What stays empty is as in the form.")
         st.multiselect(
             "Methods",
-            METHODS.names(),
+            list_fitting(architecture, kept=tuple(chosen)),
             format_func=lambda name: METHODS[name].title,
-            default=table.get("methods"),
+            default=chosen,
             placeholder="As in the form",
             **bind(table, "methods", key="train_grid_methods"),
         )
+        if architecture is not None and (unfit := [spec.title for spec in METHODS if spec.name not in fitting]):
+            st.caption(f"Not for {escape_markdown(architecture.name)}: {', '.join(unfit)}. **All methods** says why.")
         with st.container(horizontal=True, gap="medium"):
             st.pills(
                 "Ranks",

@@ -8,8 +8,9 @@ from train_visits import SPEED, find, new_draft, open_train, read_check, rerun, 
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.config import RunConfig
 from medpeft_core.errors import ConfigError
-from medpeft_core.methods import METHODS
 from medpeft_core.resolve import resolve_config
+from medpeft_core.traits import CNN
+from pages.widgets.method_fit import Architecture
 from pages.widgets.train_draft import build_config, draft_from_config
 from pages.widgets.train_grid import MAX_RUNS, expand_grid
 from pages.widgets.wording import escape_markdown
@@ -128,14 +129,24 @@ def test_train_grid_counts_a_method_without_rank_once():
     assert all(config.optim.lr is None for config in grid.configs)
 
 
-def test_train_grid_leaves_out_what_does_not_fit(monkeypatch):
-    monkeypatch.setitem(METHODS._specs, "lora", replace(METHODS["lora"], fits=("vit",)))
-    grid = expand_grid(new_draft(), methods=["lora", "full"], ranks=[2, 4], num_seeds=1)
+def test_train_grid_leaves_out_what_does_not_fit():
+    grid = expand_grid(new_draft(), methods=["bitfit", "full"], ranks=[2, 4], num_seeds=1)
     assert [config.method.name for config in grid.configs] == ["full"]
     assert len(grid.left_out) == 1
-    assert "'lora' does not fit 'resnet18'" in grid.left_out[0]
+    assert "'bitfit' does not fit 'resnet18'" in grid.left_out[0]
     with pytest.raises(ConfigError, match="does not fit"):
-        expand_grid(new_draft(), methods=["lora"], ranks=[], num_seeds=1)
+        expand_grid(new_draft(), methods=["bitfit"], ranks=[], num_seeds=1)
+
+
+def test_train_grid_leaves_out_what_does_not_fit_a_model_that_was_looked_at():
+    """Such runs would be refused when they are queued, and all others with them."""
+    draft = new_draft(backbone={"name": "resnet26"})
+    options = {"methods": ["bitfit", "full"], "ranks": [], "num_seeds": 1}
+    assert len(expand_grid(draft, **options).configs) == 2
+    architecture = Architecture(title="resnet26", kind=CNN[0], traits=CNN[1])
+    grid = expand_grid(draft, **options, architecture=architecture)
+    assert [config.method.name for config in grid.configs] == ["full"]
+    assert "'bitfit' does not fit 'resnet26'" in grid.left_out[0]
 
 
 def test_train_grid_has_a_limit():

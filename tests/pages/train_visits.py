@@ -106,6 +106,7 @@ def read_check(**changes):
         "num_params": 5_700_000,
         "num_trainable_params": 38_213,
         "adapter_bytes": 150_000,
+        "extra_compute": None,
         "memory_bytes": 2 * 1024**3,
         "memory_parts": {"weights": 1024**3, "activations": 1024**3},
         "device": "cpu",
