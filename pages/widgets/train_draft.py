@@ -12,6 +12,7 @@ from medpeft_core.config import AugmentConfig, RunConfig, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import MedPeftError, require
 from medpeft_core.methods import METHODS
+from medpeft_core.paper_cells import forget_cell
 from medpeft_core.presets import PRESETS, apply_preset, find_settings
 from medpeft_core.resolve import resolve_config
 from medpeft_core.worker.devices import lock_name
@@ -52,7 +53,8 @@ def put_draft(draft: Draft, *, copied: dict[str, Any] | None = None) -> None:
     """Replace all choices.
 
     Args:
-        copied: `run_id` and `draft`, when the values come from a run, so that what it had derived is known.
+        copied: where the values come from: `run_id` of a run or `cell` of a paper, and the `draft` that it gave, so
+            that what it had derived is known.
     """
     st.session_state[DRAFT_KEY] = _complete(draft)
     st.session_state[COPIED_KEY] = copied or {}
@@ -126,7 +128,7 @@ def use_data(section: dict[str, Any]) -> None:
 def describe_copy() -> str | None:
     """Which run the settings come from, and whether they were changed since; None when they come from none."""
     copied = st.session_state.get(COPIED_KEY)
-    if not copied:
+    if not copied or "run_id" not in copied:
         return None
     try:
         is_same = build_config(get_draft()) == build_config(copied["draft"])
@@ -183,8 +185,10 @@ def find_preset(draft: Draft) -> str | None:
 
 
 def use_preset(name: str) -> None:
-    """Put the settings of a preset into the draft."""
-    put_draft(apply_preset(get_draft(), name), copied=st.session_state.get(COPIED_KEY))
+    """Put the settings of a preset into the draft; the recipe of a paper's cell goes, as far as it is unchanged."""
+    copied = st.session_state.get(COPIED_KEY, {})
+    draft = forget_cell(get_draft(), copied["cell"]) if "cell" in copied else get_draft()
+    put_draft(apply_preset(draft, name), copied=copied)
 
 
 def _has_settings(values: Draft, settings: Draft) -> bool:

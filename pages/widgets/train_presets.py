@@ -1,4 +1,4 @@
-"""Filling the whole form at once: from a preset, from a run, or from the page's address."""
+"""Filling the whole form at once: from a preset, from a cell of a paper, from a run, or from the page's address."""
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_data, use_preset
 from pages.widgets.train_form import choose_dataset
 from pages.widgets.train_messages import draw_problem
+from pages.widgets.train_papers import describe_cell, draw_papers
 from pages.widgets.train_start import OPENING_KEY, START_BUTTON_KEY, forget_start
 
 PROBLEM_KEY = "train_copy_problem"
@@ -66,10 +67,15 @@ def draw_presets() -> None:
         )
         with st.popover("Copy settings from a run", icon=":material/content_copy:"):
             _draw_runs()
+        draw_papers()
     if problem := st.session_state.get(PROBLEM_KEY):
         draw_problem(problem, title="The settings could not be taken over")
-    about_preset = PRESETS[chosen].description if chosen is not None else "Own settings: they differ from each preset."
-    st.caption("  \n".join([about_preset, *([note] if (note := describe_copy()) else [])]))
+    about_cell, about_preset = describe_cell(), None
+    if chosen is not None:
+        about_preset = PRESETS[chosen].description
+    elif about_cell is None:
+        about_preset = "Own settings: they differ from each preset."
+    st.caption("  \n".join(note for note in (about_preset, about_cell, describe_copy()) if note is not None))
 
 
 def _draw_runs() -> None:
