@@ -9,6 +9,7 @@ from medpeft_core.runs.run_ids import check_run_id
 from pages.widgets.data_choice import UNKNOWN_SET, list_changed_options
 from pages.widgets.data_sets import DATA_PARAMETER, find_section
 from pages.widgets.lab import get_lab
+from pages.widgets.method_list import close_method_list
 from pages.widgets.pretrain_handover import is_encoder_named, take_encoder
 from pages.widgets.settings_form import bind
 from pages.widgets.train_answers import forget_answers
@@ -33,6 +34,7 @@ def open_page() -> None:
         get_lab().compute.warm_up()
         forget_answers()
         forget_start()
+        close_method_list()
         st.session_state.pop(PROBLEM_KEY, None)
     run_id, dataset, key = (st.query_params.get(name) for name in ("copy", "dataset", DATA_PARAMETER))
     if run_id is not None:
