@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_faults import find_faults
 from lab_server import Server, wait_until_idle
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 from stored_runs import make_run
 
 PAGES = tuple(sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "pages").glob("*.py")))
-NOT_OURS = ['[data-testid="stSidebarNav"]']  # Streamlit lays the items of a section beside the list, not into it
-BAD = ("serious", "critical")
 SETTLED_MS = 1500  # charts and tables draw themselves after the script
 
 
@@ -25,16 +23,6 @@ def lab(make_server: Callable[..., Server], tmp_path: Path) -> Server:
     make_run(home, method="full", quality=1.5)
     make_run(home)
     return make_server()
-
-
-def find_faults(page: Page) -> list[str]:
-    """What axe-core calls serious, each with the first place where it was found."""
-    report: dict[str, Any] = Axe().run(page, context={"exclude": [NOT_OURS]}).response
-    return [
-        f"{found['id']} ({len(found['nodes'])}): {found['help']}: {found['nodes'][0]['html'][:200]}"
-        for found in report["violations"]
-        if found["impact"] in BAD
-    ]
 
 
 @pytest.mark.slow
