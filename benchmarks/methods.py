@@ -144,6 +144,8 @@ def measure_row(backbone: str, method: str, options: argparse.Namespace) -> Row:
 
 def measure_lab(row: Row, options: argparse.Namespace) -> Row:
     """The lab's figures, then the plain side's where there is one."""
+    is_cuda = options.device.startswith("cuda")
+    left_over = torch.cuda.memory_allocated(options.device) if is_cuda else 0
     images, targets = build_batch(row.backbone, options)
     precision = resolve_precision("auto", options.device)
     lab = LabLoop(
@@ -159,14 +161,14 @@ def measure_lab(row: Row, options: argparse.Namespace) -> Row:
         row,
         num_trainable_params=lab.adapted.num_trainable_params(),
         adapter_bytes=measure_adapter(lab),
-        peak_memory_bytes=None if options.device.startswith("cuda") else ask_memory(row, options),
+        peak_memory_bytes=None if is_cuda else ask_memory(row, options),
     )
-    if options.device.startswith("cuda"):
+    if is_cuda:
         torch.cuda.reset_peak_memory_stats(options.device)
     lab.run(WARM_UP_STEPS)
     step_s = measure(lambda: lab.run(1))
-    if options.device.startswith("cuda"):
-        row = replace(row, peak_memory_bytes=measure_peak_memory(options.device))
+    if is_cuda:
+        row = replace(row, peak_memory_bytes=measure_peak_memory(options.device) - left_over)
     if step_s > SLOW_STEP_S[options.device.partition(":")[0]]:
         return replace(row, step_s=step_s, note="one step timed, no rounds: it takes too long")
     if not isinstance(lab.adapted, PeftAdaptedModel):
@@ -233,8 +235,8 @@ def find_median_interval(values: list[float], confidence: float = CONFIDENCE) ->
 
 
 def is_channels_last(lab: LabLoop) -> bool:
-    """Whether the lab trains with that layout; a view of peft's allows only the other one for some methods."""
-    return any(not parameter.is_contiguous() for parameter in lab.adapted.network.parameters())
+    """Whether the lab trains with that layout; some methods of peft allow only the other one."""
+    return any(parameter.ndim == 4 and not parameter.is_contiguous() for parameter in lab.adapted.network.parameters())
 
 
 def measure_adapter(lab: LabLoop) -> int:

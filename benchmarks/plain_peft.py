@@ -10,6 +10,7 @@ import peft
 import timm
 import torch
 from peft.optimizers import create_loraplus_optimizer
+from peft.tuners.boft import layer as boft_layer
 from torch import nn
 
 from benchmarks.minimal_loop import MinimalLoop, SplitQKV
@@ -120,6 +121,8 @@ def build_plain_peft(backbone: str, method: str, *, num_classes: int, image_size
         KeyError: as `build_plain_loop`.
     """
     plain = PLAIN_METHODS[method]
+    # peft would try, for each layer anew, to compile an extension that no torch of today compiles
+    boft_layer._FBD_CUDA = False
     is_vit = "vit" in backbone
     options = {"img_size": image_size, "global_pool": "avg"} if is_vit else {}
     model = timm.create_model(backbone, num_classes=num_classes, **options)
