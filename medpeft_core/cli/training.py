@@ -18,7 +18,7 @@ def train(
     ] = None,
     method: Annotated[str | None, typer.Option(help="Fine-tuning method; by default the preset's.")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="quick, balanced, thorough, or a cell of a paper; other options come before it.")
+        str | None, typer.Option(help="quick, balanced, thorough, or a cell of a paper; other options win over it.")
     ] = None,
     root: Root = None,
     weights: Annotated[str | None, typer.Option(help="random, demo, pretrained, or a weights file.")] = None,
