@@ -167,14 +167,11 @@ def forget_cell(values: dict[str, Any], name: str, *, everything: bool = False) 
         everything: also method, backbone and label fraction, which are no recipe.
     """
     changed = copy.deepcopy(values)
-    for table in (CELLS[name].settings, CELLS[name].own_settings):
-        for section, fields in table.items():
-            if section == "method" and not everything:
-                continue
-            for key, value in fields.items():
-                kept = (section, key) in QUESTION and not everything
-                if not kept and key in changed.get(section, {}) and changed[section][key] == value:
-                    del changed[section][key]
+    for section, key, value in _list_fields(CELLS[name]):
+        is_kept = not everything and (section == "method" or (section, key) in QUESTION)
+        table = changed.get(section, {})
+        if not is_kept and key in table and table[key] == value:
+            del table[key]
     return changed
 
 
@@ -187,6 +184,12 @@ def find_cells(values: dict[str, Any]) -> tuple[PaperCell, ...]:
         values: `RunConfig.to_dict()` of a resolved config.
     """
     return tuple(cell for cell in CELLS if values["backbone"]["name"] in cell.backbones and cell.is_met_by(values))
+
+
+def _list_fields(cell: PaperCell) -> list[tuple[str, str, Any]]:
+    """(section, field, value) of all that the cell can set."""
+    tables = [*cell.settings.items(), *cell.own_settings.items()]
+    return [(section, key, value) for section, fields in tables for key, value in fields.items()]
 
 
 def _has(values: dict[str, Any], wanted: dict[str, Any]) -> bool:
