@@ -89,8 +89,15 @@ def count_flops(network: nn.Module, image_size: int) -> int:
     What is computed number by number (norms, activations, scales) is not in it. Leaves the network in eval mode.
     """
     network.eval()
-    with FlopCounterMode(display=False, custom_mapping=_find_own_formulas()) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, image_size, image_size))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)  # the counter stumbles over one that is given to a module as its input
+    try:
+        with FlopCounterMode(display=False, custom_mapping=_find_own_formulas()) as counter, torch.no_grad():
+            network(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
     return int(counter.get_total_flops())
 
 

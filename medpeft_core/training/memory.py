@@ -148,7 +148,8 @@ class LiveMemory(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for item in result if isinstance(result, tuple | list) else (result,):
             if isinstance(item, torch.Tensor):
-                self._count(item.untyped_storage())
+                for tensor in _list_dense(item):
+                    self._count(tensor.untyped_storage())
         self.peak_bytes = max(self.peak_bytes, self._live_bytes)
         return result
 
@@ -163,6 +164,13 @@ class LiveMemory(TorchDispatchMode):
     def _release(self, key: int, size: int) -> None:
         self._counted.discard(key)
         self._live_bytes -= size
+
+
+def _list_dense(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensor, or those that a sparse one is made of: it has no memory of its own."""
+    if tensor.layout == torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    return (tensor,) if tensor.layout == torch.strided else ()
 
 
 def measure_needs(built: BuiltModel, *, precision: str) -> ModelNeeds:
@@ -193,11 +201,12 @@ def measure_needs(built: BuiltModel, *, precision: str) -> ModelNeeds:
 
 
 def weigh_files(adapted: AdaptedModel) -> int:
-    """Bytes of what a method saves: of files that are written and removed again, unless that is most of a large model.
+    """Bytes of what a method saves: of files that are written and removed again, of the tensors where they are large.
 
-    Some methods save more than trained parameters and buffers, such as a frozen projection that others share.
+    Some methods save more than trained parameters and buffers, such as what was taken out of the base.
     """
-    counted = _count_bytes([*adapted.trainable().values(), *adapted.buffers().values()])
+    frozen = {name for name, parameter in adapted.network.named_parameters() if not parameter.requires_grad}
+    counted = _count_bytes(tensor for name, tensor in adapted.network.state_dict().items() if name not in frozen)
     if counted > MAX_WEIGHED_BYTES:
         return counted
     with tempfile.TemporaryDirectory(prefix="medpeft-") as folder:

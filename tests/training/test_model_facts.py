@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from toy_set import make_config, register_toy
 
-from medpeft_core.errors import BackboneError
+from medpeft_core.errors import BackboneError, MethodError
 from medpeft_core.methods import METHODS
 from medpeft_core.training import bare_backbones
 from medpeft_core.training.bare_backbones import count_flops
@@ -84,3 +84,20 @@ def test_traits_of_a_backbone_that_was_just_checked_build_nothing(
 def test_traits_of_an_unknown_model_are_refused(forecaster: Forecaster) -> None:
     with pytest.raises(BackboneError, match="resnet19"):
         forecaster.describe_traits(make_config(backbone={"name": "resnet19"}))
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet"])
+@pytest.mark.parametrize("method", METHODS.names())
+def test_figures_of_every_method_can_be_told(forecaster: Forecaster, method: str, backbone: str) -> None:
+    """Sparse tensors, prompts and convolutions in another layout each broke one of the counts."""
+    config = make_config(backbone={"name": backbone}, method={"name": method})
+    facts = forecaster.describe_traits(config)
+    if METHODS[method].find_misfit(facts["kind"], frozenset(facts["traits"])) is not None:
+        with pytest.raises(MethodError, match="does not fit"):
+            forecaster.check(config)
+        return
+    answer = forecaster.check(config)
+    assert 0 < answer["num_trainable_params"] <= answer["num_params"]
+    assert answer["adapter_bytes"] > 4 * answer["num_trainable_params"]
+    assert (answer["extra_compute"] is None) == METHODS[method].is_mergeable
+    assert answer["extra_compute"] is None or answer["extra_compute"] > 0
