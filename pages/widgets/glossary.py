@@ -47,6 +47,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "The model's weights stay as they are, and beside some layers a small product of two thin matrices is learned. "
         "It can be added to the weights afterwards, so the model runs no slower.",
     ),
+    "families": (
+        "Selective, additive, reparameterised",
+        "Selective methods train some of the model's own parameters, and additive ones train small new parts inside "
+        "the frozen model. Reparameterised ones train a small change of chosen weights, which most of them can merge into "
+        "the weights.",
+    ),
     "rank": ("LoRA rank", _read_help("lora", "rank")),
     "mae": (
         "Pre-training, masked autoencoding",

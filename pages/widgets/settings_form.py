@@ -47,6 +47,19 @@ TITLES = {
     "head_init_std": "Spread of the new head",
     "clip_norm": "Gradient norm limit",
     "max_val_images": "Most val images",
+    "lr_ratio": "Learning rate ratio",
+    "bank_lr_factor": "Learning rate of the bank, as a share",
+    "init_rank": "First rank",
+    "warmup_share": "Steps before ranks go, as a share",
+    "final_share": "Steps after ranks went, as a share",
+    "every": "Steps between changes of ranks",
+    "num_prompts": "Number of prompts",
+    "num_vectors": "Number of vectors",
+    "num_frequencies": "Number of frequencies",
+    "places_seed": "Seed of the places",
+    "mask_seed": "Seed of the mask",
+    "top_k": "Vectors mixed",
+    "init_scale": "Scale at the start",
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.methods import METHODS
+from pages.widgets.glossary import explain
 from pages.widgets.method_card import draw_method_card
 from pages.widgets.method_fit import Architecture, find_architecture, find_misfit, find_stand_in, list_fitting
 from pages.widgets.method_list import draw_method_button, draw_method_list
@@ -46,7 +47,7 @@ def _choose_method(table: dict[str, Any], name: str, architecture: Architecture 
             options,
             index=options.index(name),
             format_func=_name_method,
-            help="What is trained. The list holds what fits the backbone. `method.name`",
+            help=f"What is trained. The list holds what fits the backbone. {explain('families')} `method.name`",
             **bind(table, "name", key="train_method"),
         )
         draw_method_button()
