@@ -21,7 +21,7 @@ SPATIAL_CONV = "spatial_conv"
 DEPTHWISE_CONV = "depthwise_conv"
 
 WORDS = {
-    ATTENTION: "attention with one qkv layer that a forward pass calls",
+    ATTENTION: "attention layers",
     ONE_SEQUENCE: "one sequence of tokens that goes through all blocks",
     POSITION_BIAS: "positions inside its attention (relative or rotary)",
     TRANSFORMER_MLP: "transformer blocks with an MLP beside their attention",

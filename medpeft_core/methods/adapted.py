@@ -22,9 +22,11 @@ class AdaptedModel(ABC):
         network: the module to call; (B, 3, H, W) normalised images to (B, K) logits.
         method: name of the method.
         num_extra_tokens: tokens that the method puts between the class token and the patch tokens.
+        can_be_channels_last: whether convolutions may lie in memory in the order that is faster for them.
     """
 
     num_extra_tokens: int = 0
+    can_be_channels_last: bool = True
 
     def __init__(self, network: nn.Module, *, method: str) -> None:
         self.network = network

@@ -60,7 +60,12 @@ def build_dora(model: "nn.Module", parts: ModelParts, knobs: LoraKnobs) -> "Adap
     Raises:
         MethodError: as `build_lora`.
     """
-    return build_lora_like(model, parts, knobs, method="dora", title="DoRA", options={"use_dora": True})
+    from medpeft_core.methods.peft_adapted import ContiguousAdapted
+
+    options = {"use_dora": True}
+    return build_lora_like(
+        model, parts, knobs, method="dora", title="DoRA", options=options, adapted_type=ContiguousAdapted
+    )
 
 
 def build_pissa(model: "nn.Module", parts: ModelParts, knobs: PissaKnobs) -> "AdaptedModel":

@@ -96,9 +96,16 @@ def build_boft(model: "nn.Module", parts: ModelParts, knobs: BoftKnobs) -> "Adap
     Raises:
         MethodError: no such layers, or a block size that divides not all of them.
     """
+    import peft.tuners.boft.layer as boft_layer
     from peft import BOFTConfig
 
-    from medpeft_core.methods.peft_adapted import adapt_by_peft, choose_divisor, find_widths, match_exactly
+    from medpeft_core.methods.peft_adapted import (
+        ContiguousAdapted,
+        adapt_by_peft,
+        choose_divisor,
+        find_widths,
+        match_exactly,
+    )
 
     names = find_layers("BOFT", parts, knobs.targets)
     sides = {name: (inputs,) for name, (_, inputs) in find_widths(model, names).items()}
@@ -108,7 +115,9 @@ def build_boft(model: "nn.Module", parts: ModelParts, knobs: BoftKnobs) -> "Adap
         boft_dropout=knobs.dropout,
         target_modules=match_exactly(names),
     )
-    return adapt_by_peft(model, config, parts, method="boft")
+    # else peft tries for minutes, once for each layer, to compile what a single factor does not need
+    boft_layer._FBD_CUDA = False
+    return adapt_by_peft(model, config, parts, method="boft", adapted_type=ContiguousAdapted)
 
 
 def build_hra(model: "nn.Module", parts: ModelParts, knobs: HraKnobs) -> "AdaptedModel":
@@ -119,12 +128,12 @@ def build_hra(model: "nn.Module", parts: ModelParts, knobs: HraKnobs) -> "Adapte
     """
     from peft import HRAConfig
 
-    from medpeft_core.methods.peft_adapted import adapt_by_peft, check_rank, match_exactly
+    from medpeft_core.methods.peft_adapted import ContiguousAdapted, adapt_by_peft, check_rank, match_exactly
 
     names = find_layers("HRA", parts, knobs.targets)
     check_rank(model, names, knobs.rank)
     config = HRAConfig(r=knobs.rank, target_modules=match_exactly(names))
-    return adapt_by_peft(model, config, parts, method="hra")
+    return adapt_by_peft(model, config, parts, method="hra", adapted_type=ContiguousAdapted)
 
 
 METHODS.add(

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -89,7 +90,9 @@ def adapt_by_peft(
     trained = (parts.head, *parts.fresh)
     config.modules_to_save = list(trained)
     try:
-        peft_model = get_peft_model(model, config)
+        with warnings.catch_warnings():  # of layers that it has not met, and of kernels that it could not compile
+            warnings.filterwarnings("ignore", module=r"peft\.")
+            peft_model = get_peft_model(model, config)
     except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
         raise MethodError(
             f"The method {method!r} cannot be put on {parts.backbone!r}: {error}. Change its settings or targets."
@@ -102,6 +105,12 @@ def adapt_by_peft(
             "backbone."
         )
     return adapted
+
+
+class ContiguousAdapted(PeftAdaptedModel):
+    """For tuners that see a kernel as a matrix by `view`, which fails on weights in the order of channels last."""
+
+    can_be_channels_last = False
 
 
 def match_exactly(names: Iterable[str]) -> str:

@@ -29,8 +29,8 @@ class NoKnobs:
 class ModelParts:
     """Names of the modules that a method may want, found in the model by whoever built it.
 
-    Only modules that a forward pass calls are named: some models use a layer's weight without calling the layer, and
-    whatever is put around it there would silently do nothing.
+    Of single layers only those that a forward pass calls are named: some models use a layer's weight without calling
+    the layer, and whatever is put around it there would silently do nothing.
 
     Attributes:
         backbone: name of the backbone, for messages only.

@@ -22,13 +22,14 @@ POSITION_PARAMETER = re.compile(r"[a-z_]*pos_embed[a-z_]*")
 def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
     """What methods may want to know; splits fused qkv layers first when asked to.
 
-    One image goes through the model, because only that shows which layers are called: some models use the weight of a
+    Images go through the model, because only that shows which layers are called: some models use the weight of a
     layer without calling it, and an adapter around it would silently do nothing.
     """
     model = backbone.model
     called = trace_calls(model, backbone.image_size)
-    fused = tuple(name for name in find_fused_qkv(model) if called.get(name, 0))
-    attentions = tuple(name.rpartition(".")[0] for name in fused)
+    all_fused = find_fused_qkv(model)
+    fused = tuple(name for name in all_fused if called.get(name, 0))
+    attentions = tuple(name.rpartition(".")[0] for name in all_fused)
     blocks = tuple(name.rpartition(".")[0] for name in attentions)
     split = fused if wants_split_qkv else ()
     if split:
@@ -77,14 +78,18 @@ def find_traits(backbone: Backbone) -> traits.Traits:
 
 
 def trace_calls(model: nn.Module, image_size: int) -> dict[str, int]:
-    """Name of every module that a forward pass calls -> dimensions of the first tensor that it was given."""
+    """Name of every module that a forward pass gives something of the images -> dimensions of what it was given.
+
+    Two images go through: a tensor whose first dimension is 1 is the same for both, a table of positions for example.
+    """
     seen: dict[str, int] = {}
     hooks = []
 
     def watch(name: str) -> Callable[..., None]:
         def note(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
             tensors = [item for item in (*inputs, *keywords.values()) if isinstance(item, torch.Tensor)]
-            seen.setdefault(name, tensors[0].ndim if tensors else 0)
+            if tensors and tensors[0].ndim and len(tensors[0]) > 1:
+                seen.setdefault(name, tensors[0].ndim)
 
         return note
 
@@ -95,7 +100,7 @@ def trace_calls(model: nn.Module, image_size: int) -> dict[str, int]:
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(1, PIXEL_CHANNELS, image_size, image_size, device=device))
+            model(torch.zeros(2, PIXEL_CHANNELS, image_size, image_size, device=device))
     finally:
         model.train(was_training)
         for hook in hooks:

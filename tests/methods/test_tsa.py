@@ -122,7 +122,8 @@ def test_tsa_starts_as_a_small_identity() -> None:
 
 def test_tsa_starts_at_the_base_with_init_scale_zero() -> None:
     base = compute_logits(build_bare("test_resnet").model)
-    assert torch.equal(compute_logits(build("tsa", "test_resnet", init_scale=0.0).adapted.network), base)
+    start = compute_logits(build("tsa", "test_resnet", init_scale=0.0).adapted.network)
+    torch.testing.assert_close(start, base, rtol=0, atol=1e-6)  # another memory layout rounds differently
     distance = (compute_logits(build("tsa", "test_resnet").adapted.network) - base).abs().max().item()
     assert 0 < distance < 0.01
 

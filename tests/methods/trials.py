@@ -15,7 +15,7 @@ from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone
 from medpeft_core.config import MethodConfig, OptimConfig, RunConfig, TrainConfig
 from medpeft_core.methods import METHODS
-from medpeft_core.training.build import BuiltModel, apply_method
+from medpeft_core.training.build import BuiltModel, apply_method, place_model
 from medpeft_core.training.model_parts import find_parts
 from medpeft_core.training.optim import build_optimizer
 
@@ -81,7 +81,9 @@ def build(method: str, backbone: str, *, seed: int = 0, num_classes: int = 2, **
             name for name in (*parts.linears, *parts.convs) if bare.model.get_submodule(name).weight[0].numel() % 4 == 0
         )
     config = RunConfig(method=MethodConfig(name=method, knobs=knobs), train=TrainConfig(seed=seed))
-    return apply_method(bare, config)
+    built = apply_method(bare, config)
+    place_model(built, device="cpu")
+    return built
 
 
 def make_batch() -> tuple[torch.Tensor, torch.Tensor]:

@@ -37,7 +37,9 @@ def test_attention_that_uses_weights_without_calling_the_layer_is_not_adapted(na
     with torch.device("meta"):
         built = build_backbone(name, num_classes=3)
         assert any(part.endswith(".qkv") for part, _ in built.model.named_modules())
-        assert traits.ATTENTION not in find_traits(built)
+        parts = find_parts(built, wants_split_qkv=True)
+        assert (parts.queries, parts.fused_qkv) == ((), ())
+        assert len(parts.attentions) == len(parts.mlps) > 0
         with pytest.raises(MethodError, match=r"'q' matched 0 of its \d+ layers"):
             apply_method(built, RunConfig(method=MethodConfig(name="lora", knobs={"targets": "q,v"})))
 
