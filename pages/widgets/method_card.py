@@ -57,7 +57,7 @@ def draw_method_card(
 def write_inference_cost(spec: MethodSpec, check: dict[str, Any] | None) -> str:
     """What a method adds to the computing of a prediction, in words."""
     if spec.is_mergeable:
-        return "None: nothing is added" if spec.family in ADDS_NOTHING else "None: it is merged into the weights"
+        return "None: nothing is added" if spec.family in ADDS_NOTHING else "None, once it is merged into the weights"
     share = None if check is None else check["extra_compute"]
     if share is None:
         return PENDING

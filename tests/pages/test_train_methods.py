@@ -148,7 +148,7 @@ def test_card_tells_idea_cost_and_place(train, compute):
         f"**LoRA** :violet-badge[reparameterised]  \n{spec.idea}",
         "**Trained share:** 0.67 %, 38.2 k of 5.7 M",
         "**Size on disk:** 146 KiB",
-        "**Added inference cost:** None: it is merged into the weights",
+        "**Added inference cost:** None, once it is merged into the weights",
         "**Default learning rate:** 0.003",
         escape_markdown(spec.reference),
         "Trains q and v of the attention, by a small change beside the frozen weights; and the head.",
@@ -181,7 +181,7 @@ def test_suggestions_keep_a_text_of_ones_own(train):
     [
         ("full", None, "None: nothing is added"),
         ("bitfit", None, "None: nothing is added"),
-        ("lora", None, "None: it is merged into the weights"),
+        ("lora", None, "None, once it is merged into the weights"),
         ("adaptformer", 0.0163, "1.6 % more multiply-adds"),
         ("adaptformer", 0.0, "Less than 0.01 % more multiply-adds"),
         ("adaptformer", None, "…"),
