@@ -20,7 +20,10 @@ CSS = """
 JS = """
 export default function (component) {
   const { data, parentElement } = component
-  parentElement.querySelector(".drawing").innerHTML = data.svg
+  const place = parentElement.querySelector(".drawing")
+  if (place.dataset.shown === data.svg) return  // the page was drawn again, the picture is the same
+  place.innerHTML = data.svg
+  place.dataset.shown = data.svg
 }
 """
 
