@@ -84,7 +84,7 @@ METHODS.add(
         knobs=AdaloraKnobs,
         build=build_adalora,
         reference="Zhang et al. 2023, arXiv:2303.10512",
-        default_lr=3e-3,
+        default_lr=1e-2,
         is_mergeable=True,
         requires=((LINEAR, CONV),),
         places=("targets",),

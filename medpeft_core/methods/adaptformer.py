@@ -89,7 +89,7 @@ METHODS.add(
         knobs=AdaptFormerKnobs,
         build=build_adaptformer,
         reference="Chen et al. 2022, arXiv:2205.13535, equations 2 and 3",
-        default_lr=3e-3,
+        default_lr=1e-2,
         is_mergeable=False,
         requires=(TRANSFORMER_MLP,),
         places=("beside_mlp",),

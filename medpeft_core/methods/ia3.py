@@ -64,7 +64,7 @@ METHODS.add(
         knobs=Ia3Knobs,
         build=build_ia3,
         reference="Liu et al. 2022, arXiv:2205.05638",
-        default_lr=1e-2,
+        default_lr=3e-2,
         is_mergeable=True,
         requires=((LINEAR, CONV),),
         places=("k", "v", "fc2"),

@@ -30,7 +30,7 @@ METHODS.add(
         knobs=NoKnobs,
         build=build_ln_tuning,
         reference="Zhao et al. 2023, arXiv:2312.11420",
-        default_lr=3e-3,
+        default_lr=1e-2,
         is_mergeable=True,
         requires=(LAYER_NORM,),
         places=("norms",),

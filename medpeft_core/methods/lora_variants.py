@@ -42,7 +42,9 @@ class PissaKnobs(LoraKnobs):
 class LoraPlusKnobs(LoraKnobs):
     """Settings of LoRA+."""
 
-    lr_ratio: float = setting(16.0, "B learns at this many times the rate of A.")
+    lr_ratio: float = setting(
+        16.0, "A learns at the run's rate divided by this; B, the head and the rest at the whole rate."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,7 +98,11 @@ def build_pissa(model: "nn.Module", parts: ModelParts, knobs: PissaKnobs) -> "Ad
 
 
 def build_lora_plus(model: "nn.Module", parts: ModelParts, knobs: LoraPlusKnobs) -> "AdaptedModel":
-    """LoRA whose B learns faster than its A (Hayou et al. 2024); raises as `build_lora`."""
+    """LoRA whose B learns `lr_ratio` times as fast as its A (Hayou et al. 2024); raises as `build_lora`.
+
+    The paper's rate is that of A. Here the run's rate is that of B, so that it means the same as under LoRA, and the
+    head, which the paper does not speak of, keeps up.
+    """
     from medpeft_core.methods.layers.lora_plus import LoraPlusAdapted
 
     adapted = build_lora_like(model, parts, knobs, method="lora_plus", title="LoRA+", adapted_type=LoraPlusAdapted)
@@ -114,7 +120,7 @@ _RSLORA = METHODS.add(
         knobs=RsLoraKnobs,
         build=build_rslora,
         reference="Kalajdzievski 2023, arXiv:2312.03732",
-        default_lr=3e-3,
+        default_lr=1e-3,
         is_mergeable=True,
         requires=((LINEAR, CONV),),
         places=("targets",),
@@ -130,6 +136,7 @@ METHODS.add(
         knobs=LoraKnobs,
         build=build_dora,
         reference="Liu et al. 2024, arXiv:2402.09353",
+        default_lr=3e-3,
     )
 )
 METHODS.add(
@@ -141,7 +148,7 @@ METHODS.add(
         knobs=PissaKnobs,
         build=build_pissa,
         reference="Meng et al. 2024, arXiv:2404.02948",
-        default_lr=1e-3,
+        default_lr=3e-3,
         requires=(LINEAR,),
     )
 )
@@ -154,6 +161,6 @@ METHODS.add(
         knobs=LoraPlusKnobs,
         build=build_lora_plus,
         reference="Hayou et al. 2024, arXiv:2402.12354",
-        default_lr=1e-3,
+        default_lr=3e-3,
     )
 )

@@ -54,7 +54,7 @@ METHODS.add(
         knobs=MissKnobs,
         build=build_miss,
         reference="Kang & Yin 2025, arXiv:2409.15371",
-        default_lr=1e-3,
+        default_lr=3e-3,
         is_mergeable=True,
         requires=(LINEAR,),
         places=("targets",),

@@ -64,7 +64,7 @@ METHODS.add(
         knobs=RoadKnobs,
         build=build_road,
         reference="Liao & Monz 2024, arXiv:2409.00119",
-        default_lr=1e-2,
+        default_lr=3e-2,
         is_mergeable=True,
         requires=(LINEAR,),
         places=("targets",),

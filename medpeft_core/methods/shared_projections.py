@@ -94,6 +94,9 @@ def build_vera(model: "nn.Module", parts: ModelParts, knobs: VeraKnobs) -> "Adap
 def build_randlora(model: "nn.Module", parts: ModelParts, knobs: RandLoraKnobs) -> "AdaptedModel":
     """W + sum of B_i L_i A G_i with B_i, A random and frozen, L_i, G_i diagonal (Albert et al. 2025).
 
+    The random bases are drawn again from their seed, on the CPU, whenever the model is built: stored, they would be
+    many times as large as what is trained.
+
     Raises:
         MethodError: no Linear layers of that name, or a rank above what a layer can use.
     """
@@ -107,6 +110,7 @@ def build_randlora(model: "nn.Module", parts: ModelParts, knobs: RandLoraKnobs) 
         r=knobs.rank,
         randlora_alpha=knobs.alpha,
         randlora_dropout=knobs.dropout,
+        save_projection=False,
         target_modules=match_exactly(names),
     )
     return adapt_by_peft(model, config, parts, method="randlora")
@@ -152,7 +156,7 @@ METHODS.add(
         knobs=VeraKnobs,
         build=build_vera,
         reference="Kopiczko et al. 2024, arXiv:2310.11454",
-        default_lr=1e-2,
+        default_lr=3e-2,
         is_mergeable=True,
         requires=(LINEAR,),
         places=("targets",),
@@ -184,7 +188,7 @@ METHODS.add(
         knobs=VbLoraKnobs,
         build=build_vblora,
         reference="Li et al. 2024, arXiv:2405.15179",
-        default_lr=1e-2,
+        default_lr=3e-2,
         is_mergeable=True,
         requires=(LINEAR,),
         starts_at_base=False,

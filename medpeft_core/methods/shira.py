@@ -62,7 +62,7 @@ METHODS.add(
         knobs=ShiraKnobs,
         build=build_shira,
         reference="Bhardwaj et al. 2024, arXiv:2406.13175",
-        default_lr=1e-3,
+        default_lr=3e-3,
         is_mergeable=True,
         requires=(LINEAR,),
         places=("targets",),

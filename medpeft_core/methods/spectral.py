@@ -106,7 +106,7 @@ METHODS.add(
         knobs=FourierFtKnobs,
         build=build_fourierft,
         reference="Gao et al. 2024, arXiv:2405.03003",
-        default_lr=3e-2,
+        default_lr=1e-1,
         is_mergeable=True,
         requires=(LINEAR,),
         places=("targets",),

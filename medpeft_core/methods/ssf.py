@@ -40,7 +40,7 @@ METHODS.add(
         knobs=NoKnobs,
         build=build_ssf,
         reference="Lian et al. 2022, arXiv:2210.08823, equation 3",
-        default_lr=3e-3,
+        default_lr=1e-2,
         is_mergeable=True,
         requires=((LINEAR, LAYER_NORM, BATCH_NORM),),
         places=("after_layers",),

@@ -100,25 +100,12 @@ def build_transform(config: RunConfig, backbone: Backbone, *, device: str) -> Ba
 
 
 def place_model(built: BuiltModel, *, device: str) -> None:
-    """Move the model to its device; CNNs get the memory layout in which convolutions are faster, if their method can."""
+    """Move the model to its device; CNNs get the memory layout that is faster for them, where their method can."""
     network = built.adapted.network
     if built.backbone.kind == "cnn" and device != "mps" and built.adapted.can_be_channels_last:
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for module in network.modules():
-            if _views_weights(module):
-                module.to(memory_format=torch.contiguous_format)
     else:
         network.to(device)
-
-
-def _views_weights(module: nn.Module) -> bool:
-    """Whether an adapter of peft takes the weight of its convolution as a matrix, which another layout forbids.
-
-    DoRA, BOFT and HRA do; that of LoRA itself does not, and is quicker in the layout of the rest.
-    """
-    if not isinstance(getattr(module, "base_layer", None), nn.Conv2d):
-        return False
-    return not hasattr(module, "lora_A") or any(getattr(module, "use_dora", {}).values())
 
 
 def build_loop_parts(

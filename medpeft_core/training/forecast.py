@@ -61,8 +61,8 @@ class Forecaster:
             {"config": complete, "is_prepared", "num_params", "num_trainable_params", "adapter_bytes": of the files,
             "extra_compute": as in `ModelFacts`, "memory_bytes", "memory_parts": bytes by part, "device",
             "device_memory_bytes", "steps_per_epoch", "num_steps", "num_images": of the whole splits,
-            "num_train_images" and "num_train_patients": in the label fraction, "positives": by label, "warnings" and "notes": sentences}. What only the data tell is None until they are
-            prepared.
+            "num_train_images" and "num_train_patients": in the label fraction, "positives": by label,
+            "warnings" and "notes": sentences}. What only the data tell is None until they are prepared.
 
         Raises:
             MedPeftError: a field, the data, the backbone, the method or the device does not allow this run.
