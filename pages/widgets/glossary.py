@@ -50,8 +50,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "families": (
         "Selective, additive, reparameterised",
         "Selective methods train some of the model's own parameters, and additive ones train small new parts inside "
-        "the frozen model. Reparameterised ones train a small change of chosen weights, which most of them can merge into "
-        "the weights.",
+        "the frozen model. Reparameterised ones train a small change of chosen weights, which can be merged into these.",
     ),
     "rank": ("LoRA rank", _read_help("lora", "rank")),
     "mae": (
