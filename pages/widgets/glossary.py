@@ -50,7 +50,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "families": (
         "Selective, additive, reparameterised",
         "Selective methods train some of the model's own parameters, and additive ones train small new parts inside "
-        "the frozen model. Reparameterised ones train a small change of chosen weights, which can be merged into these.",
+        "the frozen model. Reparameterised ones train a small change of chosen weights and can be merged into them.",
     ),
     "rank": ("LoRA rank", _read_help("lora", "rank")),
     "mae": (
