@@ -5,6 +5,7 @@ them too, so that a page can tell what fits without building anything; a test ho
 """
 
 ATTENTION = "attention"
+CALLED_QKV = "called_qkv"
 ONE_SEQUENCE = "one_sequence"
 POSITION_BIAS = "position_bias"
 TRANSFORMER_MLP = "transformer_mlp"
@@ -21,7 +22,8 @@ SPATIAL_CONV = "spatial_conv"
 DEPTHWISE_CONV = "depthwise_conv"
 
 WORDS = {
-    ATTENTION: "attention layers",
+    ATTENTION: "attention with one fused qkv layer",
+    CALLED_QKV: "attention whose qkv layer is called, and not only its weight used",
     ONE_SEQUENCE: "one sequence of tokens that goes through all blocks",
     POSITION_BIAS: "positions inside its attention (relative or rotary)",
     TRANSFORMER_MLP: "transformer blocks with an MLP beside their attention",
@@ -31,7 +33,7 @@ WORDS = {
     LINEAR: "Linear layers before its head",
     LINEAR_ON_TOKENS: "Linear layers that read sequences of tokens",
     LINEAR_ON_MAPS: "Linear layers that read feature maps of four dimensions",
-    CONV: "convolutions that are not depthwise",
+    CONV: "plain convolutions, neither depthwise nor with a padding or standardisation of their own",
     POINTWISE_CONV: "1 x 1 convolutions",
     RESIDUAL_CONV: "blocks of several convolutions",
     SPATIAL_CONV: "convolutions with a kernel above 1 inside its blocks",
@@ -40,7 +42,7 @@ WORDS = {
 
 Traits = frozenset[str]
 
-_VIT = frozenset({ATTENTION, TRANSFORMER_MLP, LAYER_NORM, BIAS, LINEAR, LINEAR_ON_TOKENS})
+_VIT = frozenset({ATTENTION, CALLED_QKV, TRANSFORMER_MLP, LAYER_NORM, BIAS, LINEAR, LINEAR_ON_TOKENS})
 _CNN = frozenset({BATCH_NORM, BIAS, CONV, POINTWISE_CONV, RESIDUAL_CONV, SPATIAL_CONV})
 
 # Architectures as (kind, traits): what the described backbones are, and by which a method's `fits` is told.

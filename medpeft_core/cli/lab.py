@@ -39,15 +39,17 @@ def methods(
     backbone: Annotated[
         str | None, typer.Option(help="Tell what fits this backbone: one of the list, or any timm name.")
     ] = None,
+    pool: Annotated[str | None, typer.Option(help="token or avg, for a backbone whose own pooling is another.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the fine-tuning methods, or show one; with --backbone tell what fits it, and why the rest does not."""
-    from medpeft_core.commands.listing_methods import list_methods, show_method
+    from medpeft_core.commands.listing_methods import find_backbone, list_methods, show_method
 
+    fitted = None if backbone is None else find_backbone(backbone, pool=pool)
     if name is None:
-        list_methods(backbone=backbone, as_json=as_json)
+        list_methods(fitted=fitted, as_json=as_json)
     else:
-        show_method(name, backbone=backbone, as_json=as_json)
+        show_method(name, fitted=fitted, as_json=as_json)
 
 
 @app.command()

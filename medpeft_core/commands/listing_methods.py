@@ -25,13 +25,8 @@ class Fitted:
         return {"name": self.name, "kind": self.kind, "traits": sorted(self.traits)}
 
 
-def list_methods(*, backbone: str | None, as_json: bool) -> None:
-    """Print the methods; with a backbone whether each fits it.
-
-    Raises:
-        BackboneError: there is no such backbone, or it cannot be built.
-    """
-    fitted = None if backbone is None else find_backbone(backbone)
+def list_methods(*, fitted: Fitted | None, as_json: bool) -> None:
+    """Print the methods; with a backbone whether each fits it."""
     if as_json:
         head = {} if fitted is None else {"backbone": fitted.describe()}
         print_json({**head, "methods": [_describe(spec, fitted) for spec in METHODS], "not_offered": NOT_OFFERED})
@@ -52,15 +47,14 @@ def list_methods(*, backbone: str | None, as_json: bool) -> None:
         )
 
 
-def show_method(name: str, *, backbone: str | None, as_json: bool) -> None:
+def show_method(name: str, *, fitted: Fitted | None, as_json: bool) -> None:
     """Print all about one method.
 
     Raises:
-        MedPeftError: there is no such method, or no such backbone.
+        MedPeftError: there is no such method.
     """
     check_offered(name)
     spec = METHODS[name]
-    fitted = None if backbone is None else find_backbone(backbone)
     if as_json:
         print_json({**({} if fitted is None else {"backbone": fitted.describe()}), "method": _describe(spec, fitted)})
         return
@@ -83,8 +77,12 @@ def show_method(name: str, *, backbone: str | None, as_json: bool) -> None:
     print_table(("knob", "default", "help"), [(item["name"], str(item["default"]), _tell_help(item)) for item in knobs])
 
 
-def find_backbone(name: str) -> Fitted:
+def find_backbone(name: str, *, pool: str | None = None) -> Fitted:
     """What a backbone is made of: as described, or found in a model that is built without memory for its weights.
+
+    Args:
+        name: of the list, or timm's.
+        pool: "token" or "avg"; None for the model's own.
 
     Raises:
         BackboneError: timm does not know the name, or the model is none that the lab can use.
@@ -98,7 +96,7 @@ def find_backbone(name: str) -> Fitted:
     from medpeft_core.training.model_parts import find_traits
 
     with torch.device("meta"):
-        built = build_backbone(name, num_classes=2)
+        built = build_backbone(name, num_classes=2, pool=pool)
         return Fitted(name=name, kind=built.kind, traits=find_traits(built))
 
 

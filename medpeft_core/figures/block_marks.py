@@ -6,7 +6,7 @@ Light, and about names alone: a method's family and places, and what a backbone 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medpeft_core.traits import ATTENTION, BATCH_NORM, LINEAR, Traits
+from medpeft_core.traits import ATTENTION, BATCH_NORM, CALLED_QKV, LINEAR, Traits
 
 TRANSFORMER, MIXER, CNN, CONV_MLP = "transformer", "mixer", "cnn", "conv_mlp"
 # The parts that a drawing has, by layout. A name stands for all parts of its kind: both norms, both convolutions.
@@ -120,7 +120,7 @@ def _find_chosen(places: set[str], layout: str, traits: Traits, targets: str | N
         own = named - {"head"}
         return named | (set() if own or targets is None else set(LAYERS[layout])), False
     if words == ["auto"]:
-        words = ["q", "v"] if ATTENTION in traits and layout == TRANSFORMER else ["all"]
+        words = ["q", "v"] if CALLED_QKV in traits and layout == TRANSFORMER else ["all"]
     found = [_find_layers(word, layout) for word in words]
     own = named - set(LAYERS[layout])
     return own.union(*found), not all(found)

@@ -20,8 +20,8 @@ class AdaloraKnobs:
     """Settings of AdaLoRA."""
 
     rank: int = setting(8, "The mean rank that the adapted layers end with; some get more, some less.")
-    init_rank: int = setting(12, "The rank that every layer starts with, above the final one.")
-    alpha: float = setting(32.0, "The addition is scaled by alpha / init_rank.")
+    init_rank: int = setting(0, "The rank that every layer starts with. 0: half as much again as the final one.")
+    alpha: float = setting(32.0, "The addition is scaled by alpha / the rank of the start.")
     dropout: float = setting(0.1, "Dropout on the input of the addition.")
     warmup_share: float = setting(0.1, "Share of the steps, at the start, in which no rank is taken away.")
     final_share: float = setting(0.3, "Share of the steps, at the end, in which the ranks stay as they are.")
@@ -31,9 +31,8 @@ class AdaloraKnobs:
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, "method.rank", self.rank, "1 or more")
-        require(
-            self.init_rank > self.rank, "method.init_rank", self.init_rank, f"above method.rank, which is {self.rank}"
-        )
+        is_fine = self.init_rank == 0 or self.init_rank > self.rank
+        require(is_fine, "method.init_rank", self.init_rank, f"0, or above method.rank, which is {self.rank}")
         require(self.alpha > 0, "method.alpha", self.alpha, "above 0")
         require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
         require(0 <= self.warmup_share <= 0.5, "method.warmup_share", self.warmup_share, "from 0 to 0.5")
@@ -58,9 +57,11 @@ def build_adalora(model: "nn.Module", parts: ModelParts, knobs: AdaloraKnobs) ->
     from medpeft_core.methods.peft_adapted import adapt_by_peft, check_rank, match_exactly
 
     names = find_layers("AdaLoRA", parts, knobs.targets)
-    check_rank(model, names, knobs.init_rank)
+    init_rank = knobs.init_rank or -(-3 * knobs.rank // 2)
+    setting_name = "method.init_rank" if knobs.init_rank else "method.rank, with its start,"
+    check_rank(model, names, init_rank, setting=setting_name)
     config = AdaLoraConfig(
-        init_r=knobs.init_rank,
+        init_r=init_rank,
         target_r=knobs.rank,
         lora_alpha=knobs.alpha,
         lora_dropout=knobs.dropout,

@@ -66,6 +66,10 @@ class AdaptedModel(ABC):
         """Factors on the learning rate, by name of the trained parameter; absent ones are 1."""
         return {}
 
+    def no_decay(self) -> frozenset[str]:
+        """Names of trained parameters that weight decay must leave alone, beside those of one dimension."""
+        return frozenset()
+
     def begin(self, num_steps: int) -> None:
         """Called before the first step of a session, with the optimizer steps of the whole run; nothing by itself."""
         return None
@@ -75,7 +79,10 @@ class AdaptedModel(ABC):
         return None
 
     def after_step(self, step: int) -> None:
-        """Called after optimizer step `step` (from 0), while its gradients are still there; nothing by itself."""
+        """Called after optimizer step `step` (from 0), with its gradients unscaled and still there; nothing by itself.
+
+        The step may have been skipped by a loss scaler; then some gradients are not finite.
+        """
         return None
 
     def get_state(self) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from medpeft_core.config import setting
 from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
 from medpeft_core.methods.targets import AUTO, check_targets, find_layers, split_words, wants_split_qkv
-from medpeft_core.traits import CONV, LINEAR
+from medpeft_core.traits import CALLED_QKV, CONV
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,7 +66,7 @@ METHODS.add(
         reference="Liu et al. 2022, arXiv:2205.05638",
         default_lr=3e-2,
         is_mergeable=True,
-        requires=((LINEAR, CONV),),
+        requires=((CALLED_QKV, CONV),),
         places=("k", "v", "fc2"),
         needs=lambda knobs: wants_split_qkv(knobs.targets),
     )

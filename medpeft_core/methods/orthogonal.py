@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 from medpeft_core.config import setting
 from medpeft_core.errors import require
 from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_layers, find_targets, targets_setting, wants_split_qkv
+from medpeft_core.methods.targets import (
+    SPECIAL_CONV,
+    check_targets,
+    find_layers,
+    find_targets,
+    targets_setting,
+    wants_split_qkv,
+)
 from medpeft_core.traits import CONV, LINEAR, LINEAR_ON_TOKENS, POINTWISE_CONV
 
 if TYPE_CHECKING:
@@ -75,7 +82,7 @@ def build_oft(model: "nn.Module", parts: ModelParts, knobs: OftKnobs) -> "Adapte
 
     pointwise = tuple(name for name in parts.convs if model.get_submodule(name).kernel_size == (1, 1))
     refused = {name: WRONG_KERNEL for name in (*parts.convs, *parts.spatial_convs) if name not in pointwise}
-    refused |= dict.fromkeys(parts.linears_on_maps, WRONG_INPUT)
+    refused |= dict.fromkeys(parts.linears_on_maps, WRONG_INPUT) | dict.fromkeys(parts.special_convs, SPECIAL_CONV)
     adaptable = [name for name in (*parts.linears, *pointwise) if name not in refused]
     names = find_targets("OFT", parts, knobs.targets, adaptable=adaptable, refused=refused)
     sides = {name: (inputs,) for name, (_, inputs) in find_widths(model, names).items()}
@@ -157,7 +164,7 @@ METHODS.add(
         name="boft",
         title="BOFT",
         family="reparameterised",
-        idea="OFT in the exact form of its butterfly factors, with a scale for each output. Slow on a CPU.",
+        idea="Rotates the inputs of each layer in tiny blocks, exactly, and scales each output. Slow on a CPU.",
         knobs=BoftKnobs,
         build=build_boft,
         reference="Liu et al. 2024, arXiv:2311.06243",

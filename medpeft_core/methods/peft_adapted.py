@@ -3,18 +3,22 @@
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model
-from peft.utils import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
+from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch import nn
 
 from medpeft_core.errors import MethodError
 from medpeft_core.methods.adapted import BUFFERS_FILE, AdaptedModel, load_tensors, save_tensors
 from medpeft_core.methods.spec import ModelParts
+
+# factors and lengths: decayed towards 0, they would switch their features off
+NEUTRAL_AT_ONE = (".ia3_l.", ".boft_s.", ".lora_magnitude_vector.")
 
 
 class PeftAdaptedModel(AdaptedModel):
@@ -33,6 +37,9 @@ class PeftAdaptedModel(AdaptedModel):
         """Persistent buffers without the tuner's own, which peft stores or draws again from their seed."""
         own = self.prefix.split("_")[0] + "_"  # `vera_lambda_` learns, `vera_A` is a buffer
         return {name: buffer for name, buffer in super().buffers().items() if f".{own}" not in name}
+
+    def no_decay(self) -> frozenset[str]:
+        return frozenset(name for name in self.trainable() if any(part in name for part in NEUTRAL_AT_ONE))
 
     def save(self, folder: Path) -> None:
         # save_embedding_layers="auto" would ask the hub for the base model's config
@@ -90,13 +97,13 @@ def adapt_by_peft(
     trained = (parts.head, *parts.fresh)
     config.modules_to_save = list(trained)
     try:
-        with warnings.catch_warnings():  # of layers that it has not met, and of kernels that it could not compile
-            warnings.filterwarnings("ignore", module=r"peft\.")
+        with without_warnings():
             peft_model = get_peft_model(model, config)
     except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
         raise MethodError(
             f"The method {method!r} cannot be put on {parts.backbone!r}: {error}. Change its settings or targets."
         ) from error
+    _unwrap_namesakes(peft_model.get_base_model(), trained)
     adapted = adapted_type(peft_model, method=method)
     odd = [name for name in adapted.trainable() if adapted.prefix not in name and not name.startswith(trained)]
     if odd:  # peft finds modules_to_save by the ending of their names
@@ -105,6 +112,22 @@ def adapt_by_peft(
             "backbone."
         )
     return adapted
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep peft from telling of layers that it has not met, kernels that it could not compile, and its own defaults."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"peft\.")
+        yield
+
+
+def _unwrap_namesakes(model: nn.Module, trained: tuple[str, ...]) -> None:
+    """Take modules without parameters out again that peft wrapped because their names end like the head's."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper) and name not in trained and not list(module.parameters()):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.original_module)
 
 
 class ContiguousAdapted(PeftAdaptedModel):
@@ -127,7 +150,7 @@ def find_widths(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[int, 
     return {name: (len(weight), weight[0].numel()) for name, weight in weights.items()}  # type: ignore[arg-type, index]
 
 
-def check_rank(model: nn.Module, names: tuple[str, ...], rank: int) -> None:
+def check_rank(model: nn.Module, names: tuple[str, ...], rank: int, *, setting: str = "method.rank") -> None:
     """Refuse a rank above the smaller side of a target layer: it would only cost, never add.
 
     Raises:
@@ -137,7 +160,7 @@ def check_rank(model: nn.Module, names: tuple[str, ...], rank: int) -> None:
     narrowest = min(widths, key=lambda name: widths[name])
     if rank > widths[narrowest]:
         raise MethodError(
-            f"method.rank is {rank}, but the layer {narrowest!r} is only {widths[narrowest]} wide. "
+            f"{setting} is {rank}, but the layer {narrowest!r} is only {widths[narrowest]} wide. "
             f"Use a rank of at most {widths[narrowest]}, better 4 to 32."
         )
 

@@ -66,8 +66,8 @@ def build_bias_norm_attention(model: "nn.Module", parts: ModelParts, knobs: NoKn
 
 
 def find_biases(model: "nn.Module") -> set[str]:
-    """Every parameter whose own name is `bias`: a name that only contains the word may be a position table."""
-    return {name for name, _ in model.named_parameters() if name.rpartition(".")[2] == "bias"}
+    """Every vector whose own name ends in `bias`, as `q_bias` does; tables of relative positions are no vectors."""
+    return {name for name, item in model.named_parameters() if name.endswith("bias") and item.ndim == 1}
 
 
 def find_parameters(model: "nn.Module", modules: Iterable[str]) -> set[str]:

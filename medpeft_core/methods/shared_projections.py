@@ -102,17 +102,18 @@ def build_randlora(model: "nn.Module", parts: ModelParts, knobs: RandLoraKnobs) 
     """
     from peft import RandLoraConfig
 
-    from medpeft_core.methods.peft_adapted import adapt_by_peft, check_rank, match_exactly
+    from medpeft_core.methods.peft_adapted import adapt_by_peft, check_rank, match_exactly, without_warnings
 
     names = find_linears("RandLoRA", parts, knobs.targets)
     check_rank(model, names, knobs.rank)
-    config = RandLoraConfig(
-        r=knobs.rank,
-        randlora_alpha=knobs.alpha,
-        randlora_dropout=knobs.dropout,
-        save_projection=False,
-        target_modules=match_exactly(names),
-    )
+    with without_warnings():
+        config = RandLoraConfig(
+            r=knobs.rank,
+            randlora_alpha=knobs.alpha,
+            randlora_dropout=knobs.dropout,
+            save_projection=False,
+            target_modules=match_exactly(names),
+        )
     return adapt_by_peft(model, config, parts, method="randlora")
 
 

@@ -43,7 +43,9 @@ class ModelParts:
         fused_qkv: fused projections that were not split.
         linears: all Linear layers, the head, gates and split projections' parents left out.
         linears_on_maps: those of them that read feature maps (B, H, W, C).
-        convs: all convolutions without groups, the one that reads pixels and gates left out.
+        convs: all plain convolutions without groups, the one that reads pixels and gates left out.
+        special_convs: convolutions that would be among them, but pad by the size of what they read, or standardise
+            their weights: an adapter that takes them for plain ones computes something else.
         blocks: transformer blocks, in order.
         attentions: the attention modules of these.
         mlps: the MLP modules of these.
@@ -67,6 +69,7 @@ class ModelParts:
     linears: tuple[str, ...] = ()
     linears_on_maps: tuple[str, ...] = ()
     convs: tuple[str, ...] = ()
+    special_convs: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     attentions: tuple[str, ...] = ()
     mlps: tuple[str, ...] = ()

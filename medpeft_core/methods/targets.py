@@ -12,15 +12,19 @@ AUTO, ALL, QKV = "auto", "all", "qkv"
 ROLES = ("q", "k", "v")  # separate projections
 SUGGESTED = (AUTO, "q,v", QKV, ALL)
 MAX_LISTED = 8
+SPECIAL_CONV = (
+    "it is no plain convolution (it pads by the size of its input, or standardises its weights), and peft would "
+    "compute something else"
+)
 
 
 def targets_setting() -> Any:
     """The knob: a word of `SUGGESTED`, or names of layers."""
     return setting(
         AUTO,
-        "Layers that get an addition. auto: q and v of every attention layer as in the papers, where there is "
-        "attention, else every layer that the method can adapt. q,v, qkv or all; or the ends of layers' names, for "
-        "example attn.proj,mlp.fc1.",
+        "Layers that get an addition. auto: q and v of every attention layer, as in the papers; where there is none, "
+        "or its projection is no layer of its own, every layer that the method can adapt. q,v, qkv or all; or the ends "
+        "of layers' names, for example attn.proj,mlp.fc1.",
         suggestions=SUGGESTED,
     )
 
@@ -84,13 +88,15 @@ def find_targets(
 
 def find_linears(title: str, parts: ModelParts, targets: str) -> tuple[str, ...]:
     """`find_targets` for a method that adapts Linear layers only."""
-    refused = dict.fromkeys(parts.convs, "it adapts Linear layers only, and this is a convolution")
+    convs = (*parts.convs, *parts.special_convs)
+    refused = dict.fromkeys(convs, "it adapts Linear layers only, and this is a convolution")
     return find_targets(title, parts, targets, adaptable=parts.linears, refused=refused)
 
 
 def find_layers(title: str, parts: ModelParts, targets: str) -> tuple[str, ...]:
-    """`find_targets` for a method that adapts Linear layers and convolutions without groups."""
-    return find_targets(title, parts, targets, adaptable=(*parts.linears, *parts.convs))
+    """`find_targets` for a method that adapts Linear layers and plain convolutions without groups."""
+    refused = dict.fromkeys(parts.special_convs, SPECIAL_CONV)
+    return find_targets(title, parts, targets, adaptable=(*parts.linears, *parts.convs), refused=refused)
 
 
 def _match(word: str, parts: ModelParts, known: tuple[str, ...]) -> list[str]:

@@ -10,8 +10,7 @@ CNN, VITS = "resnet50", ("vit_base_patch16_224", "vit_large_patch16_224", "vit_h
 NUM_CLASSES = 3  # the head with which the printed counts of bias and BatchNorm tuning come out
 
 OPEN = (
-    "Epochs, schedule, warm-up, weight decay, augmentation, image size and splits are not stated: those of the form "
-    "stay.",
+    "Epochs, schedule, warm-up, weight decay, augmentation, image size and splits are not stated: the lab's own stay.",
     "The learning rate was searched for each method, backbone and data set on the validation data; only that it lies "
     "about ten times above the one of full fine-tuning is said. The method's default stands here until you search.",
     "The number of classes of each data set is not stated.",

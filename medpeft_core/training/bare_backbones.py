@@ -24,7 +24,7 @@ class BareBackbones:
     def __init__(self) -> None:
         self._kept: tuple[set[tuple[Any, ...]], Backbone] | None = None
         self._flops: dict[tuple[Any, ...], int] = {}
-        self._traits: dict[str, dict[str, Any]] = {}
+        self._traits: dict[tuple[str, str | None], dict[str, Any]] = {}
 
     def get(self, config: RunConfig, num_classes: int) -> Backbone:
         """The backbone of a config, for the caller to change.
@@ -56,14 +56,15 @@ class BareBackbones:
             BackboneError: there is no such model, or it cannot be built so.
         """
         name = config.backbone.name
-        if name not in self._traits:
+        key = (name, config.backbone.pool)
+        if key not in self._traits:
             section = replace(config.backbone, weights="random", weights_sha256=None)
             if self._kept is not None and self._kept[1].name == name:
                 backbone = self._kept[1]
             else:
                 backbone = build_bare_backbone(replace(config, backbone=section), num_classes=num_classes)
-            self._traits[name] = {"kind": backbone.kind, "traits": sorted(find_traits(backbone))}
-        return self._traits[name]
+            self._traits[key] = {"kind": backbone.kind, "traits": sorted(find_traits(backbone))}
+        return self._traits[key]
 
 
 def build_backbone_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:

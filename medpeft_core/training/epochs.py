@@ -217,9 +217,9 @@ class EpochLoop(ABC):
             floor=schedule.min_lr,
         )
         set_lr(parts.optimizer, lr)
+        if parts.scaler is not None:
+            parts.scaler.unscale_(parts.optimizer)
         if schedule.clip_norm:
-            if parts.scaler is not None:
-                parts.scaler.unscale_(parts.optimizer)
             torch.nn.utils.clip_grad_norm_(self.trained, schedule.clip_norm)
         if parts.scaler is not None:
             parts.scaler.step(parts.optimizer)

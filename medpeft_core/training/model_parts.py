@@ -40,7 +40,8 @@ def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
     pixel_layer = finder.find_pixel_layer()
     linears = finder.find(lambda module: isinstance(module, nn.Linear))
     # a convolution over the three input channels is too narrow for a low rank; grouped ones cannot take it
-    convs = finder.find(lambda module: isinstance(module, nn.Conv2d) and module.groups == 1 and _reads_maps(module))
+    dense = finder.find(lambda module: isinstance(module, nn.Conv2d) and module.groups == 1 and _reads_maps(module))
+    convs = tuple(name for name in dense if type(model.get_submodule(name)) is nn.Conv2d)
     parts: dict[str, Any] = {
         "fused_qkv": () if split else fused,
         "queries": tuple(f"{name}.q" for name in split),
@@ -49,6 +50,7 @@ def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
         "linears": linears,
         "linears_on_maps": tuple(name for name in linears if called[name] == 4),
         "convs": convs,
+        "special_convs": tuple(name for name in dense if name not in convs),
         "blocks": blocks,
         "attentions": attentions,
         "mlps": tuple(mlp for block in blocks for mlp in _find_mlps(model, block, attentions)),
@@ -137,6 +139,7 @@ def _find_traits(backbone: Backbone, parts: dict[str, Any]) -> traits.Traits:
     model = backbone.model
     found = {
         traits.ATTENTION: parts["attentions"],
+        traits.CALLED_QKV: parts["fused_qkv"] or parts["queries"],
         traits.ONE_SEQUENCE: backbone.kind == "vit",
         traits.POSITION_BIAS: any(
             getattr(module, name, None) is not None for module in model.modules() for name in BIASED_ATTENTION
@@ -217,5 +220,5 @@ def _is_centred(model: nn.Module, name: str) -> bool:
     conv = model.get_submodule(name)
     assert isinstance(conv, nn.Conv2d)
     sides = zip(conv.kernel_size, conv.dilation, conv.padding, strict=False)
-    is_plain = type(conv) is nn.Conv2d and not isinstance(conv.padding, str)
+    is_plain = not isinstance(conv.padding, str)
     return is_plain and all(size % 2 == 1 and padding == step * (size // 2) for size, step, padding in sides)

@@ -41,13 +41,14 @@ def build_optimizer(adapted: AdaptedModel, optim: OptimConfig, *, device: str) -
 def build_param_groups(adapted: AdaptedModel, *, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
     """Trained parameters grouped by weight decay and learning rate.
 
-    Tensors with one dimension, and those that the model itself exempts (class token, positions), are not decayed. With
-    layer decay d the block at distance n from the head learns at d^n times the rate, the head and norms after the last
-    block at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at .65^(12-b)). LoRA parameters go
-    with their block, and a method may scale the rate of single parameters (LoRA+).
+    Tensors with one dimension, and those that the model (class token, positions) or the method exempts, are not
+    decayed. With layer decay d the block at distance n from the head learns at d^n times the rate, the head, norms
+    after the last block and prompts at the full rate (BEiT, arXiv:2106.08254; in Lian et al. 2024 block b of 12 at
+    .65^(12-b)). LoRA parameters go with their block, and a method may scale the rate of single parameters (LoRA+).
     """
     distances = find_layer_distances(adapted.network) if layer_decay < 1 else {}
     exempt = set(_call(adapted.network, "no_weight_decay")) if hasattr(adapted.network, "no_weight_decay") else set()
+    exempt |= adapted.no_decay()
     factors = adapted.lr_scales()
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in adapted.trainable().items():

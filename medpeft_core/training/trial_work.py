@@ -1,5 +1,6 @@
 """The work of a training step and of an evaluation, on noise, for whoever wants to know how long it takes. Heavy."""
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,8 @@ from medpeft_core.training.build import BuiltModel, build_cached_head, build_tra
 from medpeft_core.training.device import autocast
 from medpeft_core.training.loss import compute_loss
 from medpeft_core.training.optim import build_optimizer
+
+TRIAL_STEPS = 10_000  # of the run that a trial step belongs to: it lies at the beginning
 
 
 def build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callable[[int], None]:
@@ -21,6 +24,8 @@ def build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callable
     precision = config.train.precision
     scaler = torch.amp.GradScaler(torch.device(device).type) if precision == "fp16" else None
     generator = torch.Generator().manual_seed(0)
+    adapted.begin(TRIAL_STEPS)
+    taken = itertools.count()
 
     def step(num_images: int) -> None:
         adapted.set_train_mode()
@@ -31,12 +36,16 @@ def build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callable
         with autocast(device, precision):
             logits = predictor(images)
         loss = compute_loss(logits, torch.zeros_like(logits), task="multilabel", class_weights=None)
+        penalty = adapted.compute_penalty()
+        loss = loss if penalty is None else loss + penalty
         (scaler.scale(loss) if scaler is not None else loss).backward()
         if scaler is not None:
+            scaler.unscale_(optimizer)
             scaler.step(optimizer)
             scaler.update()
         else:
             optimizer.step()
+        adapted.after_step(next(taken))
         optimizer.zero_grad(set_to_none=True)
         wait_for_device(device)
 

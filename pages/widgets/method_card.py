@@ -11,6 +11,7 @@ from pages.widgets.method_picture import draw_method_picture
 from pages.widgets.wording import escape_markdown, write_bytes, write_count, write_share
 
 ADDS_NOTHING = ("baseline", "selective")  # families that train what is there
+MERGED = "None once it is merged into the weights; the lab itself runs it beside them"
 PENDING = "…"
 SMALLEST_SHARE = 0.0001  # of the multiply-adds, below which no figure is given
 
@@ -57,7 +58,7 @@ def draw_method_card(
 def write_inference_cost(spec: MethodSpec, check: dict[str, Any] | None) -> str:
     """What a method adds to the computing of a prediction, in words."""
     if spec.is_mergeable:
-        return "None: nothing is added" if spec.family in ADDS_NOTHING else "None, once it is merged into the weights"
+        return "None: nothing is added" if spec.family in ADDS_NOTHING else MERGED
     share = None if check is None else check["extra_compute"]
     if share is None:
         return PENDING

@@ -99,6 +99,6 @@ def ask_traits(section: dict[str, Any]) -> Answer:
     """What a backbone is made of that the lab does not describe: {"kind", "traits"}.
 
     Args:
-        section: backbone section of a config or of a draft; the name alone decides it.
+        section: backbone section of a config or of a draft; name and pooling decide it.
     """
-    return ask("traits", {"backbone": {"name": section["name"]}})
+    return ask("traits", {"backbone": {"name": section["name"], "pool": section.get("pool")}})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,45 @@ from medpeft_core.errors import MethodError
 from medpeft_core.methods import METHODS
 
 TESTS = Path(__file__).parent
+# What each method may train beside the head and fresh norms, by the names of parameters; ".*" is everything.
+OWN = {
+    "full": r".*",
+    "linear": r"(?!)",
+    "bitfit": r".*bias",
+    "bias": r".*bias",
+    "layernorm": r".*norm\d?\.(weight|bias)|.*downsample\.0\.(weight|bias)|.*stem\.1\.(weight|bias)",
+    "batchnorm": r".*(bn\d|norm\d|norm|downsample\.\d|conv1\.\d)\.(weight|bias)",
+    "norm": r".*(bn\d|norm\d|norm|downsample\.\d|stem\.1|conv1\.\d)\.(weight|bias)",
+    "attention": r".*\.attn\..*|pos_embed",
+    "bias_norm_attention": r".*\.attn\..*|pos_embed|.*bias|.*norm\d?\.weight",
+    "ln_tuning": r".*\.ln_tuning_layers\..*",
+    "ssf": r".*\.(scale|shift|gamma|beta)",
+    "adaptformer": r"blocks\..*mlp\..*|layers\..*mlp\..*",
+    "tsa": r".*\.(adapter|alpha)(\.weight)?",
+    "vpt_shallow": r"prompts\..*",
+    "vpt_deep": r"prompts\..*",
+    "conv_adapter": r".*\.(down|up)\.(weight|bias)|.*\.alpha",
+    "lora": r".*\.lora_[AB]\..*",
+    "rslora": r".*\.lora_[AB]\..*",
+    "dora": r".*\.lora_([AB]|magnitude_vector)\..*",
+    "pissa": r".*\.lora_[AB]\..*",
+    "lora_plus": r".*\.lora_[AB]\..*",
+    "adalora": r".*\.lora_[ABE]\..*",
+    "loha": r".*\.hada_.*",
+    "lokr": r".*\.lokr_.*",
+    "ia3": r".*\.ia3_l\..*",
+    "oft": r".*\.oft_R\..*",
+    "boft": r".*\.boft_[Rs]\..*",
+    "hra": r".*\.hra_u\..*",
+    "vera": r".*\.vera_lambda_[bd]\..*",
+    "fourierft": r".*\.fourierft_spectrum\..*",
+    "c3a": r".*\.c3a_kernel\..*",
+    "miss": r".*\.miss_block\..*",
+    "randlora": r".*\.randlora_(lambda|gamma)\..*",
+    "shira": r".*\.shira_weight\..*",
+    "vblora": r".*\.vblora_.*",
+    "road": r".*\.road_(theta|alpha)\..*",
+}
 SAME = 1e-5  # merged and unmerged, of the largest logit
 
 
@@ -27,6 +67,14 @@ class Contract:
         statistics = {"running_mean", "running_var", "num_batches_tracked"}
         changed = {name for name in trial.changed if name.rsplit(".", 1)[-1] not in statistics}
         assert changed == trial.declared
+
+    def test_method_declares_its_own_parameters_and_no_others(self, method: str, architecture: str) -> None:
+        """`trainable` decides what is saved and updated; here it is told from outside what it may hold."""
+        bare = build_bare(ARCHITECTURES[architecture])
+        shared = tuple(f"{name}." for name in (bare.head, *bare.fresh))
+        own = {name for name in run_trial(method, architecture).declared if not name.startswith(shared)}
+        assert {name for name in own if not re.fullmatch(OWN[method], name)} == set()
+        assert bool(own) == (method != "linear")
 
     def test_method_gives_each_parameter_a_gradient(self, method: str, architecture: str) -> None:
         assert not run_trial(method, architecture).without_gradient

@@ -5,10 +5,12 @@ import copy
 import pytest
 import torch
 from tiny_models import ARCHITECTURES
-from trials import build, train
+from trials import build, make_batch, train
 
+from medpeft_core.config import OptimConfig
 from medpeft_core.errors import ConfigError
 from medpeft_core.methods.layers.adalora import AdaloraAdapted
+from medpeft_core.training.optim import build_optimizer
 
 VIT = ARCHITECTURES["ViT"]
 STEPS = 20
@@ -90,8 +92,34 @@ def test_state_continues_exactly() -> None:
     assert all(torch.equal(value, ours.get_state()[name]) for name, value in theirs.get_state().items())
 
 
+def test_steps_that_a_loss_scaler_skipped_spoil_no_scores() -> None:
+    """The user saw: one overflow in half precision, and AdaLoRA never took a rank away."""
+    built = build("adalora", VIT, rank=2, init_rank=4, every=1)
+    adapted = built.adapted
+    assert isinstance(adapted, AdaloraAdapted)
+    adapted.begin(STEPS)
+    images, targets = make_batch()
+    optimizer = build_optimizer(adapted, OptimConfig(lr=3e-3), device="cpu")
+    for step in range(STEPS):
+        torch.nn.functional.binary_cross_entropy_with_logits(adapted.network(images), targets).backward()
+        if step in (0, 3, 14):
+            next(iter(adapted.trainable().values())).grad.fill_(float("inf"))
+        else:
+            optimizer.step()
+        adapted.after_step(step)
+        adapted.network.zero_grad()
+    assert sum(adapted.count_ranks().values()) == 2 * len(adapted.count_ranks())
+    assert all(torch.isfinite(value).all() for name, value in adapted.get_state().items() if "mask" not in name)
+
+
+def test_start_follows_the_rank_unless_it_is_chosen() -> None:
+    for rank, start in ((8, 12), (16, 24), (1, 2)):
+        ranks = _build(rank=rank).count_ranks().values()
+        assert set(ranks) == {start}
+
+
 def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ConfigError, match="method.init_rank is 8, but it must be above method.rank, which is 8"):
+    with pytest.raises(ConfigError, match="method.init_rank is 8, but it must be 0, or above method.rank, which is 8"):
         _build(rank=8, init_rank=8)
     with pytest.raises(ConfigError, match="method.final_share"):
         _build(final_share=0)

@@ -63,7 +63,7 @@ def test_conv_adapter_starts_as_it_says() -> None:
         assert layer.down.weight.abs().max().item() <= bound
         assert layer.down.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
         assert not any(tensor.any() for tensor in (layer.down.bias, layer.up.weight, layer.up.bias))
-        assert torch.equal(layer.alpha, torch.ones(layer.conv.out_channels, 1, 1))
+        assert torch.equal(layer.alpha, torch.ones(layer.conv.out_channels))
 
 
 @pytest.mark.parametrize(

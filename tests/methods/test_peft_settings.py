@@ -8,8 +8,10 @@ from tiny_models import ARCHITECTURES
 from torch import nn
 from trials import build, compute_logits
 
+from medpeft_core.config import OptimConfig
 from medpeft_core.errors import ConfigError, MethodError
 from medpeft_core.methods import METHODS
+from medpeft_core.training.optim import build_optimizer
 
 VIT, RESNET, CONVNEXT = (ARCHITECTURES[name] for name in ("ViT", "ResNet", "ConvNeXt"))
 RANKED = [spec.name for spec in METHODS if "rank" in spec.knobs.__dataclass_fields__]
@@ -24,8 +26,10 @@ def test_rank_above_the_width_is_refused(method: str) -> None:
 
 
 def test_rank_of_adalora_is_checked_where_it_starts() -> None:
-    with pytest.raises(MethodError, match="only 64 wide"):
+    with pytest.raises(MethodError, match="method.init_rank is 65, but the layer .* is only 64 wide"):
         build("adalora", VIT, rank=8, init_rank=65)
+    with pytest.raises(MethodError, match="method.rank, with its start, is 66, but the layer .* is only 64 wide"):
+        build("adalora", VIT, rank=44)
 
 
 def test_rank_of_shira_that_is_more_than_the_whole_layer_is_refused() -> None:
@@ -129,3 +133,23 @@ def test_other_targets_start_at_the_base_too(knobs: dict[str, Any]) -> None:
     for method in ("oft", "c3a", "miss", "road", "vera", "loha"):
         start = compute_logits(build(method, VIT, **knobs).adapted.network)
         assert (start - base).abs().max().item() <= 1e-5, method
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone", "part"),
+    [
+        ("ia3", VIT, ".ia3_l."),
+        ("ia3", RESNET, ".ia3_l."),
+        ("boft", VIT, ".boft_s."),
+        ("dora", RESNET, ".lora_magnitude_vector."),
+        ("pissa", VIT, ".lora_A."),
+        ("conv_adapter", RESNET, ".alpha"),
+    ],
+)
+def test_weight_decay_leaves_factors_alone(method: str, backbone: str, part: str) -> None:
+    """Decayed towards 0, a factor that means "no change" at 1 would switch its feature off."""
+    adapted = build(method, backbone).adapted
+    groups = build_optimizer(adapted, OptimConfig(lr=1e-3, weight_decay=0.05), device="cpu").param_groups
+    decays = {name: group["weight_decay"] for group in groups for name in group["names"]}
+    assert {decay for name, decay in decays.items() if part in name} == {0.0}
+    assert 0.05 in decays.values()

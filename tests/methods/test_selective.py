@@ -118,7 +118,7 @@ def test_selective_methods_know_tables_gates_and_shortcuts() -> None:
 
 @pytest.mark.parametrize("method", ["attention", "bias_norm_attention"])
 def test_attention_methods_need_attention(method: str) -> None:
-    with pytest.raises(MethodError, match="it needs attention layers, and this backbone has none"):
+    with pytest.raises(MethodError, match="it needs attention with one fused qkv layer, and this backbone has none"):
         build(method, "test_resnet")
 
 

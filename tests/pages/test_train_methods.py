@@ -111,7 +111,8 @@ def test_choice_that_no_longer_fits_is_kept_and_told_with_a_way_out(train):
 
 def test_unknown_backbone_greys_nothing_until_it_was_looked_at(train, compute):
     choose(train, "backbone", "name", UNKNOWN)
-    assert [asked for kind, asked in compute.asked if kind == "traits"] == [{"config": {"backbone": {"name": UNKNOWN}}}]
+    asked = [request for kind, request in compute.asked if kind == "traits"]
+    assert asked == [{"config": {"backbone": {"name": UNKNOWN, "pool": None}}}]
     assert len(find(train.selectbox, "train_method").options) == len(METHODS)
     assert not any(button.disabled for button in open_list(train).values())
     assert not read_drawings(train)
@@ -148,7 +149,7 @@ def test_card_tells_idea_cost_and_place(train, compute):
         f"**LoRA** :violet-badge[reparameterised]  \n{spec.idea}",
         "**Trained share:** 0.67 %, 38.2 k of 5.7 M",
         "**Size on disk:** 146 KiB",
-        "**Added inference cost:** None, once it is merged into the weights",
+        "**Added inference cost:** None once it is merged into the weights; the lab itself runs it beside them",
         "**Default learning rate:** 0.003",
         escape_markdown(spec.reference),
         "Trains q and v of the attention, by a small change beside the frozen weights; and the head.",
@@ -181,7 +182,7 @@ def test_suggestions_keep_a_text_of_ones_own(train):
     [
         ("full", None, "None: nothing is added"),
         ("bitfit", None, "None: nothing is added"),
-        ("lora", None, "None, once it is merged into the weights"),
+        ("lora", None, "None once it is merged into the weights; the lab itself runs it beside them"),
         ("adaptformer", 0.0163, "1.6 % more multiply-adds"),
         ("adaptformer", 0.0, "Less than 0.01 % more multiply-adds"),
         ("adaptformer", None, "…"),

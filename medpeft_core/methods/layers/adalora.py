@@ -42,7 +42,18 @@ class AdaloraAdapted(PeftAdaptedModel):
         return weight * torch.stack(distances).mean()
 
     def after_step(self, step: int) -> None:
+        """Update scores and ranks; a step that a loss scaler skipped has no gradients to score by."""
+        config = self._config
+        scores_count = step < config.total_step - config.tfinal
+        if scores_count and not self._has_finite_gradients():
+            return
+        if not scores_count and not self._allocator.exp_avg_ipt and config.rank_pattern is None:
+            return  # every step so far was skipped: the ranks stay
         self.peft_model.base_model.update_and_allocate(step)
+
+    def _has_finite_gradients(self) -> bool:
+        gradients = [item.grad for item in self.trainable().values() if item.grad is not None]
+        return bool(torch.stack([torch.isfinite(gradient).all() for gradient in gradients]).all())
 
     def count_ranks(self) -> dict[str, int]:
         """By layer, the singular values that are left; all of them until the first change."""

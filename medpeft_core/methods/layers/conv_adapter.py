@@ -21,7 +21,7 @@ class AdaptedConv(nn.Module):
         conv: the convolution that was there, frozen.
         down: W_down, with the kernel, stride, padding and dilation of `conv`, and a group for each of its outputs.
         up: W_up, 1 x 1.
-        alpha: (C_out, 1, 1).
+        alpha: (C_out,); of one dimension, so that weight decay leaves it at one.
     """
 
     def __init__(self, conv: nn.Conv2d, *, width: int) -> None:
@@ -30,7 +30,7 @@ class AdaptedConv(nn.Module):
         self.down = _build_like(conv, width)
         device, dtype = conv.weight.device, conv.weight.dtype
         self.up = nn.Conv2d(width, conv.out_channels, 1, device=device, dtype=dtype)
-        self.alpha = nn.Parameter(torch.ones(conv.out_channels, 1, 1, device=device, dtype=dtype))
+        self.alpha = nn.Parameter(torch.ones(conv.out_channels, device=device, dtype=dtype))
         assert self.down.bias is not None
         assert self.up.bias is not None
         nn.init.zeros_(self.down.bias)
@@ -39,7 +39,7 @@ class AdaptedConv(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         hidden = F.relu(self.down(features))  # (B, width, h, w)
-        return self.conv(features) + self.alpha * self.up(hidden)  # (B, C_out, h, w)
+        return self.conv(features) + self.alpha.view(-1, 1, 1) * self.up(hidden)  # (B, C_out, h, w)
 
 
 def can_adapt(conv: nn.Module) -> bool:

@@ -36,6 +36,10 @@ class PissaAdapted(PeftAdaptedModel):
     def buffers(self) -> dict[str, torch.Tensor]:
         return {**super().buffers(), **self._starts()}
 
+    def no_decay(self) -> frozenset[str]:
+        """A and B hold a part of the base, which decay would take away."""
+        return frozenset(name for name in self.trainable() if ".lora_A." in name or ".lora_B." in name)
+
     def load(self, folder: Path) -> None:
         super().load(folder)
         self._settle()
