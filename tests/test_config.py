@@ -259,4 +259,4 @@ def test_setting_works_as_a_field() -> None:
 
     (item,) = dataclasses.fields(Knobs)
     assert Knobs().rank == 8
-    assert item.metadata == {"help": "Width.", "choices": ("4", "8")}
+    assert item.metadata == {"help": "Width.", "choices": ("4", "8"), "suggestions": ()}

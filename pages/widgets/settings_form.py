@@ -161,6 +161,8 @@ def _write(table: dict[str, Any], name: str, key: str, own_key: str, after: Call
     is_gone = own_key != _find_own_key(key)
     if is_part_renewed() and (is_gone or (own_key in before and value == before[own_key])):
         return  # the tick of a live part that left the browser before the last change arrived: nobody chose this
+    if own_key in before and value is not None and table.get(name) == value:
+        return  # the browser brings again what such a tick had covered; what was shown before stays what it was
     before[own_key] = shown
     if value in (None, "", AUTOMATIC):
         table.pop(name, None)

@@ -55,6 +55,7 @@ def test_stored_answer_opens_with_a_prediction(make_server: Callable[..., Server
     page.get_by_role("radio", name="Marker hidden").click()
     painted = page.get_by_role("img", name=re.compile("the marker painted over"))
     expect(painted).to_be_visible()
+    painted.evaluate("image => image.decode()")  # visible is not yet loaded
     assert painted.evaluate("image => image.naturalWidth") >= 200
     assert read_probability(page) < before
     page.get_by_role("radio", name="Control").click()

@@ -256,3 +256,18 @@ def test_tick_that_brings_an_old_number_back_changes_nothing(pretrain, monkeypat
     monkeypatch.undo()
     app.number_input(key="pretrain_epochs").set_value(2).run()  # back to what it was, by hand
     assert app.session_state["pretrain_draft"]["train"]["epochs"] == 2
+
+
+def test_second_tick_with_an_old_number_changes_nothing_either(monkeypatch):
+    """Two ticks were on their way: the browser's own number between them made the page forget what had been there."""
+    table = {"epochs": 2}
+    state = {"epochs": 20, settings_form.SHOWN_KEY: {"epochs": 2}, settings_form.BEFORE_KEY: {"epochs": 20}}
+    monkeypatch.setattr(settings_form.st, "session_state", state)
+    monkeypatch.setattr(settings_form, "is_part_renewed", lambda: True)
+    for brought in (20, 2, 20):
+        state["epochs"] = brought
+        settings_form._write(table, "epochs", "epochs", "epochs", None)
+        assert table == {"epochs": 2}
+    state["epochs"] = 5
+    settings_form._write(table, "epochs", "epochs", "epochs", None)
+    assert table == {"epochs": 5}
