@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from lab_server import ROOT, Server, count_workers, wait_for, wait_until_connected
+from lab_server import ROOT, Server, count_workers, wait_for, wait_until_connected, wait_until_idle
 from playwright.sync_api import Browser, Page, expect
 
 from medpeft_core.config import RunConfig
@@ -141,6 +141,7 @@ def test_survival_of_an_edited_file(
     assert run.status == "running"
     assert run.state().pid == pid
     assert count_workers(server.home) == 1
+    wait_until_idle(page)  # the lab is made anew after a save, and a click that comes before its page is lost
     page.get_by_role("button", name="Stop").first.click()
     wait_for(lambda: run.status == "stopped", timeout_s=20, what="the run stops")
     assert page.get_by_test_id("stException").count() == 0
