@@ -120,6 +120,8 @@ def test_no_toolbar_of_a_table_lies_over_the_page_on_a_touch_screen(server: Serv
 def test_columns_are_kept_in_the_address(server: Server, page: Page) -> None:
     """A link shows the table as its sender saw it."""
     page.goto(f"{server.url}/compare")
+    page.get_by_role("button", name="Columns", exact=True).wait_for()
+    wait_until_idle(page)  # a popover that is opened while the page is still drawn closes again
     page.get_by_role("button", name="Columns", exact=True).click()
     page.get_by_role("button", name="Remove Backbone").click()
     wait_for(lambda: "columns=" in page.url, timeout_s=30, what="the address names the columns")
