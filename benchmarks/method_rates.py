@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.methods import WHAT_METHODS_RAISE
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.config import BackboneConfig, DataConfig, MethodConfig, OptimConfig, RunConfig, TrainConfig
 from medpeft_core.datasets.prepare import PreparedData, prepare_dataset
@@ -129,7 +130,7 @@ def train_all(
             aurocs.append(train(replace(config, train=replace(config.train, seed=seed)), prepared, splits, source))
         except TrainingError:
             return None, "diverged"
-        except Exception as error:  # one method that fails must not end the table
+        except WHAT_METHODS_RAISE as error:  # one method that fails must not end the table
             traceback.print_exc(file=sys.stderr)
             return None, f"{type(error).__name__}: {error}"[:160]
     return math.fsum(aurocs) / len(aurocs), ""

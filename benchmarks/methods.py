@@ -34,10 +34,13 @@ from benchmarks.lab_loop import LABELS, LabLoop
 from benchmarks.plain_peft import build_plain_loop
 from benchmarks.train_speed import IMAGE_SIZE, build_batch, measure
 from medpeft_core.backbones import BACKBONES
+from medpeft_core.errors import MedPeftError
 from medpeft_core.methods import METHODS
 from medpeft_core.methods.peft_adapted import PeftAdaptedModel
 from medpeft_core.paths import write_json
 from medpeft_core.training.device import describe_device, measure_peak_memory, resolve_precision
+
+WHAT_METHODS_RAISE = (MedPeftError, RuntimeError, ValueError, KeyError)  # memory and shapes included
 
 CONFIDENCE = 0.95
 MIN_ROUNDS = 9
@@ -133,7 +136,7 @@ def measure_row(backbone: str, method: str, options: argparse.Namespace) -> Row:
     row = Row(backbone=backbone, method=method)
     try:
         row = measure_lab(row, options)
-    except Exception as error:  # one method that fails must not end the table
+    except WHAT_METHODS_RAISE as error:  # one method that fails must not end the table
         traceback.print_exc(file=sys.stderr)
         row = replace(row, note=f"failed: {tell(error)}")
     gc.collect()  # loops refer to themselves, and their memory must be free for the next one
@@ -176,7 +179,7 @@ def measure_lab(row: Row, options: argparse.Namespace) -> Row:
         return replace(row, step_s=statistics.median(times) / options.steps)
     try:
         return compare(row, lab, options, images, targets)
-    except Exception as error:  # the lab's side alone is worth a row
+    except WHAT_METHODS_RAISE as error:  # the lab's side alone is worth a row
         traceback.print_exc(file=sys.stderr)
         times = [measure(lab.run) for _ in range(options.rounds)]
         note = f"the plain side failed: {tell(error)}"

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_layers, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_layers, layerwise_spec, targets_setting
 from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
@@ -30,16 +30,14 @@ class AdaloraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         is_fine = self.init_rank == 0 or self.init_rank > self.rank
         require(is_fine, "method.init_rank", self.init_rank, f"0, or above method.rank, which is {self.rank}")
         require(self.alpha > 0, "method.alpha", self.alpha, "above 0")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
         require(0 <= self.warmup_share <= 0.5, "method.warmup_share", self.warmup_share, "from 0 to 0.5")
         require(0 < self.final_share <= 0.5, "method.final_share", self.final_share, "above 0 and at most 0.5")
         require(self.every >= 1, "method.every", self.every, "1 or more")
         require(self.orthogonality >= 0, "method.orthogonality", self.orthogonality, "0 or more")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_adalora(model: "nn.Module", parts: ModelParts, knobs: AdaloraKnobs) -> "AdaptedModel":
@@ -77,18 +75,14 @@ def build_adalora(model: "nn.Module", parts: ModelParts, knobs: AdaloraKnobs) ->
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="adalora",
         title="AdaLoRA",
-        family="reparameterised",
         idea="LoRA that starts too wide and takes ranks away from the layers where they matter least.",
         knobs=AdaloraKnobs,
         build=build_adalora,
         reference="Zhang et al. 2023, arXiv:2303.10512",
         default_lr=1e-2,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

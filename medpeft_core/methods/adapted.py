@@ -78,10 +78,12 @@ class AdaptedModel(ABC):
         """What the method adds to the loss of each forward pass, a scalar; None for nothing."""
         return None
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int, *, is_scaled: bool = False) -> None:
         """Called after optimizer step `step` (from 0), with its gradients unscaled and still there; nothing by itself.
 
-        The step may have been skipped by a loss scaler; then some gradients are not finite.
+        Args:
+            step: as above.
+            is_scaled: a loss scaler may have skipped the step; then some gradients are not finite.
         """
         return None
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import AUTO, check_targets, find_layers, split_words, wants_split_qkv
+from medpeft_core.methods.targets import AUTO, check_common, find_layers, split_words, wants_split_qkv
 from medpeft_core.traits import CALLED_QKV, CONV
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Ia3Knobs:
     )
 
     def __post_init__(self) -> None:
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_ia3(model: "nn.Module", parts: ModelParts, knobs: Ia3Knobs) -> "AdaptedModel":

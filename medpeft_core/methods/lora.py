@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from medpeft_core.config import setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_layers, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_layers, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ class LoraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.alpha > 0, "method.alpha", self.alpha, "above 0")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_lora(model: "nn.Module", parts: ModelParts, knobs: LoraKnobs) -> "AdaptedModel":
@@ -82,18 +80,14 @@ def build_lora_like(
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="lora",
         title="LoRA",
-        family="reparameterised",
         idea="Adds a trained low-rank matrix to chosen layers and leaves everything else frozen.",
         knobs=LoraKnobs,
         build=build_lora,
         reference="Hu et al. 2022, arXiv:2106.09685; on q and v as in Lian et al. 2024, arXiv:2401.12215",
         default_lr=3e-3,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

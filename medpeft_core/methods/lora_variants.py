@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from medpeft_core.config import setting
 from medpeft_core.errors import require
 from medpeft_core.methods.lora import LoraKnobs, build_lora_like
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import layerwise_spec
 from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
@@ -112,19 +112,15 @@ def build_lora_plus(model: "nn.Module", parts: ModelParts, knobs: LoraPlusKnobs)
 
 
 _RSLORA = METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="rslora",
         title="rsLoRA",
-        family="reparameterised",
         idea="LoRA whose addition is scaled by the root of its rank, so that high ranks learn as fast as low ones.",
         knobs=RsLoraKnobs,
         build=build_rslora,
         reference="Kalajdzievski 2023, arXiv:2312.03732",
         default_lr=1e-3,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(

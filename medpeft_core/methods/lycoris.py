@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from medpeft_core.config import setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_layers, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_layers, layerwise_spec, targets_setting
 from medpeft_core.traits import CONV, LINEAR
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ class LycorisKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.alpha > 0, "method.alpha", self.alpha, "above 0")
         require(0 <= self.rank_dropout < 1, "method.rank_dropout", self.rank_dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
     def find_options(self) -> dict[str, Any]:
         """The same in peft's words."""
@@ -77,19 +76,15 @@ def build_lokr(model: "nn.Module", parts: ModelParts, knobs: LokrKnobs) -> "Adap
 
 
 _LOHA = METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="loha",
         title="LoHa",
-        family="reparameterised",
         idea="Adds the product, number by number, of two low-rank matrices, which reaches the square of their rank.",
         knobs=LycorisKnobs,
         build=build_loha,
         reference="Hyeon-Woo et al. 2022, arXiv:2108.06098",
         default_lr=1e-2,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
-from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import LINEAR
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ class MissKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_miss(model: "nn.Module", parts: ModelParts, knobs: MissKnobs) -> "AdaptedModel":
@@ -46,18 +43,14 @@ def build_miss(model: "nn.Module", parts: ModelParts, knobs: MissKnobs) -> "Adap
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="miss",
         title="MiSS",
-        family="reparameterised",
         idea="Sums a layer's inputs in groups and trains one small matrix on the sums.",
         knobs=MissKnobs,
         build=build_miss,
         reference="Kang & Yin 2025, arXiv:2409.15371",
         default_lr=3e-3,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
+from medpeft_core.methods.spec import METHODS, ModelParts
 from medpeft_core.methods.targets import (
     SPECIAL_CONV,
-    check_targets,
+    check_common,
     find_layers,
     find_targets,
+    layerwise_spec,
     targets_setting,
-    wants_split_qkv,
 )
 from medpeft_core.traits import CONV, LINEAR, LINEAR_ON_TOKENS, POINTWISE_CONV
 
@@ -40,8 +40,7 @@ class OftKnobs:
 
     def __post_init__(self) -> None:
         require(self.block_size >= 0, "method.block_size", self.block_size, "0 or more")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +53,7 @@ class BoftKnobs:
 
     def __post_init__(self) -> None:
         require(self.block_size >= 2, "method.block_size", self.block_size, "2 or more")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +65,7 @@ class HraKnobs:
 
     def __post_init__(self) -> None:
         require(self.rank >= 2 and self.rank % 2 == 0, "method.rank", self.rank, "even, 2 or more")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_oft(model: "nn.Module", parts: ModelParts, knobs: OftKnobs) -> "AdaptedModel":
@@ -144,50 +142,38 @@ def build_hra(model: "nn.Module", parts: ModelParts, knobs: HraKnobs) -> "Adapte
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="oft",
         title="OFT",
-        family="reparameterised",
         idea="Rotates the inputs of each layer in small blocks, so that lengths and angles stay as they were.",
         knobs=OftKnobs,
         build=build_oft,
         reference="Qiu et al. 2023, arXiv:2306.07280",
         default_lr=3e-3,
-        is_mergeable=True,
         requires=((LINEAR_ON_TOKENS, POINTWISE_CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="boft",
         title="BOFT",
-        family="reparameterised",
         idea="Rotates the inputs of each layer in tiny blocks, exactly, and scales each output. Slow on a CPU.",
         knobs=BoftKnobs,
         build=build_boft,
         reference="Liu et al. 2024, arXiv:2311.06243",
         default_lr=1e-2,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="hra",
         title="HRA",
-        family="reparameterised",
         idea="Reflects the inputs of each layer a few times: as orthogonal as OFT, as small as LoRA. Slow on a CPU.",
         knobs=HraKnobs,
         build=build_hra,
         reference="Yuan et al. 2024, arXiv:2405.17484",
         default_lr=1e-2,
-        is_mergeable=True,
         requires=((LINEAR, CONV),),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -99,7 +99,7 @@ def adapt_by_peft(
     try:
         with without_warnings():
             peft_model = get_peft_model(model, config)
-    except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise MethodError(
             f"The method {method!r} cannot be put on {parts.backbone!r}: {error}. Change its settings or targets."
         ) from error
@@ -146,8 +146,8 @@ def match_exactly(names: Iterable[str]) -> str:
 
 def find_widths(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[int, int]]:
     """By name, how many numbers a layer gives and how many it reads for each; a convolution's kernel included."""
-    weights = {name: model.get_submodule(name).weight for name in names}
-    return {name: (len(weight), weight[0].numel()) for name, weight in weights.items()}  # type: ignore[arg-type, index]
+    weights = {name: model.get_parameter(f"{name}.weight") for name in names}
+    return {name: (len(weight), weight[0].numel()) for name, weight in weights.items()}
 
 
 def check_rank(model: nn.Module, names: tuple[str, ...], rank: int, *, setting: str = "method.rank") -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import check_choices, setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import LINEAR
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RoadKnobs:
     def __post_init__(self) -> None:
         require(self.group_size >= 0 and self.group_size % 2 == 0, "method.group_size", self.group_size, "0, or even")
         check_choices("method", self)
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_road(model: "nn.Module", parts: ModelParts, knobs: RoadKnobs) -> "AdaptedModel":
@@ -56,18 +56,14 @@ def build_road(model: "nn.Module", parts: ModelParts, knobs: RoadKnobs) -> "Adap
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="road",
         title="RoAd",
-        family="reparameterised",
         idea="Turns pairs of a layer's outputs by a trained angle and changes their length.",
         knobs=RoadKnobs,
         build=build_road,
         reference="Liao & Monz 2024, arXiv:2409.00119",
         default_lr=3e-2,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.errors import require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import LINEAR
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ class VeraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.start != 0, "method.start", self.start, "other than 0")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +41,8 @@ class RandLoraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.alpha >= 1, "method.alpha", self.alpha, "1 or more")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +60,12 @@ class VbLoraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.num_vectors >= 2, "method.num_vectors", self.num_vectors, "2 or more")
         require(self.vector_length >= 0, "method.vector_length", self.vector_length, "0 or more")
         allowed = f"from 1 to method.num_vectors, which is {self.num_vectors}"
         require(1 <= self.top_k <= self.num_vectors, "method.top_k", self.top_k, allowed)
         require(self.bank_lr_factor > 0, "method.bank_lr_factor", self.bank_lr_factor, "above 0")
-        require(0 <= self.dropout < 1, "method.dropout", self.dropout, "0 or more and below 1")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_vera(model: "nn.Module", parts: ModelParts, knobs: VeraKnobs) -> "AdaptedModel":
@@ -149,51 +143,39 @@ def build_vblora(model: "nn.Module", parts: ModelParts, knobs: VbLoraKnobs) -> "
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="vera",
         title="VeRA",
-        family="reparameterised",
         idea="LoRA with random matrices that all layers share; only a factor for each direction is trained.",
         knobs=VeraKnobs,
         build=build_vera,
         reference="Kopiczko et al. 2024, arXiv:2310.11454",
         default_lr=3e-2,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="randlora",
         title="RandLoRA",
-        family="reparameterised",
         idea="Mixes many random low-rank matrices with trained factors, so that the update can have full rank.",
         knobs=RandLoraKnobs,
         build=build_randlora,
         reference="Albert et al. 2025, arXiv:2502.00987",
         default_lr=1e-3,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="vblora",
         title="VB-LoRA",
-        family="reparameterised",
         idea="Builds the LoRA matrices of all layers from one bank of vectors that they share.",
         knobs=VbLoraKnobs,
         build=build_vblora,
         reference="Li et al. 2024, arXiv:2405.15179",
         default_lr=3e-2,
-        is_mergeable=True,
         requires=(LINEAR,),
         starts_at_base=False,
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.errors import MethodError, require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import LINEAR
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ class ShiraKnobs:
     targets: str = targets_setting()
 
     def __post_init__(self) -> None:
-        require(self.rank >= 1, "method.rank", self.rank, "1 or more")
         require(self.mask_seed >= 0, "method.mask_seed", self.mask_seed, "0 or more")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_shira(model: "nn.Module", parts: ModelParts, knobs: ShiraKnobs) -> "AdaptedModel":
@@ -54,18 +53,14 @@ def build_shira(model: "nn.Module", parts: ModelParts, knobs: ShiraKnobs) -> "Ad
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="shira",
         title="SHiRA",
-        family="reparameterised",
         idea="Trains a sparse random choice of each layer's own weights, so that the change can have any rank.",
         knobs=ShiraKnobs,
         build=build_shira,
         reference="Bhardwaj et al. 2024, arXiv:2406.13175",
         default_lr=3e-3,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
 from medpeft_core.errors import MethodError, require
-from medpeft_core.methods.spec import METHODS, MethodSpec, ModelParts
-from medpeft_core.methods.targets import check_targets, find_linears, targets_setting, wants_split_qkv
+from medpeft_core.methods.spec import METHODS, ModelParts
+from medpeft_core.methods.targets import check_common, find_linears, layerwise_spec, targets_setting
 from medpeft_core.traits import LINEAR
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FourierFtKnobs:
         require(self.num_frequencies >= 1, "method.num_frequencies", self.num_frequencies, "1 or more")
         require(self.scale > 0, "method.scale", self.scale, "above 0")
         require(self.places_seed >= 0, "method.places_seed", self.places_seed, "0 or more")
-        check_targets(self.targets)
+        check_common(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class C3aKnobs:
 
     def __post_init__(self) -> None:
         require(self.block_size >= 0, "method.block_size", self.block_size, "0 or more")
-        check_targets(self.targets)
+        check_common(self)
 
 
 def build_fourierft(model: "nn.Module", parts: ModelParts, knobs: FourierFtKnobs) -> "AdaptedModel":
@@ -98,34 +98,26 @@ def build_c3a(model: "nn.Module", parts: ModelParts, knobs: C3aKnobs) -> "Adapte
 
 
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="fourierft",
         title="FourierFT",
-        family="reparameterised",
         idea="Learns a few frequencies of each weight's change, and nothing else.",
         knobs=FourierFtKnobs,
         build=build_fourierft,
         reference="Gao et al. 2024, arXiv:2405.03003",
         default_lr=1e-1,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )
 METHODS.add(
-    MethodSpec(
+    layerwise_spec(
         name="c3a",
         title="C3A",
-        family="reparameterised",
         idea="Adds circular convolutions to each layer: high rank from few numbers.",
         knobs=C3aKnobs,
         build=build_c3a,
         reference="Chen et al. 2024, arXiv:2407.19342",
         default_lr=3e-2,
-        is_mergeable=True,
         requires=(LINEAR,),
-        places=("targets",),
-        needs=lambda knobs: wants_split_qkv(knobs.targets),
     )
 )

@@ -1,12 +1,15 @@
 """Which layers get an adapter: the `targets` knob that all methods on single layers share. Light."""
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from medpeft_core.config import setting
 from medpeft_core.errors import MethodError, require
-from medpeft_core.methods.spec import SPLIT_QKV, ModelParts
+from medpeft_core.methods.spec import SPLIT_QKV, MethodSpec, ModelParts
+
+if TYPE_CHECKING:
+    from medpeft_core.methods.adapted import AdaptedModel
 
 AUTO, ALL, QKV = "auto", "all", "qkv"
 ROLES = ("q", "k", "v")  # separate projections
@@ -29,12 +32,17 @@ def targets_setting() -> Any:
     )
 
 
-def check_targets(targets: str) -> None:
-    """Refuse a text that names nothing; whether its names are there is found out on the model.
+def check_common(knobs: Any) -> None:
+    """Check what methods on single layers have in common: `targets`, and `rank` and `dropout` where they have them.
+
+    Whether the layers are there, and are wide enough, is found out on the model.
 
     Raises:
-        ConfigError: it is empty.
+        ConfigError: says which is out of its range.
     """
+    targets, rank, dropout = knobs.targets, getattr(knobs, "rank", 1), getattr(knobs, "dropout", 0.0)
+    require(rank >= 1, "method.rank", rank, "1 or more")
+    require(0 <= dropout < 1, "method.dropout", dropout, "0 or more and below 1")
     require(
         bool(split_words(targets)), "method.targets", repr(targets), "auto, q,v, qkv, all, or the ends of layers' names"
     )
@@ -49,6 +57,36 @@ def wants_split_qkv(targets: str) -> frozenset[str]:
     """What must be done to the model for these targets: separate projections for q, k and v."""
     words = split_words(targets)
     return frozenset({SPLIT_QKV}) if words == (AUTO,) or any(word in ROLES for word in words) else frozenset()
+
+
+def layerwise_spec(
+    *,
+    name: str,
+    title: str,
+    idea: str,
+    knobs: type[Any],
+    build: Callable[..., "AdaptedModel"],
+    reference: str,
+    default_lr: float,
+    requires: tuple[str | tuple[str, ...], ...],
+    starts_at_base: bool = True,
+) -> MethodSpec:
+    """The spec of a method that changes single layers, those of its `targets` knob, and can be merged into them."""
+    return MethodSpec(
+        name=name,
+        title=title,
+        family="reparameterised",
+        idea=idea,
+        knobs=knobs,
+        build=build,
+        reference=reference,
+        default_lr=default_lr,
+        is_mergeable=True,
+        requires=requires,
+        starts_at_base=starts_at_base,
+        places=("targets",),
+        needs=lambda chosen: wants_split_qkv(chosen.targets),
+    )
 
 
 def find_targets(

@@ -1,6 +1,6 @@
 """Visual prompt tuning (Jia et al. 2022): trained tokens join those of the image; the backbone stays as it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medpeft_core.config import setting
@@ -74,8 +74,9 @@ def _build(
 
     blocks = _find_blocks(model, parts)
     freeze_base(model, parts)
-    tokens_in: nn.Parameter = model.get_submodule(parts.fused_qkv[0]).weight  # type: ignore[assignment]  # (3 D, D)
-    pixels_in: nn.Parameter = model.get_submodule(parts.patch_projection).weight  # type: ignore[assignment]
+    # the layer by its place: a model that uses its weight without calling it (EVA) takes prompts as well
+    tokens_in = model.get_parameter(f"{parts.attentions[0]}.qkv.weight")  # (3 D, D)
+    pixels_in = model.get_parameter(f"{parts.patch_projection}.weight")
     sets = nn.ModuleList()
     for first, last in spans:
         prompts = Prompts(
@@ -108,7 +109,7 @@ def _find_blocks(model: "nn.Module", parts: ModelParts) -> "list[nn.Module]":
     return [model.get_submodule(name) for name in names]
 
 
-METHODS.add(
+_SHALLOW = METHODS.add(
     MethodSpec(
         name="vpt_shallow",
         title="VPT-shallow",
@@ -126,19 +127,12 @@ METHODS.add(
     )
 )
 METHODS.add(
-    MethodSpec(
+    replace(
+        _SHALLOW,
         name="vpt_deep",
         title="VPT-deep",
-        family="additive",
         idea="Adds a few trained tokens to those of the image, new ones before every block.",
-        knobs=VptKnobs,
         build=build_vpt_deep,
         reference=f"{REFERENCE}, equation 7",
-        default_lr=1e-2,
-        is_mergeable=False,
-        requires=(ONE_SEQUENCE, ATTENTION),
-        refuses={POSITION_BIAS: NO_POSITION},
-        starts_at_base=False,
-        places=("tokens",),
     )
 )

@@ -226,7 +226,7 @@ class EpochLoop(ABC):
             parts.scaler.update()
         else:
             parts.optimizer.step()
-        parts.adapted.after_step(self.position.step)
+        parts.adapted.after_step(self.position.step, is_scaled=parts.scaler is not None)
         parts.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
 

@@ -45,7 +45,7 @@ def build_step(built: BuiltModel, config: RunConfig, *, device: str) -> Callable
             scaler.update()
         else:
             optimizer.step()
-        adapted.after_step(next(taken))
+        adapted.after_step(next(taken), is_scaled=scaler is not None)
         optimizer.zero_grad(set_to_none=True)
         wait_for_device(device)
 

@@ -106,7 +106,7 @@ def test_steps_that_a_loss_scaler_skipped_spoil_no_scores() -> None:
             next(iter(adapted.trainable().values())).grad.fill_(float("inf"))
         else:
             optimizer.step()
-        adapted.after_step(step)
+        adapted.after_step(step, is_scaled=True)
         adapted.network.zero_grad()
     assert sum(adapted.count_ranks().values()) == 2 * len(adapted.count_ranks())
     assert all(torch.isfinite(value).all() for name, value in adapted.get_state().items() if "mask" not in name)

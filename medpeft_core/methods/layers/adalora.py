@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,11 +42,11 @@ class AdaloraAdapted(PeftAdaptedModel):
                 distances.append(torch.linalg.norm(product - identity))
         return weight * torch.stack(distances).mean()
 
-    def after_step(self, step: int) -> None:
+    def after_step(self, step: int, *, is_scaled: bool = False) -> None:
         """Update scores and ranks; a step that a loss scaler skipped has no gradients to score by."""
         config = self._config
         scores_count = step < config.total_step - config.tfinal
-        if scores_count and not self._has_finite_gradients():
+        if scores_count and is_scaled and not self._has_finite_gradients():
             return
         if not scores_count and not self._allocator.exp_avg_ipt and config.rank_pattern is None:
             return  # every step so far was skipped: the ranks stay
@@ -101,9 +102,9 @@ class AdaloraAdapted(PeftAdaptedModel):
             self._config.rank_pattern = masks
 
     @property
-    def _config(self):  # type: ignore[no-untyped-def]
+    def _config(self) -> Any:
         return self.peft_model.peft_config["default"]
 
     @property
-    def _allocator(self):  # type: ignore[no-untyped-def]
+    def _allocator(self) -> Any:
         return self.peft_model.base_model.rankallocator

@@ -20,7 +20,7 @@ class ParallelConv(nn.Module):
             conv.in_channels,
             conv.out_channels,
             kernel_size=1,
-            stride=conv.stride,  # type: ignore[arg-type]
+            stride=(conv.stride[0], conv.stride[1]),
             bias=False,
             device=conv.weight.device,
             dtype=conv.weight.dtype,

@@ -66,5 +66,4 @@ class PissaAdapted(PeftAdaptedModel):
 
 def keep_originals(model: nn.Module, parts: ModelParts) -> dict[str, torch.Tensor]:
     """The weights (out, in) of all Linear layers that may be taken apart; their memory, which peft writes not into."""
-    weights = {name: model.get_submodule(name).weight for name in parts.linears}
-    return {name: weight.detach().cpu() for name, weight in weights.items() if isinstance(weight, torch.Tensor)}
+    return {name: model.get_parameter(f"{name}.weight").detach().cpu() for name in parts.linears}

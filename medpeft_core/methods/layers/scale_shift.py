@@ -61,7 +61,7 @@ def _add(network: nn.Module, name: str) -> None:
     assert isinstance(layer.weight, nn.Parameter)
     part = ScaleShift(layer.weight.detach(), axis=_find_axis(layer), has_shift=not _is_rms_norm(layer))
     if _has_activation(layer):
-        layer.drop = nn.Sequential(OrderedDict(ssf=part, drop=layer.drop))  # type: ignore[arg-type]
+        layer.add_module("drop", nn.Sequential(OrderedDict(ssf=part, drop=layer.get_submodule("drop"))))
     else:
         network.set_submodule(name, nn.Sequential(OrderedDict(layer=layer, ssf=part)))
 
