@@ -44,6 +44,15 @@ def test_attention_that_uses_weights_without_calling_the_layer_is_not_adapted(na
             apply_method(built, RunConfig(method=MethodConfig(name="lora", knobs={"targets": "q,v"})))
 
 
+def test_prompts_join_attention_that_only_uses_its_weights() -> None:
+    """The user saw: an IndexError in place of a run. Prompts need no layer to be called, only a sequence of tokens."""
+    with torch.device("meta"):
+        built = build_backbone("eva_giant_patch14_224", num_classes=2)
+        adapted = apply_method(built, RunConfig(method=MethodConfig(name="vpt_shallow"))).adapted
+        assert adapted.network(torch.zeros(1, 3, 224, 224)).shape == (1, 2)
+    assert adapted.num_extra_tokens == 10
+
+
 def test_parts_of_a_vit() -> None:
     with torch.device("meta"):
         parts = find_parts(build_backbone("vit_tiny_patch16_224", num_classes=3), wants_split_qkv=False)
