@@ -78,7 +78,8 @@ def test_list_of_methods_can_be_read_on_a_phone(
     assert find_faults(page) == []
     dialog.get_by_role("button", name="Use SSF").click()
     expect(dialog).to_have_count(0)
-    drawing = page.locator(".st-key-train_method_card").get_by_role("img")
+    drawing = page.get_by_role("img", name="Trains a factor and a shift")  # the last method's is there for a moment too
     expect(drawing).to_be_visible()
+    wait_until_idle(page)
     assert 250 < drawing.evaluate("item => item.getBoundingClientRect().width") <= PHONE["width"]
     context.close()
