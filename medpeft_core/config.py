@@ -87,7 +87,10 @@ class BackboneConfig:
     """Which model, from which weights, at which size."""
 
     name: str = setting("resnet18", "A backbone of the list, or any timm name.")
-    weights: str = setting("random", "random, demo, pretrained (downloads once), or a weights file.")
+    weights: str = setting(
+        "random",
+        "random, demo, pretrained (downloads once), a weights file, or shelf:NAME for one of the weights shelf.",
+    )
     weights_sha256: str | None = setting(None, "SHA-256 of the base weights, once they are known.")
     image_size: int | None = setting(
         None, "Side of the square that the model sees, in pixels. None: the backbone's own."
@@ -96,6 +99,15 @@ class BackboneConfig:
         None, "How tokens become one vector: token (class token) or avg (mean of patches). None: the backbone's own.",
         choices=("token", "avg"),
     )  # fmt: skip
+    layout: str = setting(
+        "auto", "How a weights file names its tensors. auto: found out from the names.", suggestions=("auto",)
+    )
+    positions: str = setting(
+        "antialias",
+        "How the position embedding of a weights file is brought to another image size: antialias (timm's way) or plain "
+        "(bicubic without it, the way of MAE and of Lian et al. 2024).",
+        choices=("antialias", "plain"),
+    )
     drop_path: float = setting(0.0, "Stochastic depth rate of the last block, rising linearly from 0.")
     head_init_std: float = setting(0.02, "Standard deviation of the new head's weights (the papers' MAE recipe: 2e-5).")
     mean: tuple[float, float, float] | None = setting(

@@ -44,6 +44,10 @@ class ExplainError(MedPeftError):
     """A class activation map would be meaningless, for example flat or not finite."""
 
 
+class ExportError(MedPeftError):
+    """A run cannot leave the lab as asked, or what was brought in is not what it says."""
+
+
 class ComputeError(MedPeftError):
     """The helper process that works for the pages gave no answer: it ended, took too long, or met a fault."""
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("command_line",),
     ("training",),
     ("explain", "reports", "pretraining"),
+    ("exports",),
     ("worker",),
     ("housekeeping", "lessons"),
     ("cli", "commands", "__main__"),

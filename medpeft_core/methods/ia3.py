@@ -69,5 +69,6 @@ METHODS.add(
         requires=((CALLED_QKV, CONV),),
         places=("k", "v", "fc2"),
         needs=lambda knobs: wants_split_qkv(knobs.targets),
+        is_made_by_peft=True,
     )
 )

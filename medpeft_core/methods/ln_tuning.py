@@ -34,5 +34,6 @@ METHODS.add(
         is_mergeable=True,
         requires=(LAYER_NORM,),
         places=("norms",),
+        is_made_by_peft=True,
     )
 )

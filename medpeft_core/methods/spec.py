@@ -102,6 +102,7 @@ class MethodSpec:
         starts_at_base: whether the model gives the base's output until it is trained.
         places: where in a block it works, from `PLACES`.
         needs: what must be done to the model before `build`, given the knobs, for example `{SPLIT_QKV}`.
+        is_made_by_peft: whether its adapter is one of the peft library, which others can load.
     """
 
     name: str
@@ -119,6 +120,7 @@ class MethodSpec:
     starts_at_base: bool = True
     places: tuple[str, ...] = ()
     needs: Callable[[Any], frozenset[str]] = lambda knobs: frozenset()
+    is_made_by_peft: bool = False
 
     @property
     def fits(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def layerwise_spec(
     requires: tuple[str | tuple[str, ...], ...],
     starts_at_base: bool = True,
 ) -> MethodSpec:
-    """The spec of a method that changes single layers, those of its `targets` knob, and can be merged into them."""
+    """The spec of a method of peft that changes the layers of its `targets` knob, and can be merged into them."""
     return MethodSpec(
         name=name,
         title=title,
@@ -86,6 +86,7 @@ def layerwise_spec(
         starts_at_base=starts_at_base,
         places=("targets",),
         needs=lambda chosen: wants_split_qkv(chosen.targets),
+        is_made_by_peft=True,
     )
 
 

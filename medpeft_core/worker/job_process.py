@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from medpeft_core.errors import MedPeftError
 from medpeft_core.paths import write_json
@@ -152,8 +152,8 @@ def _run(job: Job, control: JobControl, reserve: DiskReserve) -> JobState:
     try:
         reserve.fill()
         with control:
-            run_ids = _work(job, job.request(), control)
-        return dataclasses.replace(control.state, status=FINISHED, what="finished", run_ids=run_ids)
+            gain = _work(job, job.request(), control)
+        return dataclasses.replace(control.state, status=FINISHED, what="finished", **gain)
     except Stopped:
         return dataclasses.replace(control.state, status=STOPPED)
     except Exception as error:
@@ -163,13 +163,34 @@ def _run(job: Job, control: JobControl, reserve: DiskReserve) -> JobState:
         return dataclasses.replace(control.state, status=FAILED, error=_describe(error, job))
 
 
-def _work(job: Job, request: JobRequest, control: JobControl) -> tuple[str, ...]:
+def _work(job: Job, request: JobRequest, control: JobControl) -> dict[str, Any]:
+    """Do it, and give the fields of the state that tell what came of it."""
     if request.kind == "prepare":
         _prepare(job, request, control)
-        return ()
+        return {}
     if request.kind == "pretrain":
-        return _launch_pretraining(job, request, control)
-    return _launch(job, request, control)
+        return {"run_ids": _launch_pretraining(job, request, control)}
+    if request.kind == "launch":
+        return {"run_ids": _launch(job, request, control)}
+    return _move_in_or_out(job, request, control)
+
+
+def _move_in_or_out(job: Job, request: JobRequest, control: JobControl) -> dict[str, Any]:
+    options = request.options or {}
+    if request.kind == "import_run":
+        from medpeft_core.exports.run_import import import_run
+
+        imported = import_run(Path(options["path"]), home=job.home, progress=control)
+        return {"run_ids": (imported.run_id,), "result": imported.to_dict()}
+    with control.interruptible("loading the model library"):
+        import torch  # noqa: F401  (seconds, which may be left at any line)
+    if request.kind == "add_weights":
+        from medpeft_core.backbones.shelf_adding import add_weights
+
+        return {"result": add_weights(home=job.home, progress=control, **options)}
+    from medpeft_core.exports.write import export_to_home
+
+    return {"result": export_to_home(home=job.home, progress=control, **options)}
 
 
 def _prepare(job: Job, request: JobRequest, control: JobControl) -> None:

@@ -22,7 +22,7 @@ from medpeft_core.paths import read_json, write_json
 from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED
 
-JobKind = Literal["prepare", "launch", "pretrain"]
+JobKind = Literal["prepare", "launch", "pretrain", "add_weights", "export", "import_run"]
 JobStatus = Literal["running", "finished", "failed", "stopped", "interrupted"]
 
 STATUSES: tuple[JobStatus, ...] = (RUNNING, FINISHED, FAILED, STOPPED, INTERRUPTED)
@@ -36,21 +36,24 @@ class JobRequest:
     """What a job is to do.
 
     Attributes:
-        kind: "prepare" (read, check and decode a data set), "launch" or "pretrain" (set runs or pre-trainings up).
+        kind: "prepare" (read, check and decode a data set), "launch" or "pretrain" (set runs or pre-trainings up),
+            "add_weights" (put weights on the shelf), "export" (write a run in another format) or "import_run".
         title: one line for people.
         data: the resolved data section of a config, for a prepare job.
-        configs: resolved configs of the runs to set up, for the other two.
+        configs: resolved configs of the runs to set up, for "launch" and "pretrain".
+        options: what the other kinds are told, by name.
     """
 
     kind: JobKind
     title: str
     data: dict[str, Any] | None = None
     configs: list[dict[str, Any]] | None = None
+    options: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
         """The same for two requests that ask for the same, whatever their titles."""
-        text = json.dumps([self.kind, self.data, self.configs], sort_keys=True)
+        text = json.dumps([self.kind, self.data, self.configs, self.options], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -70,6 +73,7 @@ class JobState:
         pid: its process; None until that has been started.
         pid_started: when that process was created, in unix seconds; pid and start time together name one process.
         run_ids: the runs that a job made, in the order of the queue.
+        result: what it found or made, for the kinds with options; None before its end.
     """
 
     status: JobStatus = RUNNING
@@ -83,6 +87,7 @@ class JobState:
     pid: int | None = None
     pid_started: float | None = None
     run_ids: tuple[str, ...] = ()
+    result: dict[str, Any] | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -38,6 +38,7 @@ DEATH_MESSAGE = (
     "The process of this job ended without a word (killed, out of memory, or the computer was switched off). Nothing "
     "half done is used. Start it again."
 )
+WITH_OPTIONS = ("add_weights", "export", "import_run")
 _LOCK_TIMEOUT_S = 20.0
 _NEW_PREFIX, _TRASH_PREFIX = ".new-", ".trash-"
 
@@ -63,20 +64,22 @@ class JobStore:
         *,
         data: dict[str, Any] | None = None,
         configs: list[dict[str, Any]] | None = None,
+        options: dict[str, Any] | None = None,
     ) -> Job:
         """Start a job, or give the running one that does the same already.
 
         Args:
-            kind: "prepare", "launch" or "pretrain".
+            kind: as in `JobRequest`.
             title: one line for people.
             data: for "prepare": a `DataConfig` as a dict, resolved or not.
             configs: for "launch": one or more `RunConfig.to_dict()`, resolved or not; for "pretrain": of
                 `PretrainConfig`.
+            options: for the other kinds, the arguments of the function that `job_process` calls for each.
 
         Raises:
             MedPeftError: a setting is wrong, or the disk is full; then there is no new job.
         """
-        request = _resolve(kind, title, data, configs)
+        request = _resolve(kind, title, data, configs, options)
         with self._locked():
             for job in self._tidy():
                 if job.is_whole and not job.is_stop_requested and job.request().key == request.key:
@@ -215,7 +218,11 @@ def start_process(job: Job) -> Process:
 
 
 def _resolve(
-    kind: JobKind, title: str, data: dict[str, Any] | None, configs: list[dict[str, Any]] | None
+    kind: JobKind,
+    title: str,
+    data: dict[str, Any] | None,
+    configs: list[dict[str, Any]] | None,
+    options: dict[str, Any] | None,
 ) -> JobRequest:
     """The request with every default filled in, so that equal ones are equal and mistakes show before a job exists."""
     if kind == "prepare":
@@ -223,6 +230,8 @@ def _resolve(
         return JobRequest(kind=kind, title=title, data=dataclasses.asdict(section))
     if kind == "pretrain":
         return JobRequest(kind=kind, title=title, configs=_resolve_pretrainings(configs or []))
+    if kind in WITH_OPTIONS:
+        return JobRequest(kind=kind, title=title, options=options or {})
     if not configs:
         raise ConfigError("There is no run to launch. Choose at least one method.")
     resolved = [resolve_config(RunConfig.from_dict(config)).to_dict() for config in configs]

@@ -1,0 +1,86 @@
+"""A run as the writers of exports see it: its config, its model, and outputs to compare with. Heavy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from medpeft_core.backbones.build import get_base_state
+from medpeft_core.config import RunConfig
+from medpeft_core.runs.run import Run
+from medpeft_core.training.best import load_best
+from medpeft_core.training.build import BuiltModel, build_bare_backbone, build_model
+
+NUM_PROBES = 8
+PROBE_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a writer tells of what it wrote.
+
+    Attributes:
+        max_difference: largest difference of a logit between what was written, opened as its receiver would, and the
+            run in the lab, over the probe images; None where no model was written.
+        notes: sentences that the receiver should read.
+    """
+
+    max_difference: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportContext:
+    """One run on its way out.
+
+    Attributes:
+        run: with its best weights in `adapter/`.
+        config: complete.
+        labels: in the order of the outputs.
+        task: "multilabel" or "multiclass".
+        provenance, metrics: as the run's files hold them.
+        tell: called with a few words on what is done now; raises to stop.
+    """
+
+    run: Run
+    config: RunConfig
+    labels: tuple[str, ...]
+    task: str
+    provenance: dict[str, Any]
+    metrics: dict[str, Any]
+    tell: Callable[[str], None] = field(default=lambda what: None, repr=False)
+
+    def build(self) -> BuiltModel:
+        """The run's best model in eval mode on the CPU, in float32; a new one at each call, to be changed at will.
+
+        Raises:
+            MedPeftError: weights are gone, damaged or have changed.
+        """
+        built = build_model(self.config, num_classes=len(self.labels))
+        load_best(built.adapted, self.run.adapter_dir)
+        built.adapted.network.eval()
+        return built
+
+    def load_base_state(self) -> dict[str, torch.Tensor]:
+        """All tensors of the base by timm's names, without the head.
+
+        Raises:
+            MedPeftError: they are gone or have changed.
+        """
+        return get_base_state(build_bare_backbone(self.config, num_classes=len(self.labels)))
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        """(8, 3, S, S): noise in the range of normalised images, the same at each time."""
+        generator = torch.Generator().manual_seed(PROBE_SEED)
+        size = self.config.backbone.image_size
+        assert size is not None, "a run's config is complete"
+        return torch.randn(NUM_PROBES, 3, size, size, generator=generator)
+
+    @cached_property
+    def logits(self) -> torch.Tensor:
+        """(8, K) of `images`, by the model as the lab runs it."""
+        with torch.inference_mode():
+            return self.build().adapted.network(self.images).clone()
