@@ -104,8 +104,8 @@ class BackboneConfig:
     )
     positions: str = setting(
         "antialias",
-        "How the position embedding of a weights file is brought to another image size: antialias (timm's way) or plain "
-        "(bicubic without it, the way of MAE and of Lian et al. 2024).",
+        "How the positions of a weights file are brought to another image size: antialias (timm's way) or plain "
+        "(bicubic alone, the way of MAE and of Lian et al. 2024).",
         choices=("antialias", "plain"),
     )
     drop_path: float = setting(0.0, "Stochastic depth rate of the last block, rising linearly from 0.")

@@ -33,6 +33,7 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
     ("data.cache_size", [16, 4096], [15, 4097], "from 16 to 4096"),
     ("backbone.image_size", [16, 2048, None], [15, 2049, 0], "from 16 to 2048"),
     ("backbone.pool", ["token", "avg", None], ["max"], "one of token, avg"),
+    ("backbone.positions", ["antialias", "plain"], ["bilinear"], "one of antialias, plain"),
     ("backbone.drop_path", [0, 0.99], [-0.1, 1], "0 or more and below 1"),
     ("backbone.head_init_std", [2e-5], [0, -1], "above 0"),
     ("backbone.mean", [(0.0, 0.5, 1.0), None], [(0.5,), (0.5, 0.5)], "three numbers"),
@@ -76,6 +77,7 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
 
 FREE_FIELDS = {  # any text, table or switch is fine here; resolve.py and the builders know more
     "data.dataset", "data.root", "data.options", "backbone.name", "backbone.weights", "backbone.weights_sha256",
+    "backbone.layout",
     "method.name", "method.knobs", "train.compile", "train.cached_features",
 }  # fmt: skip
 

@@ -15,7 +15,8 @@ HEAVY_PARTS = (
     "backbones.anatomy", "backbones.bare_models", "backbones.build", "backbones.demo_model", "backbones.qkv",
     "backbones.weights", "backbones.weight_files", "backbones.layouts", "backbones.shelf_adding",
     "methods.adapted", "methods.additive", "methods.peft_adapted", "methods.layers",
-    "exports.context", "exports.write", "exports.peft_folder", "exports.tensors", "exports.merged", "exports.onnx_model",
+    "exports.context", "exports.write", "exports.peft_folder", "exports.tensors", "exports.merged",
+    "exports.onnx_model",
 )  # fmt: skip
 TIMEOUT_S = 300
 

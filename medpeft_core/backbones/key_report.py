@@ -76,7 +76,7 @@ class KeyReport:
         return {**asdict(self), "counts": self.counts}
 
 
-class WeightsMismatch(BackboneError):
+class WeightsMismatchError(BackboneError):
     """A weights file is not one of this model; `report` says so tensor by tensor.
 
     It reaches pages from other processes as a plain message.

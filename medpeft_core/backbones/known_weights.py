@@ -1,4 +1,4 @@
-"""Weights of radiology and other foundation models that the lab knows by name: where they are, and how they load. Light."""
+"""Weights of medical foundation models that the lab knows by name: where they are, and how they load. Light."""
 
 from dataclasses import dataclass
 
