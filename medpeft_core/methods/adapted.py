@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medpeft_core.errors import MethodError
+from medpeft_core.methods.insertion import Insertion
 from medpeft_core.paths import write_json
 
 WEIGHTS_FILE = "adapter.safetensors"
@@ -23,10 +24,12 @@ class AdaptedModel(ABC):
         method: name of the method.
         num_extra_tokens: tokens that the method puts between the class token and the patch tokens.
         can_be_channels_last: whether convolutions may lie in memory in the order that is faster for them.
+        insertion: how the method's own modules got into the backbone; None where it has none, or peft's.
     """
 
     num_extra_tokens: int = 0
     can_be_channels_last: bool = True
+    insertion: Insertion | None = None
 
     def __init__(self, network: nn.Module, *, method: str) -> None:
         self.network = network

@@ -50,7 +50,8 @@ def build_adaptformer(model: "nn.Module", parts: ModelParts, knobs: AdaptFormerK
         MethodError: the bottleneck is wider than an MLP's own hidden layer.
     """
     from medpeft_core.methods.additive import UnmergeableModel, freeze_base
-    from medpeft_core.methods.layers.adaptformer import AdaptedMlp
+    from medpeft_core.methods.insertion import Insertion
+    from medpeft_core.methods.layers.adaptformer import AdaptedMlp, put_in_adapted_mlps
 
     hidden_layers = {name: _find_hidden_layer(model.get_submodule(name)) for name in parts.mlps}
     narrowest = min(hidden_layers, key=lambda name: hidden_layers[name].out_features)
@@ -61,17 +62,18 @@ def build_adaptformer(model: "nn.Module", parts: ModelParts, knobs: AdaptFormerK
             "to 64."
         )
     freeze_base(model, parts)
-    for name, layer in hidden_layers.items():
-        adapted = AdaptedMlp(
-            model.get_submodule(name),
-            width=layer.in_features,
-            bottleneck=knobs.bottleneck,
-            scale=knobs.scale,
-            dropout=knobs.dropout,
-        )
-        model.set_submodule(name, adapted)
+    insertion = Insertion(
+        put_in=put_in_adapted_mlps,
+        code=(AdaptedMlp,),
+        settings={
+            "widths": {name: layer.in_features for name, layer in hidden_layers.items()},
+            "bottleneck": knobs.bottleneck,
+            "scale": knobs.scale,
+            "dropout": knobs.dropout,
+        },
+    )
     why = "the ReLU in its bottleneck makes the addition more than a change of weights"
-    return UnmergeableModel(model, method="adaptformer", why_unmergeable=why)
+    return UnmergeableModel(model, insertion, method="adaptformer", why_unmergeable=why)
 
 
 def _find_hidden_layer(mlp: "nn.Module") -> "nn.Linear":

@@ -4,18 +4,20 @@ from torch import nn
 
 from medpeft_core.errors import MethodError
 from medpeft_core.methods.adapted import PlainAdaptedModel
+from medpeft_core.methods.insertion import Insertion
 from medpeft_core.methods.spec import ModelParts
 
 
 class UnmergeableModel(PlainAdaptedModel):
-    """A model whose added modules do what no weight of the base could do.
+    """A model whose added modules do what no weight of the base could do; it puts them in.
 
     Attributes:
         why_unmergeable: the reason, as a plain half-sentence.
     """
 
-    def __init__(self, network: nn.Module, *, method: str, why_unmergeable: str) -> None:
+    def __init__(self, network: nn.Module, insertion: Insertion, *, method: str, why_unmergeable: str) -> None:
         super().__init__(network, method=method)
+        self.insertion = insertion.apply(network)
         self.why_unmergeable = why_unmergeable
 
     def merge(self) -> nn.Module:

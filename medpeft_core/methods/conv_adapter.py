@@ -49,7 +49,14 @@ def build_conv_adapter(model: "nn.Module", parts: ModelParts, knobs: ConvAdapter
     from torch import nn
 
     from medpeft_core.methods.additive import UnmergeableModel, freeze_base
-    from medpeft_core.methods.layers.conv_adapter import AdaptedConv, can_adapt, choose_width
+    from medpeft_core.methods.insertion import Insertion
+    from medpeft_core.methods.layers.conv_adapter import (
+        AdaptedConv,
+        build_like,
+        can_adapt,
+        choose_width,
+        put_in_adapted_convs,
+    )
 
     hosts: dict[str, nn.Conv2d] = {}
     for name in parts.spatial_convs:
@@ -70,10 +77,10 @@ def build_conv_adapter(model: "nn.Module", parts: ModelParts, knobs: ConvAdapter
             f"{hosts[narrowest].in_channels} channels. Use at most {hosts[narrowest].in_channels}, better 2 to 8."
         )
     freeze_base(model, parts)
-    for name, conv in hosts.items():
-        model.set_submodule(name, AdaptedConv(conv, width=choose_width(conv.in_channels, knobs.reduction)))
+    widths = {name: choose_width(conv.in_channels, knobs.reduction) for name, conv in hosts.items()}
+    insertion = Insertion(put_in=put_in_adapted_convs, code=(build_like, AdaptedConv), settings={"widths": widths})
     why = "the ReLU in its bottleneck makes the addition more than a change of weights"
-    return UnmergeableModel(model, method="conv_adapter", why_unmergeable=why)
+    return UnmergeableModel(model, insertion, method="conv_adapter", why_unmergeable=why)
 
 
 METHODS.add(

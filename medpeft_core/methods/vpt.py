@@ -67,36 +67,32 @@ def _build(
     model: "nn.Module", parts: ModelParts, knobs: VptKnobs, *, method: str, spans: list[tuple[int, int]]
 ) -> "AdaptedModel":
     """A set of prompts for every pair of first and last block that it goes through."""
-    from torch import nn
-
     from medpeft_core.methods.additive import UnmergeableModel, freeze_base
-    from medpeft_core.methods.layers.vpt import Prompts
+    from medpeft_core.methods.insertion import Insertion
+    from medpeft_core.methods.layers.vpt import Prompts, put_in_prompts
 
-    blocks = _find_blocks(model, parts)
+    _check_blocks(model, parts)
     freeze_base(model, parts)
     # the layer by its place: a model that uses its weight without calling it (EVA) takes prompts as well
     tokens_in = model.get_parameter(f"{parts.attentions[0]}.qkv.weight")  # (3 D, D)
     pixels_in = model.get_parameter(f"{parts.patch_projection}.weight")
-    sets = nn.ModuleList()
-    for first, last in spans:
-        prompts = Prompts(
-            knobs.num_prompts,
-            like=tokens_in,
-            num_prefix_tokens=parts.num_prefix_tokens,
-            num_pixels=pixels_in[0].numel(),  # 3 times the patch's area
-            dropout=knobs.dropout,
-        )
-        prompts.attach(blocks[first], blocks[last])
-        sets.append(prompts)
-    model.add_module("prompts", sets)
+    settings = {
+        "spans": [[parts.blocks[first], parts.blocks[last]] for first, last in spans],
+        "num_prompts": knobs.num_prompts,
+        "width": tokens_in.shape[-1],
+        "num_prefix_tokens": parts.num_prefix_tokens,
+        "num_pixels": pixels_in[0].numel(),  # 3 times the patch's area
+        "dropout": knobs.dropout,
+    }
+    insertion = Insertion(put_in=put_in_prompts, code=(Prompts,), settings=settings)
     why = "prompts are tokens that its attention reads, not a change of its weights"
-    adapted = UnmergeableModel(model, method=method, why_unmergeable=why)
+    adapted = UnmergeableModel(model, insertion, method=method, why_unmergeable=why)
     adapted.num_extra_tokens = knobs.num_prompts
     return adapted
 
 
-def _find_blocks(model: "nn.Module", parts: ModelParts) -> "list[nn.Module]":
-    """The blocks, in order; those that only the class token goes through (CaiT) would be others."""
+def _check_blocks(model: "nn.Module", parts: ModelParts) -> None:
+    """Refuse blocks that are not simply in order; those that only the class token goes through (CaiT) are others."""
     names = [f"blocks.{index}" for index in range(len(parts.blocks))]
     others = [name for name, _ in model.named_modules() if name.endswith(".norm1") and not name.startswith("blocks.")]
     in_order = list(parts.blocks) == names and len(list(model.get_submodule("blocks").children())) == len(names)
@@ -106,7 +102,6 @@ def _find_blocks(model: "nn.Module", parts: ModelParts) -> "list[nn.Module]":
             f"Visual prompt tuning does not fit {parts.backbone!r}: its blocks do not simply hand one sequence of "
             "tokens from each to the next, so that there is no place for prompts. Choose another method or backbone."
         )
-    return [model.get_submodule(name) for name in names]
 
 
 _SHALLOW = METHODS.add(

@@ -36,3 +36,16 @@ class AdaptedMlp(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         hidden = self.dropout(F.relu(self.down(tokens)))  # (B, N, bottleneck)
         return self.mlp(tokens) + self.scale * self.up(hidden)  # (B, N, D)
+
+
+def put_in_adapted_mlps(
+    model: nn.Module, *, widths: dict[str, int], bottleneck: int, scale: float, dropout: float
+) -> None:
+    """Put an `AdaptedMlp` in the place of each MLP.
+
+    Args:
+        widths: by name of the MLP, the numbers D of a token that it reads.
+    """
+    for name, width in widths.items():
+        mlp = model.get_submodule(name)
+        model.set_submodule(name, AdaptedMlp(mlp, width=width, bottleneck=bottleneck, scale=scale, dropout=dropout))

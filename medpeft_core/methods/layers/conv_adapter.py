@@ -27,7 +27,7 @@ class AdaptedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, *, width: int) -> None:
         super().__init__()
         self.conv = conv
-        self.down = _build_like(conv, width)
+        self.down = build_like(conv, width)
         device, dtype = conv.weight.device, conv.weight.dtype
         self.up = nn.Conv2d(width, conv.out_channels, 1, device=device, dtype=dtype)
         self.alpha = nn.Parameter(torch.ones(conv.out_channels, device=device, dtype=dtype))
@@ -52,7 +52,20 @@ def choose_width(in_channels: int, reduction: int) -> int:
     return max(width for width in range(1, in_channels // reduction + 1) if in_channels % width == 0)
 
 
-def _build_like(conv: nn.Conv2d, width: int) -> nn.Conv2d:
+def put_in_adapted_convs(model: nn.Module, *, widths: dict[str, int]) -> None:
+    """Put an `AdaptedConv` in the place of each convolution.
+
+    Args:
+        widths: by name of the convolution, the width of its bottleneck.
+    """
+    for name, width in widths.items():
+        conv = model.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d)
+        model.set_submodule(name, AdaptedConv(conv, width=width))
+
+
+def build_like(conv: nn.Conv2d, width: int) -> nn.Conv2d:
+    """A new convolution to `width` channels, each from a group of its own, that pads and strides as `conv` does."""
     pads_by_size = isinstance(conv, Conv2dSame) or getattr(conv, "same_pad", False)
     settings: dict[str, Any] = {
         "kernel_size": conv.kernel_size,

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from medpeft_core.methods.adapted import PlainAdaptedModel
+from medpeft_core.methods.insertion import Insertion
 
 
 class ParallelConv(nn.Module):
@@ -40,16 +41,22 @@ class ParallelConv(nn.Module):
         return self.conv
 
 
+def put_in_parallel_convs(model: nn.Module, *, names: list[str], init_scale: float) -> None:
+    """Put a `ParallelConv` in the place of each of these convolutions."""
+    for name in names:
+        conv = model.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d)
+        model.set_submodule(name, ParallelConv(conv, init_scale=init_scale))
+
+
 class TsaModel(PlainAdaptedModel):
     """A model with a `ParallelConv` in the place of each convolution in `names`."""
 
     def __init__(self, network: nn.Module, names: tuple[str, ...], *, init_scale: float) -> None:
         super().__init__(network, method="tsa")
         self._names = names
-        for name in names:
-            conv = network.get_submodule(name)
-            assert isinstance(conv, nn.Conv2d)
-            network.set_submodule(name, ParallelConv(conv, init_scale=init_scale))
+        settings = {"names": list(names), "init_scale": init_scale}
+        self.insertion = Insertion(put_in=put_in_parallel_convs, code=(ParallelConv,), settings=settings).apply(network)
 
     def merge(self) -> nn.Module:
         for name in self._names:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from medpeft_core.methods.adapted import PlainAdaptedModel
+from medpeft_core.methods.insertion import Insertion
 
 
 class ScaleShift(nn.Module):
@@ -36,14 +37,29 @@ class ScaleShift(nn.Module):
         return numbers if self.axis == -1 else numbers.view(-1, *[1] * (features.ndim - 2))
 
 
+def put_in_scale_shifts(model: nn.Module, *, names: list[str]) -> None:
+    """Put a `ScaleShift` behind each of these layers: in a pair with it, or before the activation inside it."""
+    for name in names:
+        layer = model.get_submodule(name)
+        assert isinstance(layer.weight, nn.Parameter)
+        part = ScaleShift(layer.weight.detach(), axis=find_channel_axis(layer), has_shift=not is_rms_norm(layer))
+        if has_activation(layer):
+            layer.add_module("drop", nn.Sequential(OrderedDict(ssf=part, drop=layer.get_submodule("drop"))))
+        else:
+            model.set_submodule(name, nn.Sequential(OrderedDict(layer=layer, ssf=part)))
+
+
 class SsfModel(PlainAdaptedModel):
     """A model with a `ScaleShift` behind each layer in `names`."""
 
     def __init__(self, network: nn.Module, names: tuple[str, ...]) -> None:
         super().__init__(network, method="ssf")
         self._names = names
-        for name in names:
-            _add(network, name)
+        self.insertion = Insertion(
+            put_in=put_in_scale_shifts,
+            code=(ScaleShift, has_activation, find_channel_axis, is_rms_norm),
+            settings={"names": list(names)},
+        ).apply(network)
 
     def merge(self) -> nn.Module:
         for name in self._names:
@@ -56,20 +72,10 @@ def can_take_up(layer: nn.Module) -> bool:
     return type(layer) in (nn.Linear, nn.Conv2d)
 
 
-def _add(network: nn.Module, name: str) -> None:
-    layer = network.get_submodule(name)
-    assert isinstance(layer.weight, nn.Parameter)
-    part = ScaleShift(layer.weight.detach(), axis=_find_axis(layer), has_shift=not _is_rms_norm(layer))
-    if _has_activation(layer):
-        layer.add_module("drop", nn.Sequential(OrderedDict(ssf=part, drop=layer.get_submodule("drop"))))
-    else:
-        network.set_submodule(name, nn.Sequential(OrderedDict(layer=layer, ssf=part)))
-
-
 def _merge(network: nn.Module, name: str) -> None:
     """Put back the layer alone, its weight and bias scaled and its bias shifted; one without a bias gets one."""
     module = network.get_submodule(name)
-    holder = module.drop if _has_activation(module) else module
+    holder = module.drop if has_activation(module) else module
     assert isinstance(holder, nn.Sequential)
     part = holder.get_submodule("ssf")
     assert isinstance(part, ScaleShift)
@@ -96,16 +102,17 @@ def _scale(layer: nn.Module, part: ScaleShift) -> None:
             bias.add_(part.shift)
 
 
-def _has_activation(layer: nn.Module) -> bool:
+def has_activation(layer: nn.Module) -> bool:
     """Whether it is one of timm's norms that end in an activation; their `drop` comes between the two."""
     return isinstance(getattr(layer, "drop", None), nn.Module) and isinstance(getattr(layer, "act", None), nn.Module)
 
 
-def _find_axis(layer: nn.Module) -> int:
-    """Of the channels in what it gives; timm's LayerNorms over maps (B, C, H, W) have 2d in their names."""
+def find_channel_axis(layer: nn.Module) -> int:
+    """Which side of its output are the channels; timm's LayerNorms over maps (B, C, H, W) have 2d in their names."""
     is_on_maps = isinstance(layer, nn.Conv2d | nn.modules.batchnorm._BatchNorm | nn.GroupNorm)
     return 1 if is_on_maps or "2d" in type(layer).__name__ else -1
 
 
-def _is_rms_norm(layer: nn.Module) -> bool:
+def is_rms_norm(layer: nn.Module) -> bool:
+    """Whether it is a norm without a bias, which could take up no shift."""
     return isinstance(layer, nn.RMSNorm) or type(layer).__name__.startswith("RmsNorm")

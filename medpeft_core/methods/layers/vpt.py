@@ -19,13 +19,12 @@ class Prompts(nn.Module):
     """
 
     def __init__(
-        self, num_prompts: int, *, like: torch.Tensor, num_prefix_tokens: int, num_pixels: int, dropout: float
+        self, num_prompts: int, width: int, *, num_prefix_tokens: int, num_pixels: int, dropout: float
     ) -> None:
-        """`like`: a tensor (..., D) of the model; `num_pixels`: numbers that make up one patch."""
+        """`width`: numbers D of a token; `num_pixels`: numbers that make up one patch."""
         super().__init__()
-        width = like.shape[-1]
         bound = math.sqrt(6 / (num_pixels + width))
-        self.tokens = nn.Parameter(torch.empty(num_prompts, width, device=like.device, dtype=like.dtype))
+        self.tokens = nn.Parameter(torch.empty(num_prompts, width))
         nn.init.uniform_(self.tokens, -bound, bound)
         self.dropout = nn.Dropout(dropout)
         self.num_prefix_tokens = num_prefix_tokens
@@ -38,7 +37,8 @@ class Prompts(nn.Module):
     def insert(self, block: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """A block's inputs, the first of which is (B, N, D), with the prompts in it."""
         tokens, *others = inputs
-        prompts = self.dropout(self.tokens.expand(len(tokens), -1, -1)).to(tokens.dtype)  # (B, P, D)
+        # not len(tokens): an export to ONNX would keep the number of images that it was made with
+        prompts = self.dropout(self.tokens.expand(tokens.shape[0], -1, -1)).to(tokens.dtype)  # (B, P, D)
         prefix, patches = tokens[:, : self.num_prefix_tokens], tokens[:, self.num_prefix_tokens :]
         return torch.cat((prefix, prompts, patches), dim=1), *others  # (B, N + P, D)
 
@@ -46,3 +46,25 @@ class Prompts(nn.Module):
         """A block's output without what became of the prompts."""
         end = self.num_prefix_tokens + len(self.tokens)
         return torch.cat((tokens[:, : self.num_prefix_tokens], tokens[:, end:]), dim=1)  # (B, N, D)
+
+
+def put_in_prompts(
+    model: nn.Module,
+    *,
+    spans: list[list[str]],
+    num_prompts: int,
+    width: int,
+    num_prefix_tokens: int,
+    num_pixels: int,
+    dropout: float,
+) -> None:
+    """Add a set of prompts, as `prompts.<index>`, for each pair of first and last block that it goes through."""
+    sets = nn.ModuleList()
+    for first, last in spans:
+        prompts = Prompts(
+            num_prompts, width, num_prefix_tokens=num_prefix_tokens, num_pixels=num_pixels, dropout=dropout
+        )
+        prompts.attach(model.get_submodule(first), model.get_submodule(last))
+        sets.append(prompts)
+    like = next(model.parameters())
+    model.add_module("prompts", sets.to(device=like.device, dtype=like.dtype))
