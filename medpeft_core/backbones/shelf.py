@@ -4,16 +4,24 @@
 <home>/weights/shelf/<name>.json            a `ShelfEntry`
 """
 
+import contextlib
 import dataclasses
+import hashlib
 import re
+import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import filelock
+
 from medpeft_core.errors import BackboneError
-from medpeft_core.paths import read_json
+from medpeft_core.paths import ensure_dir, read_json
 
 SHELF_PREFIX = "shelf:"  # --weights shelf:NAME
+LOCK_TIMEOUT_S = 60.0
+ASIDE_PREFIX = ".trash-"  # what it begins with is on its way out; a clean-up of the home takes what was left
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -116,3 +124,65 @@ def find_on_shelf(home: Path, name: str) -> ShelfEntry:
             f"There are no weights {name!r} on the shelf. {there} Add some with `python -m medpeft_core weights add`."
         )
     return entries[name]
+
+
+def check_shelf_file(home: Path, entry: ShelfEntry) -> None:
+    """Refuse a file that is no longer what was put on the shelf; reads all of it (a second for 400 MB).
+
+    Raises:
+        BackboneError: it is gone, or its SHA-256 differs.
+    """
+    path = shelf_file(home, entry.name)
+    try:
+        is_intact = hash_file(path) == entry.sha256
+    except FileNotFoundError as error:
+        raise BackboneError(
+            f"The file {path} of the weights {entry.name!r} is gone. Put it back, or remove the entry and add it again."
+        ) from error
+    if not is_intact:
+        raise BackboneError(
+            f"The file {path} has changed since it was put on the shelf (its SHA-256 differs). Put the original back, "
+            f"or remove the weights {entry.name!r} and add them again from {entry.source}."
+        )
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock_shelf(home: Path) -> Iterator[None]:
+    """One change of the shelf at a time, in all processes.
+
+    Raises:
+        BackboneError: another process holds it for very long.
+    """
+    lock = filelock.FileLock(ensure_dir(shelf_dir(home)) / ".lock")
+    try:
+        lock.acquire(timeout=LOCK_TIMEOUT_S)
+    except filelock.Timeout as error:
+        raise BackboneError("Another process is changing the weights shelf. Try again in a moment.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def take_off_shelf(home: Path, name: str) -> int:
+    """Delete an entry with its file, inside `lock_shelf`; whether a run needs it is for the caller to know.
+
+    Returns:
+        The bytes that it took.
+
+    Raises:
+        OSError: the system keeps the file; then the entry is there as before.
+    """
+    path = shelf_file(home, name)
+    aside = path.with_name(f"{ASIDE_PREFIX}{secrets.token_hex(8)}")
+    num_bytes = path.stat().st_size
+    path.rename(aside)  # from now on there is no such entry
+    path.with_suffix(".json").unlink(missing_ok=True)
+    aside.unlink(missing_ok=True)
+    return num_bytes

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import filelock
 
+from medpeft_core.errors import RunError
 from medpeft_core.housekeeping import feature_files
 from medpeft_core.housekeeping.inventory import find_holder, is_young
 from medpeft_core.housekeeping.places import (
@@ -22,10 +23,12 @@ from medpeft_core.housekeeping.places import (
     TRASH_PREFIX,
     find_base_files,
     find_cache_folders,
+    find_export_folders,
     find_feature_files,
     find_leftovers,
     find_picture_folders,
     find_pictures,
+    has_lock,
 )
 from medpeft_core.housekeeping.sizes import measure_folder
 from medpeft_core.housekeeping.usage import find_data_uses, find_runs_by_base
@@ -140,6 +143,28 @@ def remove_pictures(home: Path) -> Cleaned:
     return Cleaned(num_removed=removed, num_bytes=freed)
 
 
+def remove_exports(store: RunStore) -> Cleaned:
+    """Remove the exports that can be made again, because their runs are here."""
+    removed, freed, kept = 0, 0, []
+    for folder in find_export_folders(store.home):
+        run_id = folder.parent.name
+        try:
+            store.load(run_id)
+        except RunError:
+            kept.append(f"The export {run_id}/{folder.name} stays: its run is not here, so it cannot be made again.")
+            continue
+        try:
+            aside = _set_aside(folder)
+        except OSError as error:  # Windows refuses while somebody reads it
+            kept.append(f"The export {run_id}/{folder.name} stays: {error.strerror or error}.")
+            continue
+        removed += 1
+        freed += _delete(aside)
+        with contextlib.suppress(OSError):  # it still holds other formats
+            folder.parent.rmdir()
+    return Cleaned(num_removed=removed, num_bytes=freed, kept=tuple(kept))
+
+
 def remove_leftovers(home: Path) -> Cleaned:
     """Remove what killed programs left half made; what a living one is making is under its lock and stays."""
     removed, freed, kept = 0, 0, []
@@ -168,7 +193,7 @@ def _is_free(home: Path, sha256: str, path: Path) -> bool:
 
 def _find_lock(leftover: Path) -> Path | None:
     """The lock of whoever might be making it; None for what only waits to be deleted."""
-    if leftover.name.startswith(TRASH_PREFIX):
+    if not has_lock(leftover):
         return None
     if (half := HALF_FEATURES_NAME.fullmatch(leftover.name)) is not None:
         return leftover.parent / f"{half['key']}.lock"

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from medpeft_core.datasets.cache_notes import read_note
 from medpeft_core.housekeeping.feature_files import FeatureInfo, list_features
-from medpeft_core.housekeeping.places import find_base_files, find_cache_folders, find_leftovers, find_pictures
+from medpeft_core.housekeeping.places import (
+    find_base_files,
+    find_cache_folders,
+    find_export_folders,
+    find_leftovers,
+    find_pictures,
+)
 from medpeft_core.housekeeping.sizes import Part, Tell, measure_folder, measure_home
 from medpeft_core.housekeeping.usage import (
     DataUse,
@@ -82,6 +88,7 @@ class Inventory:
     features: list[FeatureInfo]
     leftover_bytes: int
     picture_bytes: int
+    export_bytes: int = 0
 
     @property
     def num_bytes(self) -> int:
@@ -104,6 +111,7 @@ def take_inventory(home: Path, tell: Tell = lambda text: None) -> Inventory:
         features=list_features(store),
         leftover_bytes=sum(measure_folder(path).num_bytes for path in find_leftovers(home)),
         picture_bytes=sum(_size(path) for path in find_pictures(home)),
+        export_bytes=sum(measure_folder(path).num_bytes for path in find_export_folders(home)),
     )
 
 

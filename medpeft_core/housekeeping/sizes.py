@@ -47,9 +47,11 @@ PARTS: tuple[tuple[str, str, str, str], ...] = (
     ("pixels", "Decoded images", "cache/pixels", "each image once, small and ready for training"),
     ("features", "Cached features", "cache/features", "what linear probing computed once of each image"),
     ("pictures", "Kept for pages", "cache", "heat maps, first batches and tables that pages showed before"),
+    ("shelf", "Weights shelf", "weights/shelf", "weights that were added by hand"),
     ("weights", "Base weights", "weights", "what adapters are laid over, and downloads"),
     ("runs", "Runs", "runs", "settings, best weights, checkpoints, predictions, logs"),
     ("pretraining", "Pre-trainings", "pretraining", "kept encoders, checkpoints, rebuilt images, logs"),
+    ("exports", "Exports", "exports", "runs in the formats of others; each can be made again"),
     ("trash", "Deleted runs", "trash", "runs that can still be brought back"),
     ("jobs", "Jobs", "jobs", "records of the newest jobs, with their data reports"),
 )

@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from medpeft_core.config import DataConfig, RunConfig
+from medpeft_core.config import BackboneConfig, DataConfig, RunConfig
 from medpeft_core.datasets.cache_notes import CacheNote
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.paths import read_json
-from medpeft_core.pretrain_config import PretrainConfig
+from medpeft_core.pretrain_config import EncoderConfig, PretrainConfig
 from medpeft_core.runs.kinds import PRETRAINING_FOLDER, is_pretraining_id, kind_folders
 from medpeft_core.runs.run_ids import is_run_id
 from medpeft_core.runs.store import RunStore
@@ -48,6 +48,25 @@ class DataUse:
         if None not in (self.pixels_sha256, pixels_sha256):
             return self.pixels_sha256 == pixels_sha256
         return note is None or (note.dataset, _resolve(note.root)) == (self.dataset, self.root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsUse:
+    """The weights that one run begins with.
+
+    Attributes:
+        folder_name: of the run: its id, with the time of its removal where it is in the trash.
+        backbone: timm name.
+        weights: as in its config: "random", "demo", "pretrained", a file, or "shelf:NAME".
+        sha256: of the stored base weights, once they are known.
+        seed: of the run, and so of random weights.
+    """
+
+    folder_name: str
+    backbone: str
+    weights: str
+    sha256: str | None
+    seed: int
 
 
 def find_data_uses(store: RunStore, jobs: JobStore) -> list[DataUse]:
@@ -98,27 +117,47 @@ def find_runs_by_base(home: Path) -> dict[str, list[str]] | None:
     Returns:
         None when a run's config cannot be read: then nobody can say that a base is needed no more.
     """
+    uses, is_complete = find_weights_uses(home)
+    if not is_complete:
+        return None
     found: dict[str, list[str]] = {}
-    for folder in _find_run_folders(home):
-        try:
-            sha256 = _read_base(folder)
-        except FileNotFoundError:
-            if is_run_id(folder.name.partition(".")[0]) and folder.exists():
-                return None
-            continue  # gone meanwhile, or no run: one that is being made has had its base looked at a moment ago
-        except (OSError, ValueError, TypeError, AttributeError, MedPeftError):
-            return None
-        if sha256:
-            found.setdefault(sha256, []).append(folder.name)
+    for use in uses:
+        if use.sha256:
+            found.setdefault(use.sha256, []).append(use.folder_name)
     return found
 
 
-def _read_base(folder: Path) -> str | None:
-    """SHA-256 of the weights that a run in a folder, which may be in the trash or in the making, begins with."""
+def find_weights_uses(home: Path) -> tuple[list[WeightsUse], bool]:
+    """Which weights every run begins with, deleted ones included, and whether every config could be read."""
+    uses, is_complete = [], True
+    for folder in _find_run_folders(home):
+        try:
+            uses.append(_read_weights_use(folder))
+        except FileNotFoundError:  # gone meanwhile, or no run: one in the making has had its base looked at just now
+            is_complete = is_complete and not (is_run_id(folder.name.partition(".")[0]) and folder.exists())
+        except (OSError, ValueError, TypeError, AttributeError, MedPeftError):
+            is_complete = False
+    return uses, is_complete
+
+
+def _read_weights_use(folder: Path) -> WeightsUse:
+    """What a run in a folder, which may be in the trash or in the making, begins with."""
     values = read_json(folder / "config.json")
+    config: RunConfig | PretrainConfig
+    part: BackboneConfig | EncoderConfig
     if folder.parent.name == PRETRAINING_FOLDER or is_pretraining_id(folder.name.partition(".")[0]):
-        return PretrainConfig.from_dict(values).encoder.weights_sha256
-    return RunConfig.from_dict(values).backbone.weights_sha256
+        config = pretrain_config = PretrainConfig.from_dict(values)
+        part = pretrain_config.encoder
+    else:
+        config = run_config = RunConfig.from_dict(values)
+        part = run_config.backbone
+    return WeightsUse(
+        folder_name=folder.name,
+        backbone=part.name,
+        weights=part.weights,
+        sha256=part.weights_sha256,
+        seed=config.train.seed,
+    )
 
 
 def _find_run_folders(home: Path) -> Iterator[Path]:

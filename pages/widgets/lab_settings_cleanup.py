@@ -14,6 +14,7 @@ from medpeft_core.housekeeping.cleaning import (
     Cleaned,
     remove_bases,
     remove_caches,
+    remove_exports,
     remove_features,
     remove_leftovers,
     remove_pictures,
@@ -26,8 +27,8 @@ from pages.widgets.wording import escape_markdown, write_ago, write_bytes, write
 
 CONFIRM_KEY, DONE_KEY = "settings_confirm", "settings_done"
 NEVER = (
-    "Never touched: finished and unfinished runs, data sets, your own folders, the key of the patient pseudonyms, "
-    "anything that a run or a job at work needs, and whatever a link leads to."
+    "Never touched: finished and unfinished runs, the weights shelf, data sets, your own folders, the key of the "
+    "patient pseudonyms, anything that a run or a job at work needs, and whatever a link leads to."
 )
 SHOWN_RUNS = 3
 HASH_CHARACTERS = 12
@@ -49,6 +50,9 @@ def draw_cleanup(inventory: Inventory | None) -> None:
         if inventory.features:
             with st.container(border=True):
                 _draw_features(inventory)
+        if inventory.export_bytes:
+            with st.container(border=True):
+                _draw_exports(inventory)
     with right:
         with st.container(border=True):
             _draw_bases(inventory)
@@ -166,6 +170,18 @@ def _draw_features(inventory: Inventory) -> None:
         partial(remove_features, get_lab().store),
         is_possible=bool(free),
         reason="Each is needed by a run that is queued or at work.",
+    )
+
+
+def _draw_exports(inventory: Inventory) -> None:
+    st.markdown("**Exports**")
+    st.caption("Costs: each is written again from its run when it is wanted. Those of runs that are gone stay.")
+    _draw_removal(
+        "exports",
+        "Remove them",
+        f"This frees up to {write_bytes(inventory.export_bytes)}.",
+        partial(remove_exports, get_lab().store),
+        is_possible=True,
     )
 
 

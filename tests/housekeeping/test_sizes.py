@@ -24,6 +24,8 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
         "cache/views/a.parquet": 1,
         "cache/features/a.safetensors": 500,
         "weights/base.safetensors": 4000,
+        "weights/shelf/mae.safetensors": 20_000,
+        "exports/run/onnx/model.onnx": 700_000,
         "runs/run/adapter/head.safetensors": 50_000,
         "pretraining/run/encoders/a.safetensors": 3,
         "trash/run.1/config.json": 600_000,
@@ -34,8 +36,8 @@ def test_measure_home_counts_each_file_once(home: Path) -> None:
         write(home / name, size)
     parts = {part.name: part.size for part in measure_home(home)}
     assert {name: size.num_bytes for name, size in parts.items()} == {
-        "datasets": 10, "pixels": 200, "features": 500, "pictures": 31, "weights": 4000, "runs": 50_000,
-        "pretraining": 3, "trash": 600_000, "jobs": 7_000_000, "other": 80_000_000,
+        "datasets": 10, "pixels": 200, "features": 500, "pictures": 31, "weights": 4000, "shelf": 20_000,
+        "runs": 50_000, "pretraining": 3, "exports": 700_000, "trash": 600_000, "jobs": 7_000_000, "other": 80_000_000,
     }  # fmt: skip
     assert sum(size.num_files for size in parts.values()) == len(sizes)
 
