@@ -4,35 +4,23 @@ import hashlib
 import json
 import math
 import os
-import pickle
-import socket
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
-from safetensors import SafetensorError
 from timm.layers import resample_abs_pos_embed
 from torch import nn
 
+from medpeft_core.backbones.hub_gate import find_gate_to_hub, is_hub_in_reach
+from medpeft_core.backbones.weight_files import read_metadata, read_weights_file
 from medpeft_core.errors import BackboneError
 from medpeft_core.paths import ensure_dir, write_atomically
 
-HUB_HOST = "huggingface.co"
-CONNECT_TIMEOUT_S = 3.0
-CONTAINERS = ("model", "state_dict")
 CARD_KEY = "medpeft"  # in the metadata of a safetensors file
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-# what a damaged file makes the readers raise; torch's restricted unpickler also stumbles with plain Python errors
-UNREADABLE = (
-    SafetensorError, pickle.UnpicklingError, OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError,
-    AttributeError, AssertionError,
-)  # fmt: skip
 
 
 def load_weights_file(model: nn.Module, path: Path, *, name: str) -> None:
@@ -46,41 +34,8 @@ def load_weights_file(model: nn.Module, path: Path, *, name: str) -> None:
     Raises:
         BackboneError: no such file, unreadable, or of another model (names the first offending tensor).
     """
-    state = read_state_dict(path)
+    state = read_weights_file(path).tensors
     load_weights_state(model, state, name=name, source=str(path))
-
-
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a weights file by name.
-
-    Raises:
-        BackboneError: the file is missing, damaged, or holds anything but tensors.
-    """
-    if not path.is_file():
-        raise BackboneError(
-            f"There is no weights file {str(path)!r}. Weights are random, pretrained, or the path of a .safetensors or "
-            ".pth file."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackboneError(
-            f"The weights file {str(path)!r} cannot be read: {reason}. Give an intact .safetensors file, "
-            "or a torch file that holds tensors only."
-        ) from error
-    for key in CONTAINERS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if (
-        not isinstance(loaded, dict)
-        or not all(isinstance(value, torch.Tensor) for value in loaded.values())
-        or not loaded
-    ):
-        raise BackboneError(f"The weights file {str(path)!r} holds no table of tensors. Give a state dict.")
-    return dict(loaded)
 
 
 def read_encoder_card(path: Path) -> dict[str, Any]:
@@ -89,12 +44,11 @@ def read_encoder_card(path: Path) -> dict[str, Any]:
     Returns:
         An empty dict for every other file.
     """
-    if path.suffix != ".safetensors" or not path.is_file():
+    if not path.is_file():
         return {}
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get(CARD_KEY, "{}"))
-    except UNREADABLE:
+        card = json.loads(read_metadata(path).get(CARD_KEY, "{}"))
+    except ValueError:
         return {}
     return card if isinstance(card, dict) else {}
 
@@ -171,27 +125,12 @@ def check_hub_is_reachable(name: str, download_dir: Path | None) -> None:
     for file_name in HUB_FILES:
         if isinstance(try_to_load_from_cache(repository, file_name, cache_dir=download_dir), str):
             return
-    host, port = find_gate_to_hub()
-    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    if not is_offline:
-        try:
-            socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S).close()
-            return
-        except OSError:
-            pass
+    if is_hub_in_reach():
+        return
     raise BackboneError(
-        f"The pre-trained weights of {name!r} are not on this machine and {host} cannot be reached. "
+        f"The pre-trained weights of {name!r} are not on this machine and {find_gate_to_hub()[0]} cannot be reached. "
         "Connect to the internet once, give the path of a weights file, or use --weights random."
     )
-
-
-def find_gate_to_hub() -> tuple[str, int]:
-    """Host and port that a download would speak to first: the proxy where one is set, else the hub or its mirror."""
-    endpoint = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or f"https://{HUB_HOST}")
-    proxy = urllib.request.getproxies().get(endpoint.scheme)
-    is_direct = not proxy or urllib.request.proxy_bypass(endpoint.hostname or HUB_HOST)
-    gate = endpoint if is_direct or not proxy else urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    return gate.hostname or HUB_HOST, gate.port or (80 if gate.scheme == "http" else 443)
 
 
 def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

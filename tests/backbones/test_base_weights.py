@@ -12,11 +12,11 @@ from timm.layers import resample_abs_pos_embed
 
 from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.build import build_backbone, get_base_state
+from medpeft_core.backbones.hub_gate import find_gate_to_hub
+from medpeft_core.backbones.weight_files import read_weights_file
 from medpeft_core.backbones.weights import (
     compute_base_sha256,
-    find_gate_to_hub,
     load_base,
-    read_state_dict,
     store_base,
 )
 from medpeft_core.errors import BackboneError
@@ -137,7 +137,7 @@ def test_weights_file_of_random_bytes_never_escapes(tmp_path: Path) -> None:
     for _ in range(200):
         path.write_bytes(b"\x80\x02" + bytes(torch.randint(0, 256, (40,), generator=generator).tolist()))
         with pytest.raises(BackboneError, match="weights file"):
-            read_state_dict(path)
+            read_weights_file(path)
 
 
 def test_weights_file_with_a_foreign_class_is_refused(tmp_path: Path) -> None:
