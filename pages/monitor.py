@@ -3,6 +3,7 @@
 import streamlit as st
 
 from medpeft_core.runs.listing import list_summaries
+from pages.widgets.export_import import draw_import_button, draw_import_news
 from pages.widgets.frame import ensure_frame
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_run import draw_run
@@ -15,6 +16,7 @@ st.title("Monitor")
 summaries = list_summaries(get_lab().store)
 if not summaries:
     draw_work(None)
+    draw_import_news(None)
     if any(not job.is_finished for job in get_lab().jobs.list_jobs()):
         st.info("The runs appear here as soon as their images are there.", icon=":material/hourglass_top:")
         st.stop()
@@ -25,9 +27,13 @@ if not summaries:
     with st.container(horizontal=True):
         st.page_link("pages/home.py", label="Start the demo on Home", icon=":material/science:")
         st.page_link("pages/train.py", label="Set up a run on Train", icon=":material/model_training:")
+        draw_import_button()
     st.stop()
 
-run_id = pick_run(summaries, key="monitor_run_id")
+with st.container(horizontal=True, vertical_alignment="center"):
+    run_id = pick_run(summaries, key="monitor_run_id")
+    draw_import_button()
 draw_work(run_id)
+draw_import_news(run_id)
 if run_id is not None:
     draw_run(run_id)

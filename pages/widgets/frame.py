@@ -28,6 +28,7 @@ def build_pages() -> dict[str, list]:
         ],
         "Set up": [
             st.Page("pages/data.py", title="Data", icon=":material/radiology:", url_path="data"),
+            st.Page("pages/weights.py", title="Weights", icon=":material/database:", url_path="weights"),
             st.Page("pages/pretrain.py", title="Pre-train", icon=":material/grid_view:", url_path="pretrain"),
             st.Page("pages/train.py", title="Train", icon=":material/model_training:", url_path="train"),
         ],

@@ -11,6 +11,7 @@ from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.pretrain_listing import list_pretrain_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import QUEUED, RunState
+from pages.widgets.export_jobs import find_export_jobs
 from pages.widgets.job_progress import follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import request_stop
@@ -29,7 +30,7 @@ def draw_work(shown_run_id: str | None) -> None:
     Args:
         shown_run_id: the run that the rest of the page is about; when it begins to work, the page is drawn anew.
     """
-    active, jobs = _find_active(), _find_jobs()
+    active, jobs = _find_active(), _find_jobs(shown_run_id)
     has_others = bool(jobs) or any(item["run_id"] != shown_run_id for item in active)
     with st.container(border=has_others):
         if has_others:
@@ -79,8 +80,10 @@ def _find_active() -> list[dict[str, Any]]:
     return sorted(active, key=lambda item: places.get(item["run_id"], 0))
 
 
-def _find_jobs() -> list[Any]:
-    return [job for job in get_lab().jobs.list_jobs() if not job.is_finished]
+def _find_jobs(shown_run_id: str | None) -> list[Any]:
+    """Jobs at work, without those that the page tells of at the run that they export."""
+    own = {job.job_id for job in find_export_jobs(shown_run_id)} if shown_run_id is not None else set()
+    return [job for job in get_lab().jobs.list_jobs() if not job.is_finished and job.job_id not in own]
 
 
 def _outline(shown_run_id: str | None, active: list[dict[str, Any]], jobs: list[Any]) -> tuple[Any, ...]:
@@ -91,7 +94,7 @@ def _outline(shown_run_id: str | None, active: list[dict[str, Any]], jobs: list[
 
 def _draw_list(shown_run_id: str | None, *, drawn: tuple[Any, ...]) -> None:
     active = _find_active()
-    if _outline(shown_run_id, active, _find_jobs()) != drawn:
+    if _outline(shown_run_id, active, _find_jobs(shown_run_id)) != drawn:
         st.rerun()
     others = [item for item in active if item["run_id"] != shown_run_id]
     for item in others[:MAX_SHOWN]:

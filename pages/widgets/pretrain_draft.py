@@ -14,6 +14,7 @@ from medpeft_core.datasets.views import list_views
 from medpeft_core.errors import require
 from medpeft_core.pretrain_config import PretrainConfig, pretrain_sections
 from pages.widgets.settings_form import renew_widgets
+from pages.widgets.weights_handover import SHELF
 
 DRAFT_KEY = "pretrain_draft"
 FILE = "file"  # the start weights are in a file that has not been named yet
@@ -63,7 +64,9 @@ def build_config(draft: Draft) -> PretrainConfig:
     known = {item.name for item in fields(DATASETS[values["data"].get("dataset", DEFAULTS.data.dataset)].options)}
     values["data"]["options"] = {name: value for name, value in values["data"]["options"].items() if name in known}
     weights = values["encoder"].get("weights", DEFAULTS.encoder.weights)
-    require(weights != FILE, "encoder.weights", "a file without a path", "random, pretrained or the path of a file")
+    allowed = "random, pretrained, shelf:NAME or the path of a file"
+    require(weights != FILE, "encoder.weights", "a file without a path", allowed)
+    require(weights != SHELF, "encoder.weights", "the shelf without a name", allowed)
     return PretrainConfig.from_dict(values)
 
 

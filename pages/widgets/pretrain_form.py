@@ -13,9 +13,16 @@ from pages.widgets.pretrain_encoders import list_all_encoders
 from pages.widgets.pretrain_mask import draw_mask
 from pages.widgets.pretrain_plan import PretrainPlan
 from pages.widgets.settings_form import bind, renew_widgets
+from pages.widgets.weights_handover import SHELF, choose_entry, is_shelf, list_fitting, settle_shelf, take_normalisation
 from pages.widgets.wording import write_count
 
-WEIGHTS = {"random": "Random", "demo": "Demo", "pretrained": "Pre-trained", FILE: "From a file"}
+WEIGHTS = {
+    "random": "Random",
+    "demo": "Demo",
+    "pretrained": "Pre-trained",
+    SHELF: "From the shelf",
+    FILE: "From a file",
+}
 ONLY_PLAIN = "Only plain ViTs are offered: CNNs and windowed transformers cannot leave the hidden patches out."
 LEAST_RATIO, MOST_RATIO, RATIO_STEP = 0.05, 0.95, 0.05
 DIGITS = 4  # of a mask ratio: 0.05 steps of a slider come as 0.30000000000000004
@@ -67,6 +74,7 @@ def _settle(table: dict[str, Any]) -> None:
     name = table.get("name", DEFAULTS.encoder.name)
     if table.get("weights", "random") not in list_weights(name):
         table.pop("weights", None)
+        take_normalisation(table)
         renew_widgets("pretrain_weights")
     size, patch = table.get("image_size"), find_patch_size(name)
     if size and patch and size % patch:
@@ -76,14 +84,13 @@ def _settle(table: dict[str, Any]) -> None:
 
 def list_weights(name: str) -> list[str]:
     """The start weights that there can be for a backbone."""
-    if name == DEMO_BACKBONE:
-        return ["random", "demo", FILE]
-    return ["random", "pretrained", FILE]
+    shelf = [SHELF] if list_fitting(name) else []
+    return ["random", "demo" if name == DEMO_BACKBONE else "pretrained", *shelf, FILE]
 
 
 def _choose_weights(table: dict[str, Any], name: str) -> None:
     weights = table.get("weights", DEFAULTS.encoder.weights)
-    kind = weights if weights in WEIGHTS else FILE
+    kind = SHELF if is_shelf(weights) else weights if weights in WEIGHTS else FILE
     options = list_weights(name)
     st.segmented_control(
         "**3** Weights to start from",
@@ -92,9 +99,11 @@ def _choose_weights(table: dict[str, Any], name: str) -> None:
         format_func=lambda kind: WEIGHTS[kind],
         required=True,
         help="`encoder.weights`",
-        **bind(table, "weights", key="pretrain_weights", after=lambda: table.setdefault("weights", FILE)),
+        **bind(table, "weights", key="pretrain_weights", after=lambda: _take_weights(table, name)),
     )
-    if kind == FILE:
+    if kind == SHELF:
+        choose_entry(table, name, key="pretrain_weights_shelf", after=lambda: _take_weights(table, name))
+    elif kind == FILE:
         _choose_file(table, name, None if weights == FILE else weights)
     elif kind == "random":
         st.caption("The usual beginning: everything is learned from these images.")
@@ -102,6 +111,11 @@ def _choose_weights(table: dict[str, Any], name: str) -> None:
         st.caption("Goes on from the weights that ship with the lab, which learned from synthetic radiographs.")
     else:
         st.caption("Goes on from the weights that timm names, which are downloaded once; that needs the network.")
+
+
+def _take_weights(table: dict[str, Any], name: str) -> None:
+    table.setdefault("weights", FILE)
+    settle_shelf(table, name)
 
 
 def _choose_file(table: dict[str, Any], name: str, path: str | None) -> None:

@@ -17,6 +17,7 @@ from medpeft_core.presets import PRESETS, apply_preset, find_settings
 from medpeft_core.resolve import resolve_config
 from medpeft_core.worker.devices import lock_name
 from pages.widgets.settings_form import renew_widgets
+from pages.widgets.weights_handover import SHELF, drop_misfit
 
 DRAFT_KEY = "train_draft"
 COPIED_KEY = "train_copied"
@@ -76,9 +77,9 @@ def build_config(draft: Draft) -> RunConfig:
     values["method"]["knobs"] = _keep_known(values["method"]["knobs"], METHODS[method].knobs)
     values["data"]["options"] = _keep_known(values["data"]["options"], DATASETS[dataset].options)
     weights = values["backbone"].get("weights", DEFAULTS.backbone.weights)
-    require(
-        weights != FILE, "backbone.weights", "a file without a path", "random, pretrained, demo or the path of a file"
-    )
+    allowed = "random, pretrained, demo, shelf:NAME or the path of a file"
+    require(weights != FILE, "backbone.weights", "a file without a path", allowed)
+    require(weights != SHELF, "backbone.weights", "the shelf without a name", allowed)
     return RunConfig.from_dict(values)
 
 
@@ -156,6 +157,7 @@ def settle(section: str, name: str) -> None:
 def _follow_backbone(draft: Draft) -> None:
     """Another backbone: the demo weights come and go with the demo backbone, and a preset that was chosen stays so."""
     backbone = draft["backbone"]
+    drop_misfit(backbone, backbone.get("name", DEFAULTS.backbone.name))
     is_demo, has_demo_weights = backbone.get("name") == DEMO_BACKBONE, backbone.get("weights") == DEMO
     if is_demo != has_demo_weights:
         backbone["weights"] = DEMO if is_demo else DEFAULTS.backbone.weights

@@ -13,10 +13,17 @@ from pages.widgets.settings_form import bind, renew_widgets
 from pages.widgets.train_draft import DEFAULTS, DEMO, FILE, get_draft, settle
 from pages.widgets.train_methods import draw_method_choice
 from pages.widgets.train_plan import Plan
+from pages.widgets.weights_handover import SHELF, choose_entry, is_shelf, list_fitting, settle_shelf
 from pages.widgets.wording import write_count
 
 FRACTIONS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
-WEIGHTS = {DEMO: "Demo weights", "random": "Random", "pretrained": "Pre-trained", FILE: "From a file"}
+WEIGHTS = {
+    DEMO: "Demo weights",
+    "random": "Random",
+    "pretrained": "Pre-trained",
+    SHELF: "From the shelf",
+    FILE: "From a file",
+}
 # timm has no weights for the demo backbone, and the demo weights are for no other
 NOT_FOR_DEMO, ONLY_FOR_DEMO = "pretrained", DEMO
 
@@ -127,24 +134,27 @@ def _take_backbone(table: dict[str, Any]) -> None:
 
 def _choose_weights(table: dict[str, Any], backbone: str) -> None:
     weights = table.get("weights", DEFAULTS.backbone.weights)
-    kind = weights if weights in WEIGHTS else FILE
+    kind = SHELF if is_shelf(weights) else weights if weights in WEIGHTS else FILE
     is_demo = backbone == DEMO_BACKBONE
+    left_out = {NOT_FOR_DEMO if is_demo else ONLY_FOR_DEMO, *([] if list_fitting(backbone) else [SHELF])}
     st.segmented_control(
         "**4** Weights to start from",
-        [item for item in WEIGHTS if item == kind or item != (NOT_FOR_DEMO if is_demo else ONLY_FOR_DEMO)],
+        [item for item in WEIGHTS if item == kind or item not in left_out],
         default=kind,
         format_func=lambda kind: WEIGHTS[kind],
         required=True,
         help="`backbone.weights`",
-        **bind(table, "weights", key="train_weights", after=lambda: _take_weights(table)),
+        **bind(table, "weights", key="train_weights", after=lambda: _take_weights(table, backbone)),
     )
-    if kind == FILE:
+    if kind == SHELF:
+        choose_entry(table, backbone, key="train_weights_shelf", after=lambda: _take_weights(table, backbone))
+    elif kind == FILE:
         st.text_input(
             "Weights file on this computer",
             value="" if weights == FILE else weights,
             placeholder="/data/weights/vit_base.safetensors",
             help="A .safetensors file, or a torch file that holds tensors only, of this very backbone.",
-            **bind(table, "weights", key="train_weights_file", after=lambda: _take_weights(table)),
+            **bind(table, "weights", key="train_weights_file", after=lambda: _take_weights(table, backbone)),
         )
     elif kind == "random":
         st.caption("The model starts from nothing: fine for a CNN trained with all weights, weak under an adapter.")
@@ -157,10 +167,13 @@ def _choose_weights(table: dict[str, Any], backbone: str) -> None:
         _tell_pretrained(backbone)
 
 
-def _take_weights(table: dict[str, Any]) -> None:
+def _take_weights(table: dict[str, Any], backbone: str) -> None:
     """A file that is still to be named, or is no longer, stays a file; else the weights would be random again."""
     table.setdefault("weights", FILE)
     settle("backbone", "weights")
+    settle_shelf(table, backbone)
+    renew_widgets("train_backbone_mean")
+    renew_widgets("train_backbone_std")
 
 
 def _tell_pretrained(backbone: str) -> None:

@@ -1,5 +1,7 @@
 """Filling the whole form at once: from a preset, from a cell of a paper, from a run, or from the page's address."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from medpeft_core.datasets import DATASETS
@@ -13,11 +15,13 @@ from pages.widgets.method_list import close_method_list
 from pages.widgets.pretrain_handover import is_encoder_named, take_encoder
 from pages.widgets.settings_form import bind
 from pages.widgets.train_answers import forget_answers
-from pages.widgets.train_draft import copy_run, describe_copy, find_preset, get_draft, use_data, use_preset
+from pages.widgets.train_draft import Draft, copy_run, describe_copy, find_preset, get_draft, use_data, use_preset
 from pages.widgets.train_form import choose_dataset
 from pages.widgets.train_messages import draw_problem
 from pages.widgets.train_papers import describe_cell, draw_papers
 from pages.widgets.train_start import OPENING_KEY, START_BUTTON_KEY, forget_start
+from pages.widgets.weights_handover import WEIGHTS_PARAMETER, take_from_address
+from pages.widgets.wording import escape_markdown
 
 PROBLEM_KEY = "train_copy_problem"
 
@@ -25,8 +29,8 @@ PROBLEM_KEY = "train_copy_problem"
 def open_page() -> None:
     """On coming here: wake the compute process, look at the data anew, and fill the form as the address says.
 
-    The address is `?copy=RUN`, `?data=KEY` of a data set, `?dataset=NAME`, or `?encoder=RUN&epoch=N` of a pre-training;
-    it is cleared, or it would undo every change of the form.
+    The address is `?copy=RUN`, `?data=KEY` of a data set, `?dataset=NAME`, `?encoder=RUN&epoch=N` of a pre-training, or
+    `?weights=NAME` of the shelf; it is cleared, or it would undo every change of the form.
     """
     is_new = START_BUTTON_KEY not in st.session_state  # a widget's state goes when its page is left
     if is_new and OPENING_KEY not in st.session_state:  # an answer that comes while the page is drawn restarts it
@@ -48,7 +52,9 @@ def open_page() -> None:
         del st.query_params[DATA_PARAMETER]
         _use_data(key)
     if is_encoder_named():
-        _use_encoder()
+        _take(take_encoder, ":material/grid_view:")
+    if WEIGHTS_PARAMETER in st.query_params:
+        _take(take_from_address, ":material/database:")
 
 
 def draw_presets() -> None:
@@ -110,9 +116,9 @@ def _use_data(key: str) -> None:
     st.session_state.pop(PROBLEM_KEY, None)
 
 
-def _use_encoder() -> None:
+def _take(take: Callable[[Draft], str], icon: str) -> None:
     try:
-        st.toast(take_encoder(get_draft()), icon=":material/grid_view:", duration="long")
+        st.toast(escape_markdown(take(get_draft())), icon=icon, duration="long")
         st.session_state.pop(PROBLEM_KEY, None)
     except MedPeftError as error:
         st.session_state[PROBLEM_KEY] = str(error)

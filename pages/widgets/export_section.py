@@ -1,0 +1,75 @@
+"""Take it elsewhere: the formats that a run's weights can leave the lab in, on the run's page on Monitor.
+
+Nothing here is a live part of the run: buttons and downloads must survive the ticks of what is live.
+"""
+
+import streamlit as st
+
+from medpeft_core.config import RunConfig
+from medpeft_core.exports import EXPORTS
+from medpeft_core.exports.spec import ExportSpec
+from medpeft_core.methods import METHODS
+from medpeft_core.runs.run import Run
+from pages.widgets.export_choice import draw_choice
+from pages.widgets.export_jobs import read_made
+from pages.widgets.wording import escape_markdown
+
+FORMAT_KEY = "monitor_export"  # also its name in the address
+MADE_MARK = ":green-badge[:material/check: made]"
+
+
+def has_weights(run: Run) -> bool:
+    """Whether anything was trained and kept that could be taken elsewhere."""
+    return any(run.adapter_dir.glob("**/*.safetensors"))
+
+
+def draw_exports(run: Run, config: RunConfig) -> None:
+    """The formats, what the chosen one gives, and what keeps the others from this run.
+
+    Args:
+        run: that no process works on, with weights.
+        config: of that run.
+    """
+    fitting, misfits = sort_formats(config.method.name)
+    made = read_made(run.run_id)
+    with st.container(border=True, key="monitor_export_card"):
+        st.subheader("Take it elsewhere", anchor="export")
+        st.caption("What was trained here, in the formats that other programs open. Nothing leaves this computer.")
+        left, right = st.columns([2, 3], gap="large")
+        with left:
+            chosen = _choose_format(fitting, made=set(made))
+            _draw_misfits(misfits)
+        with right:
+            draw_choice(run, config, EXPORTS[chosen], made.get(chosen))
+
+
+def sort_formats(method: str) -> tuple[list[ExportSpec], list[tuple[ExportSpec, str]]]:
+    """The formats that fit runs of a method, and the others, each with the reason."""
+    if method not in METHODS:
+        reason = "this version of the lab does not know its method"
+        return [EXPORTS["archive"]], [(spec, reason) for spec in EXPORTS if spec.name != "archive"]
+    found = [(spec, spec.find_misfit(METHODS[method])) for spec in EXPORTS]
+    return (
+        [spec for spec, misfit in found if misfit is None],
+        [(spec, misfit) for spec, misfit in found if misfit is not None],
+    )
+
+
+def _choose_format(fitting: list[ExportSpec], *, made: set[str]) -> str:
+    specs = {spec.name: spec for spec in fitting}
+    if st.session_state.get(FORMAT_KEY) not in (None, *specs):
+        del st.session_state[FORMAT_KEY]  # chosen for a run that it fitted
+    return st.radio(
+        "Format",
+        list(specs),
+        format_func=lambda name: f"**{specs[name].title}**{f' {MADE_MARK}' if name in made else ''}",
+        captions=[f"{spec.description} Opens with {spec.opens_with}." for spec in fitting],
+        key=FORMAT_KEY,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+
+
+def _draw_misfits(misfits: list[tuple[ExportSpec, str]]) -> None:
+    for spec, misfit in misfits:
+        st.caption(f":material/block: :gray[**{spec.title}** does not fit this run: {escape_markdown(misfit)}.]")

@@ -1,0 +1,31 @@
+"""How sources, licences and hashes of weights are written; what comes from files and people is escaped."""
+
+from medpeft_core.backbones import BACKBONES
+from pages.widgets.wording import escape_markdown
+
+HASH_LENGTH = 12
+HUB_PREFIX = "hf:"
+MODEL_SUFFIXES = ("safetensors", "pth", "pt", "bin", "ckpt")
+
+
+def write_source(source: str) -> str:
+    """Where weights came from, for a caption."""
+    if source.startswith(HUB_PREFIX):
+        return f"Hugging Face, {escape_markdown(source.removeprefix(HUB_PREFIX))}"
+    return f"the file {escape_markdown(source)}" if source else "a source that is not known"
+
+
+def write_licence(licence: str) -> str:
+    """A licence, or that none is known."""
+    return escape_markdown(licence) if licence else "not stated"
+
+
+def name_backbone(name: str) -> str:
+    """A backbone's title with its timm name, escaped."""
+    title = f"{BACKBONES[name].title}, " if name in BACKBONES else ""
+    return f"{title}{escape_markdown(name)}"
+
+
+def shorten_hash(sha256: str) -> str:
+    """The beginning of a hash, which is enough to tell files apart."""
+    return f"{sha256[:HASH_LENGTH]}…" if sha256 else "not known"
