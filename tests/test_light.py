@@ -16,7 +16,7 @@ HEAVY_PARTS = (
     "backbones.weights", "backbones.weight_files", "backbones.layouts", "backbones.shelf_adding",
     "methods.adapted", "methods.additive", "methods.peft_adapted", "methods.layers",
     "exports.context", "exports.write", "exports.peft_folder", "exports.tensors", "exports.merged",
-    "exports.onnx_model",
+    "exports.onnx_model", "exports.onnx_graph", "exports.onnx_code", "exports.tensors_code",
 )  # fmt: skip
 TIMEOUT_S = 300
 

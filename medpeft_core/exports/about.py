@@ -1,0 +1,38 @@
+"""What the programs beside an exported model must know about it, as plain values. Light."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medpeft_core.backbones.anatomy import Backbone
+    from medpeft_core.exports.context import ExportContext
+
+NOTICE = "For research and teaching only, not for clinical use."
+SYNTHETIC = "It learned from synthetic images only: its numbers say nothing about real patients."
+
+
+def describe_model(context: "ExportContext", backbone: "Backbone") -> dict[str, Any]:
+    """Labels, task, thresholds chosen on val, and how an image file is prepared (`preprocessing.prepare_image`)."""
+    part = context.config.backbone
+    thresholds = context.metrics.get("thresholds") or {}
+    return {
+        "run_id": context.run.run_id,
+        "method": context.config.method.name,
+        "knobs": dict(context.config.method.knobs),
+        "labels": list(context.labels),
+        "task": context.task,
+        "thresholds": {label: thresholds.get(label) for label in context.labels},
+        "image": {
+            "cache_size": context.config.data.cache_size,
+            "image_size": backbone.image_size,
+            "mean": list(part.mean or backbone.mean),
+            "std": list(part.std or backbone.std),
+            "interpolation": context.config.augment.interpolation,
+        },
+        "is_synthetic": bool(context.provenance.get("is_synthetic")),
+        "notice": NOTICE,
+    }
+
+
+def say_notes(context: "ExportContext") -> tuple[str, ...]:
+    """Sentences for the receiver of any model."""
+    return (NOTICE, SYNTHETIC) if context.provenance.get("is_synthetic") else (NOTICE,)
