@@ -86,7 +86,7 @@ def check_hub_names(repo: str, file: str = "", revision: str = "") -> None:
     Raises:
         BackboneError: says which, and of what form it must be.
     """
-    if _REPO.fullmatch(repo) is None or ".." in repo or "--" in repo:
+    if not is_repo_name(repo):
         raise BackboneError(
             f"{repo!r} is no repository of the hub. Write hf:OWNER/NAME, or hf:OWNER/NAME/FILE@REVISION, for example "
             "hf:timm/vit_tiny_patch16_224.augreg_in21k."
@@ -95,6 +95,11 @@ def check_hub_names(repo: str, file: str = "", revision: str = "") -> None:
         raise BackboneError(f"{file!r} is no file of a repository. Give its path there, such as model.safetensors.")
     if revision and (_REVISION.fullmatch(revision) is None or ".." in revision):
         raise BackboneError(f"{revision!r} is no revision. Give a branch, a tag or a commit, such as main.")
+
+
+def is_repo_name(text: str) -> bool:
+    """Whether a text is OWNER/NAME as the hub allows it."""
+    return _REPO.fullmatch(text) is not None and ".." not in text and "--" not in text
 
 
 def describe_hub_file(repo: str, file: str = "", revision: str = "") -> HubFile:

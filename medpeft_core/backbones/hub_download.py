@@ -20,7 +20,7 @@ from medpeft_core.paths import ensure_dir
 
 Progress = Callable[[str, int, int], None]
 
-CHUNK_BYTES = MIB = 2**20
+MIB = 2**20
 MAX_TRIES = 4  # in a row that bring nothing
 RETRY_WAIT_S = 1.0
 LOCK_TIMEOUT_S = 1.0
@@ -99,7 +99,7 @@ def _fetch(hub_file: HubFile, path: Path, have: int, progress: Progress) -> None
         goes_on = have > 0 and response.status_code == 206
         done = have if goes_on else 0
         with path.open("ab" if goes_on else "wb") as file:
-            for chunk in response.iter_bytes(chunk_size=CHUNK_BYTES):
+            for chunk in response.iter_bytes():  # of any size: one that waits to be full is lost when it breaks off
                 done += len(chunk)
                 file.write(chunk)
                 _tell(progress, hub_file, min(done, hub_file.num_bytes))
