@@ -1,56 +1,35 @@
 """A run as the writers of exports see it: its config, its model, and outputs to compare with. Heavy."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 
 from medpeft_core.backbones.build import get_base_state
 from medpeft_core.config import RunConfig
-from medpeft_core.runs.run import Run
+from medpeft_core.exports.spec import Outcome, RunContext
 from medpeft_core.training.best import load_best
 from medpeft_core.training.build import BuiltModel, build_bare_backbone, build_model
+
+__all__ = ["ExportContext", "Outcome"]
 
 NUM_PROBES = 8
 PROBE_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a writer tells of what it wrote.
+class ExportContext(RunContext):
+    """One fine-tuned run on its way out, with its best weights in `adapter/`.
 
     Attributes:
-        max_difference: largest difference of a logit between what was written, opened as its receiver would, and the
-            run in the lab, over the probe images; None where no model was written.
-        notes: sentences that the receiver should read.
-    """
-
-    max_difference: float | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportContext:
-    """One run on its way out.
-
-    Attributes:
-        run: with its best weights in `adapter/`.
         config: complete.
         labels: in the order of the outputs.
         task: "multilabel" or "multiclass".
-        provenance, metrics: as the run's files hold them.
-        tell: called with a few words on what is done now; raises to stop.
     """
 
-    run: Run
     config: RunConfig
     labels: tuple[str, ...]
     task: str
-    provenance: dict[str, Any]
-    metrics: dict[str, Any]
-    tell: Callable[[str], None] = field(default=lambda what: None, repr=False)
 
     def build(self) -> BuiltModel:
         """The run's best model in eval mode on the CPU, in float32; a new one at each call, to be changed at will.

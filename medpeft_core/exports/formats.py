@@ -3,49 +3,49 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medpeft_core.exports.spec import EXPORTS, ExportOptions, ExportSpec
+from medpeft_core.exports.spec import EXPORTS, ExportOptions, ExportSpec, Outcome, RunContext
 from medpeft_core.methods.spec import MethodSpec
 
 if TYPE_CHECKING:
-    from medpeft_core.exports.context import ExportContext, Outcome
+    from medpeft_core.exports.context import ExportContext
 
 
-def write_peft(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_peft(context: "ExportContext", folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.peft_folder`."""
     from medpeft_core.exports.peft_folder import write
 
     return write(context, folder, options)
 
 
-def write_tensors(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_tensors(context: "ExportContext", folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.tensors`."""
     from medpeft_core.exports.tensors import write
 
     return write(context, folder, options)
 
 
-def write_merged(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_merged(context: "ExportContext", folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.merged`."""
     from medpeft_core.exports.merged import write
 
     return write(context, folder, options)
 
 
-def write_onnx(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_onnx(context: "ExportContext", folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.onnx_model`."""
     from medpeft_core.exports.onnx_model import write
 
     return write(context, folder, options)
 
 
-def write_card(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_card(context: "ExportContext", folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.model_card`."""
     from medpeft_core.exports.model_card import write
 
     return write(context, folder, options)
 
 
-def write_archive(context: "ExportContext", folder: Path, options: ExportOptions) -> "Outcome":
+def write_archive(context: RunContext, folder: Path, options: ExportOptions) -> Outcome:
     """See `exports.archive`."""
     from medpeft_core.exports.archive import write
 
@@ -125,5 +125,6 @@ EXPORTS.add(
         opens_with="MedPEFT Lab",
         needs_model=False,
         write=write_archive,
+        takes_any_run=True,
     )
 )

@@ -13,6 +13,8 @@ from medpeft_core.errors import ExportError
 from medpeft_core.exports import EXPORTS, ExportOptions
 from medpeft_core.exports.context import ExportContext
 from medpeft_core.exports.files import EXPORT_FILE, exports_dir, list_files
+from medpeft_core.exports.model_card import CARD_FILE, build_card
+from medpeft_core.exports.spec import ExportSpec, RunContext
 from medpeft_core.methods import METHODS
 from medpeft_core.paths import ensure_dir, rename, sync_files, write_json
 from medpeft_core.runs.run import Run
@@ -104,12 +106,15 @@ def export_run(
     spec, started = EXPORTS[format], time.monotonic()
     folder = folder.expanduser().resolve()
     _check_target(folder, may_replace)
-    context = _open(run, lambda what: progress(what, 0, 0))
-    spec.check_fit(METHODS[context.config.method.name])
+    context = _open(run, spec, progress)
+    if isinstance(context, ExportContext):
+        spec.check_fit(METHODS[context.config.method.name])
     ensure_dir(folder.parent)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         outcome = spec.write(context, draft, options or ExportOptions())
+        if isinstance(context, ExportContext) and not (draft / CARD_FILE).exists():
+            (draft / CARD_FILE).write_text(build_card(context, format=spec.name), encoding="utf-8")
         progress("hashing the files", 0, 0)
         files = tuple(
             ExportedFile(name=name, num_bytes=(draft / name).stat().st_size, sha256=_hash(draft / name))
@@ -136,7 +141,14 @@ def export_run(
     return exported
 
 
-def _open(run: Run, tell: Callable[[str], None]) -> ExportContext:
+def _open(run: Run, spec: ExportSpec, progress: Progress) -> RunContext:
+    def tell(what: str) -> None:
+        progress(what, 0, 0)
+
+    if spec.takes_any_run:
+        return RunContext(
+            run=run, provenance=run.provenance(), metrics=run.metrics() or {}, tell=tell, progress=progress
+        )
     config, provenance = run.config(), run.provenance()
     labels = tuple(provenance.get("labels", ()))
     if not labels:
@@ -151,6 +163,7 @@ def _open(run: Run, tell: Callable[[str], None]) -> ExportContext:
         provenance=provenance,
         metrics=run.metrics() or {},
         tell=tell,
+        progress=progress,
     )
 
 
