@@ -3,6 +3,10 @@
 import torch
 from torch import nn
 
+from medpeft_core.errors import BackboneError
+
+ROLES = ("q", "k", "v")
+
 
 class SplitQKV(nn.Module):
     """Three Linear layers q, k, v in place of the fused one, with the same weights and the same output.
@@ -54,3 +58,35 @@ def split_qkv(model: nn.Module, names: tuple[str, ...] | None = None) -> tuple[s
         assert isinstance(fused, nn.Linear)
         setattr(model.get_submodule(parent), child, SplitQKV(fused))
     return names
+
+
+@torch.no_grad()
+def fuse_qkv(model: nn.Module) -> tuple[str, ...]:
+    """Undo `split_qkv` in place, exactly: plain Linear layers q, k, v become one again.
+
+    Returns:
+        The names of the layers that were put back.
+
+    Raises:
+        BackboneError: a projection is no plain Linear layer; an adapter is still on it.
+    """
+    names = find_split_qkv(model)
+    for name in names:
+        parts = [getattr(model.get_submodule(name), role) for role in ROLES]
+        for role, part in zip(ROLES, parts, strict=True):
+            if type(part) is not nn.Linear:
+                raise BackboneError(f"{name}.{role} is a {type(part).__name__}. Merge its adapter before it is fused.")
+        weight = torch.cat([part.weight for part in parts])  # (3 D, D)
+        has_bias = parts[0].bias is not None
+        fused = nn.Linear(weight.shape[1], len(weight), bias=has_bias, device=weight.device)
+        fused.weight.copy_(weight)
+        if has_bias:
+            fused.bias.copy_(torch.cat([part.bias for part in parts]))
+        fused.train(parts[0].training)
+        model.set_submodule(name, fused)
+    return names
+
+
+def find_split_qkv(model: nn.Module) -> tuple[str, ...]:
+    """Names of the layers that `split_qkv` has replaced."""
+    return tuple(name for name, module in model.named_modules() if isinstance(module, SplitQKV))

@@ -11,10 +11,12 @@ from medpeft_core.backbones.anatomy import Backbone
 from medpeft_core.backbones.bare_models import find_options
 from medpeft_core.backbones.build import get_base_state
 from medpeft_core.backbones.lab_models import say_in_timm
+from medpeft_core.backbones.weights import compute_base_sha256
 from medpeft_core.errors import ExportError
 from medpeft_core.exports.context import ExportContext
 from medpeft_core.training.build import build_bare_backbone
 
+BASE_FILE = "base.safetensors"
 SAME_LOGITS = 1e-5  # of the largest logit where that is above 1: what rounding in float32 leaves of "the same"
 
 
@@ -89,6 +91,20 @@ def find_base(context: ExportContext) -> Base:
     plain = _describe(context, backbone)
     _check_same_tensors(plain, backbone)
     return Base(plain=plain, state=get_base_state(backbone))
+
+
+def describe_base(context: ExportContext, base: Base, *, is_included: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Where a receiver has the base weights from, as plain values, and what must be said about it.
+
+    Args:
+        is_included: whether they go along, as `BASE_FILE`, where timm cannot download them.
+    """
+    if base.plain.is_downloadable:
+        return {"source": "timm"}, (f"timm downloads the base weights {base.plain.architecture} when it is loaded.",)
+    sha256 = context.config.backbone.weights_sha256 or compute_base_sha256(base.state)
+    remedy = f"They are the file weights/{sha256}.safetensors in the home of the lab; put it there as {BASE_FILE}."
+    notes = () if is_included else (f"The base weights did not go along. {remedy}",)
+    return {"source": "file", "file": BASE_FILE, "sha256": sha256, "remedy": remedy}, notes
 
 
 def compute_difference(found: torch.Tensor, expected: torch.Tensor) -> float:
