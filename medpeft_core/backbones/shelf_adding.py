@@ -18,7 +18,7 @@ from medpeft_core.backbones.hub import HUB_PREFIX, HubFile, describe_hub_file, p
 from medpeft_core.backbones.hub_download import download_hub_file
 from medpeft_core.backbones.key_report import KeyReport
 from medpeft_core.backbones.known_weights import KNOWN_WEIGHTS
-from medpeft_core.backbones.layouts import convert_weights
+from medpeft_core.backbones.layouts.checking import convert_weights
 from medpeft_core.backbones.normalisations import NORMALISATIONS
 from medpeft_core.backbones.shelf import ShelfEntry, hash_file, list_shelf, lock_shelf, shelf_dir, shelf_file
 from medpeft_core.errors import BackboneError
