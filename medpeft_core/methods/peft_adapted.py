@@ -72,6 +72,9 @@ class PeftAdaptedModel(AdaptedModel):
     def merge(self) -> nn.Module:
         merged = self.peft_model.merge_and_unload()
         assert isinstance(merged, nn.Module)
+        for name, module in list(merged.named_modules()):
+            if isinstance(module, ModulesToSaveWrapper):  # peft's LN tuning leaves the trained head in its wrapper
+                merged.set_submodule(name, module.modules_to_save["default"])
         return merged
 
 

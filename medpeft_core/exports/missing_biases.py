@@ -1,0 +1,71 @@
+"""Finds a place for shifts that a merged method gave to layers which have no bias in the plain timm model. Heavy."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from medpeft_core.errors import ExportError
+from medpeft_core.exports.plain_timm import PlainModel
+
+QKV_BIAS = {"qkv_bias": True}  # timm's argument: gives the projection of attention a bias
+
+
+def make_fit(network: nn.Module, plain: PlainModel, *, method: str) -> dict[str, Any]:
+    """Bring a merged network to the tensors of the plain model, without changing what it computes.
+
+    A shift behind a Linear layer W without bias goes into the bias of the LayerNorm right before it, where W d = shift
+    can be solved; a shift behind attention's projection needs a model that is built with `qkv_bias`.
+
+    Args:
+        network: is changed in place.
+
+    Returns:
+        Further arguments for `timm.create_model`.
+
+    Raises:
+        ExportError: the plain model has no place for a tensor, or one too many; names the first.
+    """
+    odd = _find_odd(network, plain, {})
+    if not odd:
+        return {}
+    for name in odd:
+        _move_into_norm(network, name)
+    for arguments in ({}, QKV_BIAS):
+        odd = _find_odd(network, plain, arguments)
+        if not odd:
+            return arguments
+    raise ExportError(
+        f"The method {method!r} cannot be merged into a plain timm model here: {plain.architecture} has no place for "
+        f"the merged tensor {odd[0]!r}. Export the run as 'tensors' or 'onnx'."
+    )
+
+
+def _find_odd(network: nn.Module, plain: PlainModel, arguments: dict[str, Any]) -> list[str]:
+    """Names of tensors that differ in being there, or in shape."""
+    try:
+        with torch.device("meta"):
+            wanted = plain.create(**arguments).state_dict()
+    except TypeError:  # this model of timm has no such argument
+        return sorted(network.state_dict())
+    found = network.state_dict()
+    names = found.keys() | wanted.keys()
+    return sorted(
+        name for name in names if name not in found or name not in wanted or found[name].shape != wanted[name].shape
+    )
+
+
+@torch.no_grad()
+def _move_into_norm(network: nn.Module, name: str) -> None:
+    """Move the bias `name` of a `reduction` (windowed ViTs join patches by it) into the norm that it reads."""
+    parent, _, child = name.removesuffix(".bias").rpartition(".")
+    if not name.endswith(".bias") or child != "reduction":
+        return
+    module = network.get_submodule(parent)
+    norm, layer = getattr(module, "norm", None), getattr(module, child)
+    if not isinstance(norm, nn.LayerNorm) or norm.bias is None or len(layer.weight) > layer.weight.shape[1]:
+        return
+    # the smallest d with W d = shift; in double precision, as the model is in single
+    moved = torch.linalg.lstsq(layer.weight.double(), layer.bias.double()[:, None], driver="gelsd").solution[:, 0]
+    norm.bias.add_(moved.to(norm.bias.dtype))
+    layer.bias = None
