@@ -18,7 +18,7 @@ PROGRAM = "medpeft_core.worker.compute_process"
 IDLE_S = 600.0  # without a request; its libraries hold a gigabyte
 START_LIMIT_S = 180.0  # imports take 8 s on a laptop, but a cold disk or a busy machine can take minutes
 LIMIT_S = 120.0
-LIMITS_S = {"launch": 600.0, "mask_shortcut": 600.0}
+LIMITS_S = {"launch": 600.0, "mask_shortcut": 600.0, "inspect_weights": 600.0}
 PRIORITIES = {
     "launch": 0,
     "speed": 2,

@@ -13,6 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from medpeft_core import errors
@@ -45,6 +46,7 @@ def load_answers() -> Answers:
     `explain_ahead` is an `explain` that nobody waits for yet; `predict` is about an upload in memory, and
     `predict_ready` loads the model for it; `mask_shortcut` is told in `explain.masking`; `launch` checks all configs,
     then creates and queues their runs; `check_pretraining` and `pace_pretraining` are told in `pretraining.forecast`;
+    `inspect_weights` compares a file of weights with a backbone; `describe_hub` asks the hub about one of its files;
     `ping` imports everything; `hello` does nothing.
     """
     gc.disable()  # importing makes a million objects that stay: looking through them takes a fifth of the time
@@ -80,8 +82,28 @@ def load_answers() -> Answers:
         "predict": predictor.predict,
         "predict_ready": predictor.ready,
         "mask_shortcut": lambda **arguments: load_masker().mask(**arguments),
+        "inspect_weights": _inspect_weights,
+        "describe_hub": _describe_hub,
         **{kind: defer(kind) for kind in SETTING_UP_KINDS},
     }
+
+
+def _inspect_weights(path: str, backbone: str, layout: str) -> dict[str, Any]:
+    """What would become of a file on its way to the shelf, by the function that brings it there."""
+    from medpeft_core.backbones.key_report import WeightsMismatchError
+    from medpeft_core.backbones.layouts.checking import convert_weights
+
+    try:
+        _, report = convert_weights(Path(path).expanduser(), backbone=backbone, layout=layout)
+    except WeightsMismatchError as error:
+        report = error.report
+    return report.to_dict()
+
+
+def _describe_hub(source: str) -> dict[str, Any]:
+    from medpeft_core.backbones.hub import describe_hub_file, parse_hub_source
+
+    return describe_hub_file(*parse_hub_source(source)).to_dict()
 
 
 def _load_rest(store: RunStore, known: Any) -> Answers:

@@ -182,6 +182,8 @@ def _move_in_or_out(job: Job, request: JobRequest, control: JobControl) -> dict[
 
         imported = import_run(Path(options["path"]), home=job.home, progress=control)
         return {"run_ids": (imported.run_id,), "result": imported.to_dict()}
+    if request.kind == "push_export":
+        return {"result": {"address": _push(job, control, **options)}}
     with control.interruptible("loading the model library"):
         import torch  # noqa: F401  (seconds, which may be left at any line)
     if request.kind == "add_weights":
@@ -191,6 +193,17 @@ def _move_in_or_out(job: Job, request: JobRequest, control: JobControl) -> dict[
     from medpeft_core.exports.write import export_to_home
 
     return {"result": export_to_home(home=job.home, progress=control, **options)}
+
+
+def _push(job: Job, control: JobControl, *, run_id: str, format: str, repo_id: str, private: bool) -> str:
+    from medpeft_core.exports import EXPORTS
+    from medpeft_core.exports.files import exports_dir
+    from medpeft_core.exports.push import push_to_hub
+    from medpeft_core.runs.store import RunStore
+
+    run = RunStore(job.home).load(run_id)  # no text may lead to another folder
+    folder = exports_dir(job.home) / run.run_id / EXPORTS[format].name
+    return push_to_hub(folder, repo_id, private=private, progress=control)
 
 
 def _prepare(job: Job, request: JobRequest, control: JobControl) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.errors import MedPeftError
+from medpeft_core.runs.kinds import is_pretraining_id
 from pages.widgets.data_sets import clean_folder
 from pages.widgets.export_jobs import find_jobs
 from pages.widgets.job_progress import draw_ending
@@ -54,7 +55,8 @@ def _draw_arrival(run_ids: tuple[str, ...], shown_run_id: str | None) -> None:
         st.success("This run came from another lab. All its hashes were right.", icon=":material/move_to_inbox:")
         return
     st.success(f"The run {run_id} is here. All its hashes were right.", icon=":material/move_to_inbox:")
-    st.page_link("pages/monitor.py", label="Open it", icon=":material/monitoring:", query_params={PARAMETER: run_id})
+    page, icon = ("pretrain", "grid_view") if is_pretraining_id(run_id) else ("monitor", "monitoring")
+    st.page_link(f"pages/{page}.py", label="Open it", icon=f":material/{icon}:", query_params={PARAMETER: run_id})
 
 
 def _dismiss(job_id: str) -> None:

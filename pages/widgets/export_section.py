@@ -18,19 +18,15 @@ FORMAT_KEY = "monitor_export"  # also its name in the address
 MADE_MARK = ":green-badge[:material/check: made]"
 
 
-def has_weights(run: Run) -> bool:
-    """Whether anything was trained and kept that could be taken elsewhere."""
-    return any(run.adapter_dir.glob("**/*.safetensors"))
-
-
 def draw_exports(run: Run, config: RunConfig) -> None:
     """The formats, what the chosen one gives, and what keeps the others from this run.
 
     Args:
-        run: that no process works on, with weights.
+        run: that no process works on.
         config: of that run.
     """
-    fitting, misfits = sort_formats(config.method.name)
+    is_trained = any(run.adapter_dir.glob("**/*.safetensors"))
+    fitting, misfits = sort_formats(config.method.name, is_trained=is_trained)
     made = read_made(run.run_id)
     with st.container(border=True, key="monitor_export_card"):
         st.subheader("Take it elsewhere", anchor="export")
@@ -43,16 +39,28 @@ def draw_exports(run: Run, config: RunConfig) -> None:
             draw_choice(run, config, EXPORTS[chosen], made.get(chosen))
 
 
-def sort_formats(method: str) -> tuple[list[ExportSpec], list[tuple[ExportSpec, str]]]:
-    """The formats that fit runs of a method, and the others, each with the reason."""
-    if method not in METHODS:
-        reason = "this version of the lab does not know its method"
-        return [EXPORTS["archive"]], [(spec, reason) for spec in EXPORTS if spec.name != "archive"]
-    found = [(spec, spec.find_misfit(METHODS[method])) for spec in EXPORTS]
+def sort_formats(method: str, *, is_trained: bool = True) -> tuple[list[ExportSpec], list[tuple[ExportSpec, str]]]:
+    """The formats that fit runs of a method, and the others, each with the reason.
+
+    Args:
+        method: its name; one that this version of the lab does not know fits what takes any run.
+        is_trained: whether there are trained weights.
+    """
+    found = [(spec, _find_misfit(spec, method, is_trained=is_trained)) for spec in EXPORTS]
     return (
         [spec for spec, misfit in found if misfit is None],
         [(spec, misfit) for spec, misfit in found if misfit is not None],
     )
+
+
+def _find_misfit(spec: ExportSpec, method: str, *, is_trained: bool) -> str | None:
+    if spec.takes_any_run:
+        return None
+    if not is_trained:
+        return "nothing was trained and kept yet"
+    if method not in METHODS:
+        return "this version of the lab does not know its method"
+    return spec.find_misfit(METHODS[method])
 
 
 def _choose_format(fitting: list[ExportSpec], *, made: set[str]) -> str:

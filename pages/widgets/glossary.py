@@ -52,6 +52,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Selective methods train some of the model's own parameters, and additive ones train small new parts inside "
         "the frozen model. Reparameterised ones train a small change of chosen weights and can be merged into them.",
     ),
+    "base": (
+        "Base weights, SHA-256",
+        "What a model has learned before it is fine-tuned; an adapter is worthless without the very base it was made "
+        "for. Its SHA-256, a number made from every byte of the file, tells whether a file is that base.",
+    ),
     "rank": ("LoRA rank", _read_help("lora", "rank")),
     "mae": (
         "Pre-training, masked autoencoding",

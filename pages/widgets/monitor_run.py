@@ -8,7 +8,7 @@ from medpeft_core.config import RunConfig
 from medpeft_core.errors import MedPeftError, RunError
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RunState
-from pages.widgets.export_section import draw_exports, has_weights
+from pages.widgets.export_section import draw_exports
 from pages.widgets.glossary import explain
 from pages.widgets.lab import get_lab
 from pages.widgets.monitor_actions import confirm_deletion, draw_actions
@@ -48,7 +48,7 @@ def draw_run(run_id: str) -> None:
     st.fragment(_draw_live, run_every=POLL_EVERY_S if is_active else None)(
         run_id, drawn_status=state.status, was_asked=is_asked
     )
-    if not is_active and has_weights(run):
+    if not is_active:
         draw_exports(run, config)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.known_weights import KNOWN_WEIGHTS
+from medpeft_core.backbones.layouts import LAYOUTS
 from medpeft_core.backbones.normalisations import NORMALISATIONS
 from medpeft_core.backbones.spec import KIND_TITLES
 from pages.widgets.settings_form import bind, renew_widgets
@@ -139,12 +140,21 @@ def _choose_backbone(draft: Draft) -> None:
         format_func=_name_option,
         accept_new_options=True,
         help="The model whose weights they are; choose one, or type the name of any other timm model.",
-        **bind(draft, "backbone", key="weights_backbone", after=lambda: draft.setdefault("backbone", FIRST_BACKBONE)),
+        **bind(draft, "backbone", key="weights_backbone", after=lambda: _take_backbone(draft)),
     )
 
 
+def _take_backbone(draft: Draft) -> None:
+    """Who types the title of a backbone and hits Enter means that one, not a timm model of that name."""
+    typed = str(draft.setdefault("backbone", FIRST_BACKBONE)).strip()
+    known = next((spec.name for spec in BACKBONES if spec.title.casefold() == typed.casefold()), None)
+    if known is not None:
+        draft["backbone"] = known
+        renew_widgets("weights_backbone")
+
+
 def _choose_layout(draft: Draft) -> None:
-    titles = {"auto": "Found out from the names", **{}}
+    titles = {"auto": "Found out from the names", **{item.name: item.title for item in LAYOUTS}}
     layout = str(draft.get("layout", "auto"))
     options = list(titles) if layout in titles else [*titles, layout]
     st.selectbox(
@@ -159,7 +169,7 @@ def _choose_layout(draft: Draft) -> None:
 
 def _choose_normalisation(draft: Draft) -> None:
     chosen = str(draft.get("normalisation", OWN))
-    options = [OWN, *NORMALISATIONS.names()]
+    options = [*([] if draft["known"] in KNOWN_WEIGHTS else [OWN]), *NORMALISATIONS.names()]
     st.selectbox(
         "Normalisation",
         options,

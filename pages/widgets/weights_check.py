@@ -54,7 +54,7 @@ def draw_check(draft: Draft, *, upload: Any) -> None:
         wait_for(INSPECT, "Reading the file and comparing it with the backbone; a large one takes a minute.")
     else:
         draw_report(answer.value, key="weights_report")
-        _draw_add(draft, str(path), answer.value)
+        _draw_add(draft, str(path), answer.value, upload=upload)
 
 
 def _find_path(draft: Draft, upload: Any) -> str | None:
@@ -83,7 +83,7 @@ def _build_request(draft: Draft, path: str) -> dict[str, Any]:
     return {"path": path, "backbone": choices["backbone"], "layout": choices["layout"]}
 
 
-def _draw_add(draft: Draft, path: str, report: dict[str, Any]) -> None:
+def _draw_add(draft: Draft, path: str, report: dict[str, Any], *, upload: Any) -> None:
     num_faults = count_faults(report)
     if num_faults:
         first = report["rows"][0]
@@ -103,4 +103,5 @@ def _draw_add(draft: Draft, path: str, report: dict[str, Any]) -> None:
         disabled=problem is not None or weights_jobs.is_at_work(),
         key="weights_add",
     ):
-        weights_jobs.start(draft["name"], {"path": path, **describe_choices(draft)})
+        original = {"file_name": str(upload.name)} if upload is not None else {}
+        weights_jobs.start(draft["name"], {"source": path, **original, **describe_choices(draft)})

@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from medpeft_core.backbones.known_weights import KNOWN_WEIGHTS
-from medpeft_core.backbones.normalisations import NORMALISATIONS
 from medpeft_core.backbones.shelf import NAME_PATTERN, list_shelf
 from pages.widgets.data_sets import clean_folder
 from pages.widgets.lab import get_lab
@@ -18,6 +17,7 @@ DRAFT_KEY = "weights_draft"
 KNOWN_PARAMETER = "known"
 BY_PATH, BY_UPLOAD, BY_HUB = "path", "upload", "hub"
 PLACES = {BY_PATH: "On the lab's computer", BY_UPLOAD: "Upload", BY_HUB: "Hugging Face"}
+HUB_PREFIX = "hf:"
 OWN = "own"  # the normalisation of the backbone
 FIRST_BACKBONE = "vit_base_patch16_224"
 MAX_NAME = 64
@@ -68,6 +68,13 @@ def follow_path(draft: Draft) -> None:
         renew_widgets("weights_name")
 
 
+def forget_added(name: str) -> None:
+    """These are on the shelf now: the form is empty again for the next."""
+    if st.session_state.get(DRAFT_KEY, {}).get("name") == name:
+        del st.session_state[DRAFT_KEY]
+        renew_widgets()
+
+
 def suggest_name(text: str) -> str:
     """A free name on the shelf that looks like a text."""
     base = re.sub(r"[^a-z0-9._-]+", "-", text.casefold()).strip("-._")[: MAX_NAME - 3] or "weights"
@@ -90,14 +97,12 @@ def find_name_problem(name: str) -> str | None:
 def describe_choices(draft: Draft) -> dict[str, Any]:
     """The choices as `add_weights` takes them, without the file itself."""
     normalisation = draft.get("normalisation", OWN)
-    chosen = next((item for item in NORMALISATIONS if item.name == normalisation), None)
     return {
         "name": draft.get("name", ""),
         "backbone": draft.get("backbone", FIRST_BACKBONE),
         "layout": draft.get("layout", "auto"),
-        "mean": list(chosen.mean) if chosen is not None else None,
-        "std": list(chosen.std) if chosen is not None else None,
+        "normalisation": "" if normalisation == OWN else normalisation,
         "licence": draft.get("licence", ""),
         "reference": draft.get("reference", ""),
-        "known_as": draft.get("known", OTHER),
+        "known": draft.get("known", OTHER),
     }

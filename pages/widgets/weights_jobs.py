@@ -9,6 +9,7 @@ from medpeft_core.errors import MedPeftError
 from pages.widgets.export_jobs import find_jobs
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
+from pages.widgets.weights_draft import forget_added
 from pages.widgets.weights_handover import build_weights_link
 from pages.widgets.weights_report import draw_counts
 from pages.widgets.wording import escape_markdown, write_bytes
@@ -31,11 +32,19 @@ def draw_job() -> None:
     if time.time() - state.updated_at > NEWS_S or st.session_state.get(DISMISSED_KEY) == job.job_id:
         return
     with st.container(border=True, key="weights_news"):
-        if state.status == "finished":
-            _draw_added(state.result or {})
+        if state.status == "finished" and state.result is not None:
+            _draw_added(state.result)
         else:
             draw_ending(job)
-        st.button("Dismiss", type="tertiary", key="weights_dismiss", on_click=_dismiss, args=(job.job_id,))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if state.result is not None:
+                st.page_link(
+                    "pages/train.py",
+                    label="Fine-tune from these",
+                    icon=":material/model_training:",
+                    query_params=build_weights_link(str(state.result["name"])),
+                )
+            st.button("Dismiss", type="tertiary", key="weights_dismiss", on_click=_dismiss, args=(job.job_id,))
 
 
 def is_at_work() -> bool:
@@ -60,16 +69,19 @@ def start(name: str, options: dict[str, Any]) -> None:
 
 
 def _draw_added(result: dict[str, Any]) -> None:
-    name = str(result.get("name", ""))
-    size = f", {write_bytes(result['num_bytes'])}" if result.get("num_bytes") else ""
-    st.success(f"{escape_markdown(name)} is on the shelf{size}.", icon=":material/check_circle:")
-    draw_counts(result.get("counts") or {})
-    st.page_link(
-        "pages/train.py",
-        label="Fine-tune from these",
-        icon=":material/model_training:",
-        query_params=build_weights_link(name),
-    )
+    name = str(result["name"])
+    forget_added(name)
+    if result["was_there"]:
+        st.info(
+            f"The same weights were on the shelf already, as {escape_markdown(name)}; nothing was added.",
+            icon=":material/content_copy:",
+        )
+    else:
+        st.success(
+            f"{escape_markdown(name)} is on the shelf, {write_bytes(result['num_bytes'])}.",
+            icon=":material/check_circle:",
+        )
+    draw_counts(result["counts"])
 
 
 def _dismiss(job_id: str) -> None:

@@ -94,9 +94,10 @@ def _find_states() -> dict[str, bool]:
     found: dict[str, bool] = {}
     for job in get_lab().jobs.list_jobs():
         try:
-            path = (job.request().options or {}).get("path")
+            options = job.request().options or {}
         except MedPeftError:
             continue
+        path = options.get("path") or options.get("source")
         if path:
             found[path] = found.get(path, True) and job.is_finished
     return found
