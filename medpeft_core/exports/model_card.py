@@ -1,8 +1,8 @@
 """A model card of a run for the Hugging Face Hub, from the run's own files only. Light.
 
-Every number stands in a file of the run; of one that does not exist it is said that it does not. Texts of data sets are
-shown as they are and cannot become Markdown, YAML or HTML. Folders of this machine, owners, notes, tags and patients are
-left out.
+Every number stands in a file of the run; of one that does not exist it is said that it does not. Texts of data sets
+are shown as they are and cannot become Markdown, YAML or HTML. Folders of this machine, owners, notes, tags and
+patients are left out.
 """
 
 import hashlib
@@ -106,7 +106,8 @@ def _tell_data(context: "ExportContext") -> Iterator[str]:
         rows.append((split, show_number(count), show_number(found.get("num_patients"))))
     yield build_table(("split", "images", "patients"), rows)
     yield build_table(("positive / negative images", "train", "val", "test"), list(_list_positives(context)))
-    yield from (f"- {plain(note)}" for note in origin.get("data_notes", ()))
+    if notes := origin.get("data_notes"):
+        yield "\n".join(f"- {plain(note)}" for note in notes)
 
 
 def _list_positives(context: "ExportContext") -> Iterator[list[str]]:
@@ -141,7 +142,7 @@ def _tell_training(context: "ExportContext") -> Iterator[str]:
         ("packages", ", ".join(f"{plain(name)} {plain(version)}" for name, version in packages.items()) or "not known"),
     ]
     yield build_table(("", ""), rows)
-    yield "The weights are those of the epoch with the best val AUROC."
+    yield "The weights are those of the evaluation with the best val AUROC."
 
 
 def _tell_results(context: "ExportContext") -> Iterator[str]:
@@ -161,8 +162,9 @@ def _tell_results(context: "ExportContext") -> Iterator[str]:
         rows.append([plain(label), auroc, auprc, *at])
     yield build_table(("label", "AUROC", "AUPRC", "threshold", "sensitivity", "specificity", "F1"), rows)
     yield "Each label is the positive class of its row. Thresholds were chosen on val; test was read once."
-    for label, reason in macro.get("labels_left_out", {}).items():
-        yield f"- {plain(label)} is left out of the mean: {plain(reason)}."
+    if left_out := macro.get("labels_left_out"):
+        reasons = (f"- {plain(label)} is left out of the mean: {plain(reason)}." for label, reason in left_out.items())
+        yield "\n".join(reasons)
 
 
 def _tell_loading(context: "ExportContext", format: str) -> Iterator[str]:
