@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import huggingface_hub.constants
+import pytest
+
 TOKEN = "hf_testtoken"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REGULAR_BYTES = 1000  # larger files go the way of LFS, as on the hub
@@ -220,3 +223,15 @@ class _Handler(BaseHTTPRequestHandler):
 def _plan(item: dict[str, object]) -> dict[str, object]:
     mode = "lfs" if int(str(item["size"])) > REGULAR_BYTES else "regular"
     return {"path": item["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None}
+
+
+def let_client_reach(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send the client of this test, and the processes that it starts, to the hub; nobody is logged in."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)  # uploads as one commit over HTTP
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", "/nowhere/token")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

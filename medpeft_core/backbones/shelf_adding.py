@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -107,6 +107,9 @@ def add_weights(
     """
     wanted = _fill(backbone, known, layout, name, licence, reference, normalisation)
     original = _find_original(source, known, hub_file, revision, file_name)
+    if original.path is not None:
+        progress("hashing the file", 0, 0)
+        original = replace(original, sha256=hash_file(original.path))
     there = _find_same(home, wanted, original.sha256)
     if there is not None:
         return {**there.to_dict(), "was_there": True, "report": None}
@@ -131,11 +134,6 @@ def suggest_name(text: str) -> str:
 def _add_file(
     home: Path, path: Path, original: _Original, wanted: _Wanted, name: str, progress: Progress
 ) -> dict[str, Any]:
-    progress("hashing the file", 0, 0)
-    source_sha256 = hash_file(path)
-    there = _find_same(home, wanted, source_sha256)
-    if there is not None:
-        return {**there.to_dict(), "was_there": True, "report": None}
     progress("reading the tensors", 0, 0)
     state, report = convert_weights(path, backbone=wanted.backbone, layout=wanted.layout)
     progress("writing them to the shelf", 0, 0)
@@ -147,7 +145,7 @@ def _add_file(
             backbone=wanted.backbone,
             layout=report.layout,
             source=original.label,
-            source_sha256=source_sha256,
+            source_sha256=original.sha256 or hash_file(path),
             sha256=hash_file(draft),
             num_bytes=draft.stat().st_size,
             licence=wanted.licence or original.licence,
