@@ -12,8 +12,9 @@ PACKAGE_DIR = Path(medpeft_core.__file__).parent
 HEAVY = ("torch", "torchvision", "timm", "peft", "transformers", "sklearn", "pytorch_grad_cam", "kornia")
 HEAVY_PARTS = (
     "training", "explain", "pretraining",
-    "backbones.anatomy", "backbones.bare_models", "backbones.build", "backbones.demo_model", "backbones.qkv",
-    "backbones.weights", "backbones.weight_files", "backbones.layouts", "backbones.shelf_adding",
+    "backbones.anatomy", "backbones.bare_models", "backbones.base_models", "backbones.build",
+    "backbones.demo_model", "backbones.eva_x_models", "backbones.qkv", "backbones.weights",
+    "backbones.weight_files", "backbones.layouts", "backbones.shelf_adding",
     "methods.adapted", "methods.additive", "methods.peft_adapted", "methods.layers",
     "exports.context", "exports.write", "exports.peft_folder", "exports.tensors", "exports.merged",
     "exports.onnx_model", "exports.onnx_graph", "exports.onnx_code", "exports.tensors_code",

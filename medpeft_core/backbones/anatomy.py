@@ -24,6 +24,7 @@ class Backbone:
         num_prefix_tokens: class and register tokens before the patch tokens; 0 where there are none.
         cam_layer: module whose output class activation maps are taken from.
         mean, std: normalisation constants for pixels in 0 to 1.
+        channels: of the images: 3, or 1 for grey ones.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Backbone:
     cam_layer: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    channels: int = 3
 
 
 def find_kind(model: nn.Module) -> str:

@@ -1,29 +1,20 @@
-"""timm models without a head: by name, with the weights that were asked for, at a size that they can take. Heavy."""
+"""timm models by name: which there are, what they must be given, and which sizes they can take. Heavy."""
 
 import difflib
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from torch import nn
 
-from medpeft_core.backbones import demo_model  # noqa: F401  (timm learns the name demo_vit)
+from medpeft_core.backbones import demo_model, eva_x_models  # noqa: F401  (timm learns their names)
 from medpeft_core.backbones.anatomy import find_kind
-from medpeft_core.backbones.demo import find_demo_weights
 from medpeft_core.backbones.spec import BACKBONES
-from medpeft_core.backbones.weights import (
-    check_hub_is_reachable,
-    load_weights_file,
-    load_weights_state,
-    read_encoder_card,
-)
 from medpeft_core.errors import BackboneError
 
 # chest films have means near .5 and deviations near .25 (Lian et al. 2024: .4978/.2449 and .4785/.2834)
 RANDOM_MEAN = (0.5, 0.5, 0.5)
 RANDOM_STD = (0.25, 0.25, 0.25)
-NOT_A_FILE = ("random", "demo", "pretrained")
 
 
 def find_kind_of(name: str) -> str:
@@ -60,7 +51,7 @@ def check_name(name: str) -> None:
         )
 
 
-def check_forward(model: nn.Module, name: str, image_size: int) -> None:
+def check_forward(model: nn.Module, name: str, image_size: int, *, channels: int = 3) -> None:
     """Run one blank image through the model, because only the model knows which sizes it can take.
 
     Raises:
@@ -68,68 +59,16 @@ def check_forward(model: nn.Module, name: str, image_size: int) -> None:
     """
     patch = _patch_of(model)
     if patch and image_size % patch:
-        raise _size_error(model, name, image_size)  # the patch convolution would silently cut off the rest
+        raise build_size_error(model, name, image_size)  # the patch convolution would silently cut off the rest
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 3, image_size, image_size))
+            model(torch.zeros(1, channels, image_size, image_size))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise _size_error(model, name, image_size) from error
+        raise build_size_error(model, name, image_size) from error
     finally:
         model.train(was_training)
-
-
-def wake_residual_branches(model: nn.Module) -> None:
-    """Give BatchNorm layers that start at zero a weight of one.
-
-    timm closes the residual branches of a new ResNet in this way, for full training to open. Under a frozen backbone
-    they would stay closed: nothing to probe, and no gradient for an adapter inside.
-    """
-    for module in model.modules():
-        weight = module.weight if isinstance(module, nn.modules.batchnorm._BatchNorm) else None
-        if isinstance(weight, torch.Tensor) and not weight.is_meta and not bool(weight.any()):
-            nn.init.ones_(weight)
-
-
-def create_bare_model(
-    name: str,
-    options: dict[str, Any],
-    *,
-    weights: str,
-    base_state: dict[str, torch.Tensor] | None,
-    download_dir: Path | None,
-) -> nn.Module:
-    """A model without head that carries its base weights."""
-    wants_download = weights == "pretrained" and base_state is None
-    if wants_download:
-        check_hub_is_reachable(name, download_dir)
-    model = _create(name, {**options, "pretrained": wants_download, "cache_dir": download_dir})
-    if base_state is not None:
-        load_weights_state(model, base_state, name=name, source="the stored base weights")
-    elif weights == "random":
-        wake_residual_branches(model)
-    elif weights not in NOT_A_FILE:
-        load_weights_file(model, Path(weights), name=name)
-    elif weights == "demo":
-        load_weights_file(model, find_demo_weights(name), name=name)
-    return model
-
-
-def _create(name: str, options: dict[str, Any]) -> nn.Module:
-    try:
-        return timm.create_model(name, num_classes=0, in_chans=3, **options)
-    except OSError as error:  # what the hub's client raises when a download breaks off
-        raise BackboneError(
-            f"The pre-trained weights of {name!r} could not be downloaded: {error}. Try again, give the path of a "
-            "weights file, or use --weights random."
-        ) from error
-    except TypeError as error:
-        raise BackboneError(f"The backbone {name!r} cannot be built with {options}: {error}.") from error
-    except (AssertionError, RuntimeError, ValueError, ZeroDivisionError) as error:
-        if "img_size" in options:
-            raise _size_error(None, name, options["img_size"]) from error
-        raise BackboneError(f"The backbone {name!r} could not be built: {error}.") from error
 
 
 def find_options(name: str, image_size: int | None, pool: str | None, drop_path: float) -> dict[str, Any]:
@@ -162,23 +101,8 @@ def find_own_size(name: str) -> int:
     return int(config.input_size[-1]) if config else 224
 
 
-def find_normalisation(model: nn.Module, weights: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and spread of pixels in 0 to 1 that images must be normalised with for these weights."""
-    if weights in ("random", "demo"):
-        return RANDOM_MEAN, RANDOM_STD
-    config = getattr(model, "pretrained_cfg", {})
-    if weights not in NOT_A_FILE:
-        config = {**config, **read_encoder_card(Path(weights))}
-    mean, std = config.get("mean", RANDOM_MEAN), config.get("std", RANDOM_STD)
-    return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))
-
-
-def _patch_of(model: nn.Module | None) -> int:
-    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
-    return int(patch[0]) if isinstance(patch, tuple) else 0
-
-
-def _size_error(model: nn.Module | None, name: str, image_size: int) -> BackboneError:
+def build_size_error(model: nn.Module | None, name: str, image_size: int) -> BackboneError:
+    """The error that says which sizes are possible."""
     multiple = _patch_of(model) or (BACKBONES[name].size_multiple if name in BACKBONES else 1)
     if multiple > 1 and image_size % multiple:
         below = max(image_size // multiple, 1) * multiple
@@ -190,3 +114,8 @@ def _size_error(model: nn.Module | None, name: str, image_size: int) -> Backbone
         f"The backbone {name!r} cannot take images of {image_size} pixels: too small or of a shape that its layers "
         f"cannot divide. Use its own size, --image-size {find_own_size(name)}, or a multiple of 32."
     )
+
+
+def _patch_of(model: nn.Module | None) -> int:
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    return int(patch[0]) if isinstance(patch, tuple) else 0

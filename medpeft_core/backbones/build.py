@@ -8,14 +8,8 @@ import torch
 from torch import nn
 
 from medpeft_core.backbones.anatomy import Backbone, find_cam_layer, find_fresh, find_head, find_kind
-from medpeft_core.backbones.bare_models import (
-    check_forward,
-    check_name,
-    create_bare_model,
-    find_normalisation,
-    find_options,
-    find_own_size,
-)
+from medpeft_core.backbones.bare_models import check_forward, check_name, find_options, find_own_size
+from medpeft_core.backbones.base_models import create_bare_model, find_normalisation
 from medpeft_core.errors import BackboneError
 
 
@@ -49,6 +43,9 @@ def build_backbone(
     head_init_std: float = 0.02,
     seed: int = 0,
     download_dir: Path | None = None,
+    channels: int = 3,
+    layout: str = "auto",
+    positions: str = "antialias",
 ) -> Backbone:
     """A timm model with base weights and a new head for `num_classes` outputs, on the CPU, checked by one forward pass.
 
@@ -58,10 +55,13 @@ def build_backbone(
         name: timm name, with or without a tag.
         image_size: side of the square input in pixels; None is the model's own.
         pool: "token", "avg" or None for the model's own.
-        weights: "random", "pretrained" or a file; ignored when `base_state` is given.
+        weights: "random", "demo", "pretrained", "shelf:NAME" or a file; ignored when `base_state` is given.
         base_state: tensors of an earlier `get_base_state`, loaded strictly.
         seed: decides random base weights and the head.
         download_dir: where pre-trained weights are kept.
+        channels: of the images: 3, or 1 for grey ones.
+        layout: how a weights file names its tensors; "auto" finds it out.
+        positions: "antialias" or "plain", how positions of a weights file are brought to another size.
 
     Raises:
         BackboneError: unknown name, a size or pooling that the model cannot do, weights of another model, no network.
@@ -71,7 +71,16 @@ def build_backbone(
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:
-        model = create_bare_model(name, options, weights=weights, base_state=base_state, download_dir=download_dir)
+        model = create_bare_model(
+            name,
+            options,
+            weights=weights,
+            base_state=base_state,
+            download_dir=download_dir,
+            channels=channels,
+            layout=layout,
+            positions=positions,
+        )
         reset_classifier: Callable[[int], None] = model.reset_classifier  # type: ignore[assignment]
         reset_classifier(num_classes)
         head = find_head(model)
@@ -79,9 +88,9 @@ def build_backbone(
     finally:
         torch.set_rng_state(generator_state)  # building must not move the caller's random numbers
     kind = find_kind(model)
-    mean, std = find_normalisation(model, weights)
+    mean, std = find_normalisation(model, weights, name=name)
     size = image_size or find_own_size(name)
-    check_forward(model, name, size)
+    check_forward(model, name, size, channels=channels)
     return Backbone(
         name=name,
         kind=kind,
@@ -94,6 +103,7 @@ def build_backbone(
         cam_layer=find_cam_layer(model, kind),
         mean=mean,
         std=std,
+        channels=channels,
     )
 
 
@@ -120,10 +130,16 @@ def build_encoder(
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
     try:
-        model = create_bare_model(name, options, weights=weights, base_state=base_state, download_dir=download_dir)
+        model = create_bare_model(
+            name,
+            options,
+            weights=weights,
+            base_state=base_state,
+            download_dir=download_dir,
+        )
     finally:
         torch.set_rng_state(generator_state)
-    mean, std = find_normalisation(model, weights)
+    mean, std = find_normalisation(model, weights, name=name)
     size = image_size or find_own_size(name)
     check_forward(model, name, size)
     return Encoder(name=name, model=model, image_size=size, mean=mean, std=std)

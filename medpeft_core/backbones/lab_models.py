@@ -3,6 +3,7 @@
 from typing import Any
 
 from medpeft_core.backbones.demo import DEMO_BACKBONE, DEPTH, HEADS, IMAGE_SIZE, PATCH_SIZE, WIDTH
+from medpeft_core.backbones.eva_x import EVA_X_ARGUMENTS, EVA_X_MODELS
 
 # name -> timm's name of a model that can be turned into it, and the arguments that do so
 LAB_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -17,6 +18,7 @@ LAB_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "global_pool": "avg",
         },
     ),
+    **{name: (architecture, EVA_X_ARGUMENTS) for name, architecture in EVA_X_MODELS.items()},
 }
 
 

@@ -1,4 +1,4 @@
-"""Base weights: read from files with every key accounted for, stored under their hash, checked when they come back."""
+"""Base weights of the lab: stored under their hash, and checked when they come back. `layouts` reads foreign files."""
 
 import hashlib
 import json
@@ -15,27 +15,12 @@ from timm.layers import resample_abs_pos_embed
 from torch import nn
 
 from medpeft_core.backbones.hub_gate import find_gate_to_hub, is_hub_in_reach
-from medpeft_core.backbones.weight_files import read_metadata, read_weights_file
+from medpeft_core.backbones.weight_files import read_metadata
 from medpeft_core.errors import BackboneError
 from medpeft_core.paths import ensure_dir, write_atomically
 
 CARD_KEY = "medpeft"  # in the metadata of a safetensors file
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-def load_weights_file(model: nn.Module, path: Path, *, name: str) -> None:
-    """Load a file of base weights into a model without head, resampling positions and accounting for every key.
-
-    Args:
-        model: a timm model built with `num_classes=0`.
-        path: safetensors, or a torch file that `weights_only` can read; a dict under `model` or `state_dict` is opened.
-        name: the backbone, for messages.
-
-    Raises:
-        BackboneError: no such file, unreadable, or of another model (names the first offending tensor).
-    """
-    state = read_weights_file(path).tensors
-    load_weights_state(model, state, name=name, source=str(path))
 
 
 def read_encoder_card(path: Path) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def build_bare_backbone(config: RunConfig, *, num_classes: int) -> Backbone:
         head_init_std=part.head_init_std,
         seed=config.train.seed,
         download_dir=weights_dir() / HUB_DIR,
+        layout=part.layout,
+        positions=part.positions,
     )
     if part.weights == "pretrained" and part.weights_sha256 is not None:
         _check_download(backbone, part.weights_sha256)
