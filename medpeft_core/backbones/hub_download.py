@@ -35,7 +35,7 @@ def download_hub_file(hub_file: HubFile, folder: Path, progress: Progress) -> Pa
         progress: told the MiB; may raise to stop.
 
     Raises:
-        BackboneError: the network broke off, access is denied, or what came is not what the hub announced.
+        BackboneError: the connection broke off, access is denied, or what came is not what the hub announced.
     """
     key = hashlib.sha256(hub_file.source.encode()).hexdigest()[:16]
     path = ensure_dir(folder) / f"{key}-{PurePosixPath(hub_file.file).name}"
@@ -60,9 +60,12 @@ def _fetch_all(hub_file: HubFile, path: Path, progress: Progress) -> None:
     tries = 0
     while True:
         have = path.stat().st_size if path.exists() else 0
-        if have > hub_file.num_bytes:  # of a server that sent too much
+        if have > hub_file.num_bytes:
             path.unlink()
-            have = 0
+            raise BackboneError(
+                f"The server sends more of {hub_file.file} than the {hub_file.num_bytes:,} bytes that were announced. "
+                "It was thrown away. Try again in a while, or bring the file to this computer by other means."
+            )
         _tell(progress, hub_file, have)
         if have == hub_file.num_bytes:
             return
