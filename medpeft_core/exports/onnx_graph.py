@@ -16,6 +16,7 @@ from torch import nn
 from medpeft_core.errors import ExportError
 
 OPSET = 18  # of 2022; the first that torch's exporter writes without converting, and old runtimes know it
+MAX_BYTES = 1_500_000_000  # one file of ONNX can hold 2 GB
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 IMAGES, LOGITS = "images", "logits"
 STANDARD = ("", "ai.onnx")  # domains of operators that every runtime has
@@ -36,16 +37,18 @@ def check_packages() -> None:
         )
 
 
-def write_graph(network: nn.Module, images: torch.Tensor, path: Path, *, about: dict[str, str]) -> None:
+def write_graph(
+    network: nn.Module, images: torch.Tensor, path: Path, *, about: dict[str, str], max_bytes: int = MAX_BYTES
+) -> None:
     """Write a module that gives logits (B, K) for `images` (B, 3, S, S), any B, as ONNX.
 
-    What the exporter notes on each node is left out: it holds paths of this machine. Weights above 2 GB go into a file
-    of their own beside `path`, `<name>.data`.
+    What the exporter notes on each node is left out: it holds paths of this machine.
 
     Args:
         network: in eval mode, in float32, on the CPU.
         images: two or more to try it with.
         about: goes into the file's own table.
+        max_bytes: of weights inside the file; more go into a file of their own beside it, `<name>.data`.
 
     Raises:
         ExportError: an operator has no counterpart in ONNX, or the number of images would be fixed.
@@ -76,7 +79,8 @@ def write_graph(network: nn.Module, images: torch.Tensor, path: Path, *, about: 
             value.metadata_props.clear()
     model.graph.metadata_props.clear()
     model.metadata_props.update(about)
-    program.save(path)
+    num_bytes = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+    program.save(path, external_data=num_bytes > max_bytes)
 
 
 def check_graph(path: Path) -> None:
