@@ -82,10 +82,14 @@ def load_answers() -> Answers:
         "predict": predictor.predict,
         "predict_ready": predictor.ready,
         "mask_shortcut": lambda **arguments: load_masker().mask(**arguments),
-        "inspect_weights": _inspect_weights,
-        "describe_hub": _describe_hub,
+        **load_weights_answers(),
         **{kind: defer(kind) for kind in SETTING_UP_KINDS},
     }
+
+
+def load_weights_answers() -> Answers:
+    """What is asked of weights on their way to the shelf; the model library comes with the first question."""
+    return {"inspect_weights": _inspect_weights, "describe_hub": _describe_hub}
 
 
 def _inspect_weights(path: str, backbone: str, layout: str) -> dict[str, Any]:

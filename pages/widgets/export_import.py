@@ -84,7 +84,6 @@ def _draw_dialog() -> None:
         "Bring it in",
         type="primary",
         icon=":material/move_to_inbox:",
-        disabled=path is None and upload is None,
         key="monitor_import_start",
     ):
         _start(path, upload)
@@ -92,8 +91,11 @@ def _draw_dialog() -> None:
 
 def _start(path: str | None, upload: Any) -> None:
     try:
-        if path is None:
+        if upload is not None:
             path = str(keep_upload(upload))
+        if path is None:
+            st.error("Give the zip of a run first.", icon=":material/folder_open:")
+            return
         get_lab().jobs.start(KIND, TITLE, options={"path": path})
     except MedPeftError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")

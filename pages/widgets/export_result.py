@@ -18,6 +18,7 @@ MAX_DOWNLOAD_BYTES = 200 * 2**20  # Streamlit holds a download in the server's m
 HASH_LENGTH = 12
 SHOWN_FILES = 8
 LOADERS = ("load.py", "LOAD.md")
+DISCLAIMER_END = "not for clinical use"  # of the note that says the same in the export's own words
 NUM_COMPARED = 8  # images whose outputs are compared
 
 
@@ -34,9 +35,11 @@ def draw_result(run_id: str, spec: ExportSpec, made: dict[str, Any]) -> None:
         st.markdown(f"**{spec.title}**, {write_bytes(made.get('num_bytes'))}", width="content")
         st.caption(f"made {write_ago(made.get('created_at'))}", width="content")
     st.caption(f"{_write_exactness(made)}  \n**{DISCLAIMER}**")
-    _draw_files(made.get("files", []))
-    for note in made.get("notes", []):
-        st.caption(f":material/info: {escape_markdown(str(note))}")
+    with st.container(gap="xxsmall"):
+        _draw_files(made.get("files", []))
+    notes = [str(note) for note in made.get("notes", []) if DISCLAIMER_END not in str(note)]
+    if notes:
+        st.caption("\n".join(f"- {escape_markdown(note)}" for note in notes))
     _draw_loader(folder)
     with st.container(horizontal=True, vertical_alignment="center"):
         _draw_download(run_id, spec, made, folder)

@@ -70,12 +70,16 @@ def _choose_format(fitting: list[ExportSpec], *, made: set[str]) -> str:
     return st.radio(
         "Format",
         list(specs),
-        format_func=lambda name: f"**{specs[name].title}**{f' {MADE_MARK}' if name in made else ''}",
-        captions=[f"{spec.description} Opens with {spec.opens_with}." for spec in fitting],
+        format_func=lambda name: specs[name].title,  # stands in the address
+        captions=[_describe(spec, is_made=spec.name in made) for spec in fitting],
         key=FORMAT_KEY,
         bind="query-params",
         label_visibility="collapsed",
     )
+
+
+def _describe(spec: ExportSpec, *, is_made: bool) -> str:
+    return f"{spec.description} Opens with {spec.opens_with}.{f' {MADE_MARK}' if is_made else ''}"
 
 
 def _draw_misfits(misfits: list[tuple[ExportSpec, str]]) -> None:

@@ -38,13 +38,13 @@ def draw_check(draft: Draft, *, upload: Any) -> None:
             "Check the file",
             type="secondary" if answer is not None else "primary",
             icon=":material/fact_check:",
-            disabled=not is_given or (answer is not None and answer.is_pending),
+            disabled=answer is not None and answer.is_pending,
             key="weights_check",
             help="Reads the file in the background and compares it with the backbone. Nothing is stored.",
         )
-        if not is_given:
-            st.caption("Give a file first.", width="content")
-    if is_asked:
+    if is_asked and not is_given:
+        st.error("Give a file first.", icon=":material/folder_open:")
+    elif is_asked:
         _ask(draft, upload)
     if answer is None:
         return

@@ -48,7 +48,7 @@ def follow_known(draft: Draft) -> None:
             "name": suggest_name(name),
             "licence": known.licence,
             "reference": known.reference,
-            "hub_id": known.hub_id,
+            "hub_id": f"{known.hub_id}/{known.hub_file}" if known.hub_id else "",
         }
         if not known.hub_id and draft.get("place") == BY_HUB:
             draft["place"] = BY_PATH
