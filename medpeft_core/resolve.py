@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medpeft_core.backbones import BACKBONES
+from medpeft_core.backbones.layouts import LAYOUTS
 from medpeft_core.config import AugmentConfig, DataConfig, MethodConfig, RunConfig, section_names
 from medpeft_core.datasets import DATASETS
 from medpeft_core.errors import BackboneError, ConfigError
@@ -14,6 +15,7 @@ from medpeft_core.methods.not_offered import check_offered
 from medpeft_core.sections import build_part
 
 OPEN_TABLES = {"data": "options", "method": "knobs"}
+AUTO_LAYOUT = "auto"
 CACHEABLE_METHOD = "linear"  # the one that leaves the whole backbone as it is
 SGD_LR_FACTOR = 10.0  # the papers' SGD rates lie about ten times above their AdamW rates (Lian et al. 2024)
 
@@ -29,6 +31,8 @@ def resolve_config(config: RunConfig) -> RunConfig:
     knobs = build_part(method.knobs, config.method.knobs, section="method")
     lr = config.optim.lr if config.optim.lr is not None else _default_lr(config)
     _check_fit(config)
+    if config.backbone.layout != AUTO_LAYOUT:
+        LAYOUTS[config.backbone.layout]  # names the others where there is none
     if config.backbone.name in BACKBONES and config.backbone.image_size is not None:
         check_size_multiple(config.backbone.name, config.backbone.image_size)
     complete = replace(

@@ -47,3 +47,124 @@ class KnownWeights:
 
 
 KNOWN_WEIGHTS: Registry[KnownWeights] = Registry("known weights")
+
+
+def _add_mae(name: str, title: str, description: str, *, licence: str, reference: str, get_it: str) -> None:
+    """A ViT-B encoder of chest films in the layout of MAE, pooled as Lian et al. 2024 do."""
+    KNOWN_WEIGHTS.add(
+        KnownWeights(
+            name=name,
+            title=title,
+            description=description,
+            backbone="vit_base_patch16_224.mae",
+            layout="mae",
+            image_size=224,
+            pool="avg",
+            normalisation=name,
+            hub_id="",
+            hub_file="",
+            get_it=get_it,
+            num_bytes=0,
+            licence=licence,
+            reference=reference,
+        )
+    )
+
+
+def _add_eva_x(size: str, title: str, epochs: int) -> None:
+    KNOWN_WEIGHTS.add(
+        KnownWeights(
+            name=f"eva_x_{size}",
+            title=title,
+            description=(
+                f"Learned from 520,000 chest films without labels, by predicting the features of hidden patches for "
+                f"{epochs} epochs."
+            ),
+            backbone=f"eva_x_{size}",
+            layout="eva",
+            image_size=224,
+            pool="avg",
+            normalisation="eva_x",
+            hub_id="MapleF/eva_x",
+            hub_file=f"eva_x_{size}_patch16_merged520k_mim.pt",
+            get_it="",
+            num_bytes=0,
+            licence="MIT (its code); the weights state none",
+            reference="Yao et al. 2024, arXiv:2405.05237; hustvl/EVA-X",
+        )
+    )
+
+
+_add_mae(
+    "mrm",
+    "MRM ViT-B/16",
+    "Learned from the films and reports of MIMIC-CXR, by filling in hidden patches and hidden words.",
+    licence="not known here: see its repository",
+    reference="Zhou et al. 2023, arXiv:2301.13155; RL4M/MRM-pytorch",
+    get_it="Follow the link to MRM.pth in the README of github.com/RL4M/MRM-pytorch, and add the file.",
+)
+_add_mae(
+    "cxr_mae",
+    "CXR-MAE ViT-B/16",
+    "Learned from about 510,000 chest films without labels, by filling in hidden patches.",
+    licence="not known here: see its repository",
+    reference="Xiao et al. 2023, arXiv:2210.12843; lambert-x/medical_mae",
+    get_it="Follow the link to the ViT-B model in the README of github.com/lambert-x/medical_mae, and add the file.",
+)
+KNOWN_WEIGHTS.add(
+    KnownWeights(
+        name="rad_dino",
+        title="RAD-DINO ViT-B/14",
+        description="Learned from more than 800,000 chest films without labels, by DINOv2, from Meta's weights.",
+        backbone="vit_base_patch14_dinov2",
+        layout="hf_dinov2",
+        image_size=518,
+        pool="token",
+        normalisation="rad_dino",
+        hub_id="microsoft/rad-dino",
+        hub_file="model.safetensors",
+        get_it="",
+        num_bytes=346_000_000,
+        licence="MIT; its authors ask for research use only",
+        reference="Pérez-García et al. 2025, Nature Machine Intelligence 7, arXiv:2401.10815",
+    )
+)
+_add_eva_x("tiny", "EVA-X-Ti/16", 900)
+_add_eva_x("small", "EVA-X-S/16", 600)
+_add_eva_x("base", "EVA-X-B/16", 600)
+KNOWN_WEIGHTS.add(
+    KnownWeights(
+        name="retfound_mae",
+        title="RETFound MAE ViT-L/16",
+        description="Learned from 900,000 photographs of the retina without labels, by filling in hidden patches.",
+        backbone="vit_large_patch16_224.mae",
+        layout="mae",
+        image_size=224,
+        pool="avg",
+        normalisation="imagenet",
+        hub_id="YukunZhou/RETFound_mae_natureCFP",
+        hub_file="RETFound_mae_natureCFP.pth",
+        get_it="The hub gives it on request: ask for access on its page, and give your own token there.",
+        num_bytes=0,
+        licence="CC-BY-NC-4.0",
+        reference="Zhou et al. 2023, Nature 622; rmaphoh/RETFound_MAE",
+    )
+)
+KNOWN_WEIGHTS.add(
+    KnownWeights(
+        name="retfound_dinov2",
+        title="RETFound DINOv2 ViT-L/14",
+        description="Learned from photographs of the retina (Moorfields Eye Hospital) without labels, by DINOv2.",
+        backbone="vit_large_patch14_dinov2",
+        layout="dinov2",
+        image_size=224,
+        pool="token",
+        normalisation="imagenet",
+        hub_id="YukunZhou/RETFound_dinov2_meh",
+        hub_file="RETFound_dinov2_meh.pth",
+        get_it="The hub gives it on request: ask for access on its page, and give your own token there.",
+        num_bytes=0,
+        licence="CC-BY-NC-4.0",
+        reference="Zhou et al. 2025, Research Square rs-6080254; rmaphoh/RETFound_MAE",
+    )
+)

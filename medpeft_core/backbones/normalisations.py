@@ -39,3 +39,5 @@ _add("inception", "Half and half", 0.5, 0.5, "pixels from -1 to 1; timm's AugReg
 _add("mrm", "MRM", 0.4978, 0.2449, "Lian et al. 2024, their code for MRM")
 _add("cxr_mae", "CXR-MAE", 0.4785, 0.2834, "Lian et al. 2024, their code for CXR-MAE")
 _add("lab", "Chest films", 0.5, 0.25, "what the lab uses for random weights")
+_add("rad_dino", "RAD-DINO", 0.5307, 0.2583, "microsoft/rad-dino, preprocessor_config.json")
+_add("eva_x", "EVA-X", 0.49185243, 0.28509309, "hustvl/EVA-X, classification/utils/datasets.py")

@@ -36,7 +36,7 @@ class Layout:
     """One way of naming the tensors of a vision model.
 
     Attributes:
-        name: unique lower_snake_case name; `known_weights.LAYOUT_NAMES` lists it for light modules.
+        name: unique lower_snake_case name.
         title: name for people.
         marks: sets of patterns; names that match all patterns of one set show this layout. Empty: all others failed.
         place: from a name in the file, without prefix, to its place.

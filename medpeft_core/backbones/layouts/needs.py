@@ -1,8 +1,10 @@
 """What a timm model needs of a file: names, shapes, and the few facts by which tensors are brought into shape."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Needs:
         return "fc_norm.weight" in self.shapes and not self.is_open
 
 
-def find_needs(model: nn.Module, name: str, *, is_open: bool = False) -> Needs:
+def find_needs(model: "nn.Module", name: str, *, is_open: bool = False) -> Needs:
     """Look at a model that was built with `num_classes=0`; one on the meta device will do."""
     shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     if is_open and "norm.weight" in shapes:
