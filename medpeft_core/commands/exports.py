@@ -12,6 +12,7 @@ from medpeft_core.paths import get_home
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 
+ARCHIVE = "archive"
 HASH_LENGTH = 12
 KIB = 1024
 NEEDS_LABELS = "a pre-training has no labels; its encoders are files already"
@@ -47,6 +48,8 @@ def export(
     run = RunStore.open_default().load(run_id)
     spec = EXPORTS[format or choose_format(run)]
     check_fit(run, spec)
+    if spec.name != ARCHIVE and (options.include_checkpoint or not options.include_predictions):
+        raise ConfigError(f"--checkpoint and --no-predictions are about whole runs; give them with --as {ARCHIVE}.")
     from medpeft_core.exports.write import export_run  # heavy
 
     with ProgressBar() as progress:
@@ -124,7 +127,7 @@ def choose_format(run: Run) -> str:
         RunError: the run is damaged.
     """
     if run.is_pretraining:
-        return "archive"
+        return ARCHIVE
     return "peft" if METHODS[run.config().method.name].is_made_by_peft else "tensors"
 
 
@@ -149,8 +152,8 @@ def check_fit(run: Run, spec: ExportSpec) -> None:
     """
     if run.is_pretraining and not spec.takes_any_run:
         raise ConfigError(
-            f"{run.run_id} is a pre-training: it has no labels to export as {spec.name!r}. Export it as 'archive', or "
-            f"take an encoder that `python -m medpeft_core show {run.run_id}` lists; it is a file of timm's weights."
+            f"{run.run_id} is a pre-training: it has no labels to export as {spec.name!r}. Export it as {ARCHIVE!r}, "
+            f"or take an encoder that `python -m medpeft_core show {run.run_id}` lists; it is a file of timm's weights."
         )
     if not spec.takes_any_run:
         spec.check_fit(METHODS[run.config().method.name])

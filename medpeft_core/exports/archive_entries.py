@@ -6,6 +6,7 @@ may hold; `read_entry` then holds each file to its claim while it is unpacked.
 
 import contextlib
 import io
+import os
 import stat
 import unicodedata
 import zipfile
@@ -38,7 +39,7 @@ class _BoundedFile(io.FileIO):
     """A file that gives no more at once than any honest archive needs."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        left = Path(self.name).stat().st_size - self.tell() if size is None or size < 0 else size
+        left = os.fstat(self.fileno()).st_size - self.tell() if size is None or size < 0 else size
         if left > MAX_READ_BYTES:
             raise ExportError(
                 f"{Path(self.name).name} claims a table of {left:,} bytes for its entries; at most {MAX_READ_BYTES:,} "
@@ -56,13 +57,13 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     if not path.is_file():
         raise ExportError(f"There is no archive {path}. Give the .zip file that `export --as archive` wrote.")
-    try:
-        with _BoundedFile(path, "rb") as file:
+    with _BoundedFile(path, "rb") as file:
+        try:
             archive = zipfile.ZipFile(file)
-            with archive:
-                yield archive
-    except UNREADABLE as error:
-        raise ExportError(f"{path.name} is no zip file, or is damaged or cut short: {error}. {_REMEDY}") from error
+        except UNREADABLE as error:
+            raise ExportError(f"{path.name} is no zip file, or is damaged or cut short: {error}. {_REMEDY}") from error
+        with archive:
+            yield archive
 
 
 def check_entries(archive: zipfile.ZipFile, num_bytes: int) -> dict[str, zipfile.ZipInfo]:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~$!])")
-_FOLDER = re.compile(r"(?<![\w.:/\\])(?:[A-Za-z]:[\\/]|~[\\/]|/|\\\\)(?:[^\s'\"<>|,;()]+[\\/])+([^\s'\"<>|,;()\\/]*)")
+_FOLDER = re.compile(
+    r"(?<![\w.:/\\])(?:[A-Za-z]:[\\/]|~[\\/]|/|\\\\)(?:[^\s'\"<>|,;()\\/]+[\\/]+)+([^\s'\"<>|,;()\\/]*)"
+)
 _NO_NUMBER = "not known"
 
 

@@ -6,7 +6,7 @@ patients are left out.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +38,13 @@ def write(context: "ExportContext", folder: Path, options: ExportOptions) -> Out
     return Outcome(notes=("The card is alone here; the weights are not beside it.",))
 
 
-def build_card(context: "ExportContext", *, format: str = "") -> str:
+def build_card(context: "ExportContext", *, format: str = "", files: Collection[str] = ()) -> str:
     """The card as one text.
 
     Args:
         context: the run.
         format: name in `EXPORTS` of what the card lies beside; "" or "card" when it stands alone.
+        files: names of the files that it lies beside.
 
     Raises:
         MedPeftError: the run is damaged.
@@ -57,7 +58,7 @@ def build_card(context: "ExportContext", *, format: str = "") -> str:
     lines += ["## Data", *_tell_data(context)]
     lines += ["## How it was trained", *_tell_training(context)]
     lines += ["## Results on test", *(_tell_results(context) if metrics.get("test") else ["No test result yet."])]
-    lines += ["## How to load it", *_tell_loading(context, format), "## Preprocessing", *_tell_pixels(context)]
+    lines += ["## How to load it", *_tell_loading(context, format, files), "## Preprocessing", *_tell_pixels(context)]
     lines += ["## Limits and intended use", *_tell_limits(context)]
     lines += ["## Hashes", *_tell_hashes(context), "## Please cite", *_tell_sources(context)]
     body = "\n\n".join(lines)
@@ -167,7 +168,7 @@ def _tell_results(context: "ExportContext") -> Iterator[str]:
         yield "\n".join(reasons)
 
 
-def _tell_loading(context: "ExportContext", format: str) -> Iterator[str]:
+def _tell_loading(context: "ExportContext", format: str, files: Collection[str]) -> Iterator[str]:
     if format in ("", _CARD_FORMAT):
         yield "This card stands alone. In the lab that trained it, `export` writes the weights in these formats:"
         method = METHODS[context.config.method.name]
@@ -178,10 +179,9 @@ def _tell_loading(context: "ExportContext", format: str) -> Iterator[str]:
         return
     spec = EXPORTS[format]
     yield f"{plain(spec.description)} It opens with {plain(spec.opens_with)}; MedPEFT Lab is not needed."
-    yield (
-        "`load.py` in this folder does so and says at its head how it is called. `export.json` holds the size and "
-        "SHA-256 of each file, and how far its outputs lie from those of the lab."
-    )
+    if programs := sorted(name for name in files if name.endswith(".py")):
+        yield f"`{programs[0]}` in this folder does so, and says at its head how it is called."
+    yield "`export.json` holds the size and SHA-256 of each file, and how far its outputs lie from those of the lab."
 
 
 def _tell_pixels(context: "ExportContext") -> Iterator[str]:

@@ -114,7 +114,8 @@ def export_run(
     try:
         outcome = spec.write(context, draft, options or ExportOptions())
         if isinstance(context, ExportContext) and not (draft / CARD_FILE).exists():
-            (draft / CARD_FILE).write_text(build_card(context, format=spec.name), encoding="utf-8")
+            card = build_card(context, format=spec.name, files=list_files(draft))
+            (draft / CARD_FILE).write_text(card, encoding="utf-8")
         progress("hashing the files", 0, 0)
         files = tuple(
             ExportedFile(name=name, num_bytes=(draft / name).stat().st_size, sha256=_hash(draft / name))

@@ -92,6 +92,7 @@ def test_export_refuses_before_anything_slow(home, tmp_path, capsys):
         ([ssf.run_id, out, "--as", "zip"], "There is no export format 'zip'"),
         ([pre.run_id, out, "--as", "merged"], "is a pre-training: it has no labels"),
         (["nothing", out], "There is no run 'nothing'"),
+        ([ssf.run_id, out, "--checkpoint"], "give them with --as archive"),
         ([ssf.run_id, out, "--public"], "give one with --push OWNER/NAME"),
     ):
         assert main(["export", *arguments]) == 2

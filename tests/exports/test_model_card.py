@@ -191,7 +191,8 @@ def test_card_is_written_as_an_export(home, tmp_path):
 
 def test_card_of_a_format_points_to_what_lies_beside_it(home):
     context = build_context(make_run(home))
-    assert "`load.py` in this folder" in build_card(context, format="peft")
+    files = ("README.md", "load.py", "model.safetensors")
+    assert "`load.py` in this folder" in build_card(context, format="peft", files=files)
     alone = build_card(context)
     assert "`load.py`" not in alone
     assert "- `peft`: " in alone

@@ -19,6 +19,7 @@ import pyarrow.parquet
 import pytest
 from archives import MANIFEST, make_packable, pack_run, read_all, snapshot, write_all
 from safetensors.numpy import save
+from stored_pretrainings import make_pretraining
 
 from medpeft_core.errors import ExportError
 from medpeft_core.exports.run_import import DRAFT_PREFIX, import_run
@@ -92,6 +93,18 @@ def test_import_of_the_same_run_says_so_and_gives_back_a_lost_base(packed, home)
     assert "was here already" in again.notes[0]
     assert base.read_bytes() == content
     assert snapshot(home / "runs") == before
+
+
+def test_import_of_a_pretraining_brings_encoders_and_pictures(home, tmp_path):
+    run = make_pretraining(tmp_path / "first")
+    for path in (*run.encoders_dir.glob("*.safetensors"), run.checkpoint_dir / "state.safetensors"):
+        path.write_bytes(save({"norm.weight": np.ones(3, np.float32)}))
+    imported = import_run(pack_run(run, tmp_path, include_base=False), home=home)
+    assert [item.run_id for item in RunStore(home).list_pretrainings()] == [imported.run_id]
+    brought = Run(home / "pretraining" / run.run_id)
+    assert snapshot(brought.encoders_dir) == snapshot(run.encoders_dir)
+    assert snapshot(brought.pictures_dir) == snapshot(run.pictures_dir)
+    assert len(snapshot(brought.encoders_dir)) == 4
 
 
 def test_import_over_another_run_of_that_name_is_refused(packed, files, home, tmp_path):
