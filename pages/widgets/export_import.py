@@ -18,14 +18,16 @@ from pages.widgets.wording import escape_markdown
 KIND = "import_run"
 TITLE = "Bringing a run in"
 NEWS_S = 900.0  # how long it is told how a job ended
+OPEN_KEY = "monitor_import_is_open"  # a dialog that only a button knew of would close when the page is drawn anew
 DISMISSED_KEY = "monitor_import_dismissed"
 PLACES = ("A file on the lab's computer", "An upload")
 
 
 def draw_import_button() -> None:
-    """What opens the dialog."""
-    if st.button("Bring in a run", icon=":material/move_to_inbox:", key="monitor_import"):
-        _draw_dialog()
+    """What opens the dialog, and the dialog while it is open."""
+    st.button("Bring in a run", icon=":material/move_to_inbox:", key="monitor_import", on_click=_open)
+    if st.session_state.get(OPEN_KEY):
+        st.dialog("Bring in a run from another lab", icon=":material/move_to_inbox:", on_dismiss=_close)(_draw_form)()
 
 
 def draw_import_news(shown_run_id: str | None) -> None:
@@ -63,8 +65,15 @@ def _dismiss(job_id: str) -> None:
     st.session_state[DISMISSED_KEY] = job_id
 
 
-@st.dialog("Bring in a run from another lab", icon=":material/move_to_inbox:")
-def _draw_dialog() -> None:
+def _open() -> None:
+    st.session_state[OPEN_KEY] = True
+
+
+def _close() -> None:
+    st.session_state.pop(OPEN_KEY, None)
+
+
+def _draw_form() -> None:
     st.markdown(
         "The other lab makes the file on its Monitor page: *Take it elsewhere*, *Whole run*. Every file in it is "
         "checked against its hash before anything is put in place; nothing in it is executed."
@@ -100,4 +109,5 @@ def _start(path: str | None, upload: Any) -> None:
     except MedPeftError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
-    st.rerun()  # closes the dialog; the page shows the job
+    _close()
+    st.rerun()  # the page shows the job
