@@ -47,8 +47,7 @@ class FakeHub:
 @contextlib.contextmanager
 def open_hub() -> Iterator[FakeHub]:
     """Serve until the end of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     hub = FakeHub(endpoint=f"http://127.0.0.1:{server.server_address[1]}")
     server.hub = hub  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -59,6 +58,13 @@ def open_hub() -> Iterator[FakeHub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing on stderr about clients that have left."""
 
 
 class _Handler(BaseHTTPRequestHandler):

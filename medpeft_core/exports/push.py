@@ -12,7 +12,8 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, RepositoryNotFoundError
 
-from medpeft_core.backbones.hub import TransportError, check_network, is_repo_name, open_hub
+from medpeft_core.backbones.hub import TransportError, is_repo_name, open_hub
+from medpeft_core.backbones.hub_gate import find_gate_to_hub, is_hub_in_reach
 from medpeft_core.errors import ExportError
 from medpeft_core.exports.files import EXPORT_FILE
 from medpeft_core.paths import read_json
@@ -20,7 +21,7 @@ from medpeft_core.paths import read_json
 Progress = Callable[[str, int, int], None]
 
 WITH_PATIENTS = ("archive",)  # formats whose files tell of single patients
-PATIENT_WORDS = ("predictions", "patients", "manifest")  # in names of files
+PATIENT_WORDS = ("predictions", "patients", "manifest")  # in paths of files
 
 
 def push_to_hub(
@@ -59,7 +60,11 @@ def push_to_hub(
             "There is no token for the hub on this computer. Make one with the right to write at "
             "https://huggingface.co/settings/tokens, then run `hf auth login`."
         )
-    check_network(f"The export cannot be sent to {repo_id}")
+    if not is_hub_in_reach():
+        raise ExportError(
+            f"The export cannot be sent to {repo_id}: {find_gate_to_hub()[0]} cannot be reached, or HF_HUB_OFFLINE is "
+            "set. Connect to the internet and try again."
+        )
     progress("checking the files", 0, 0)
     _check_files(folder, about)
     names = [*(str(item["name"]) for item in about["files"]), EXPORT_FILE]
@@ -93,7 +98,7 @@ def check_privacy(about: dict[str, Any], *, private: bool) -> None:
         ExportError: says what must not go there.
     """
     names = [str(item["name"]) for item in about["files"]]
-    telling = [name for name in names if any(word in Path(name).name.lower() for word in PATIENT_WORDS)]
+    telling = [name for name in names if any(word in name.lower() for word in PATIENT_WORDS)]
     if not private and (about["format"] in WITH_PATIENTS or telling):
         what = f"the file {telling[0]!r}" if telling else f"an export of the format {about['format']!r}"
         raise ExportError(
