@@ -69,7 +69,7 @@ def has_lock(leftover: Path) -> bool:
 def _find_unlocked(home: Path) -> list[Path]:
     """Half-written files of the shelf, downloads for it that broke off, and half-written exports."""
     found = [path for path in list_files(home, SHELF_FOLDER) if HALF_SHELF_NAME.fullmatch(path.name)]
-    found += [path for path in list_files(home, FETCHED_FOLDER) if path.name.endswith(".part")]
+    found += [path for path in list_files(home, FETCHED_FOLDER) if not path.name.endswith(".lock")]
     for folder in list_folders(home, EXPORTS_FOLDER):
         inside = list_folders(home, f"{EXPORTS_FOLDER}/{folder.name}")
         found += [path for path in inside if path.name.startswith(".")]
