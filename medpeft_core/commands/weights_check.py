@@ -111,10 +111,8 @@ def _print_report(report: KeyReport) -> None:
     if fault is None:
         print(f"A run can begin with it: train --backbone {report.backbone}.")
     else:
-        name = fault.source or fault.target
-        print(
-            f"It cannot be loaded into {report.backbone}: {name!r} is {fault.fate} ({fault.note or FATES[fault.fate]})."
-        )
+        name, why = fault.source or fault.target, fault.note or FATES[fault.fate]
+        print(f"It cannot be loaded into {report.backbone}. First of all {name!r}: {why}.")
 
 
 def _write_shape(shape: tuple[int, ...] | None) -> str:
