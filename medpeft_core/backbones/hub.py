@@ -147,7 +147,7 @@ def check_network(what: str) -> None:
         )
 
 
-def open_hub(token: str | None = None) -> huggingface_hub.HfApi:
+def open_hub(token: str | None = None) -> "huggingface_hub.HfApi":  # quoted: the client loads when it is called
     """The hub's client: at the mirror of `HF_ENDPOINT` where one is set, as who `hf auth login` said."""
     return huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token, library_name="medpeft")
 

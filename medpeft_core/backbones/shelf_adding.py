@@ -12,6 +12,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from medpeft_core.backbones.bare_models import check_name
 from medpeft_core.backbones.hub import HUB_PREFIX, HubFile, describe_hub_file, parse_hub_source
@@ -188,8 +189,12 @@ def _write_draft(home: Path, name: str, state: dict[str, torch.Tensor]) -> Path:
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         draft.chmod(0o644)  # mkstemp makes 0600, which a group on a shared server could not read
-    except BaseException:
+    except BaseException as error:
         draft.unlink(missing_ok=True)
+        if isinstance(error, SafetensorError):  # its writer reports the system's errors in a text only
+            raise BackboneError(
+                f"The weights cannot be written to {draft.parent}: {error}. Free some space."
+            ) from error
         raise
     return draft
 

@@ -134,7 +134,7 @@ def _check_files(folder: Path, about: dict[str, Any]) -> None:
             raise ExportError(f"The file {path} is gone or has changed since it was exported. Export the run again.")
 
 
-def _check_visibility(api: huggingface_hub.HfApi, repo_id: str, *, private: bool) -> None:
+def _check_visibility(api: "huggingface_hub.HfApi", repo_id: str, *, private: bool) -> None:
     """A repository that was there already may be public."""
     if private and not api.model_info(repo_id).private:
         raise ExportError(

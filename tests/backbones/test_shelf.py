@@ -14,6 +14,7 @@ import torch
 from foreign_files import BACKBONE, write_mae_file
 
 from medpeft_core.backbones import shelf_adding
+from medpeft_core.backbones.build import build_backbone
 from medpeft_core.backbones.known_weights import KnownWeights
 from medpeft_core.backbones.shelf import ShelfEntry, check_shelf_file, find_on_shelf, list_shelf, shelf_dir, shelf_file
 from medpeft_core.backbones.shelf_adding import add_weights, suggest_name
@@ -184,6 +185,15 @@ def test_two_at_once_add_it_once(home: Path, file: Path) -> None:
     assert len(on_disk(home)) == 2
 
 
+def test_models_begin_with_weights_of_the_shelf(home: Path, tmp_path: Path) -> None:
+    encoder = write_mae_file(tmp_path / "mae.pth")
+    add(home, tmp_path / "mae.pth", normalisation="mrm")
+    backbone = build_backbone(BACKBONE, num_classes=2, pool="token", weights="shelf:mae")
+    state = backbone.model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in encoder.items())
+    assert (backbone.mean, backbone.std) == ((0.4978,) * 3, (0.2449,) * 3)
+
+
 def test_changed_and_damaged_entries_are_not_used(home: Path, file: Path) -> None:
     entry = find_on_shelf(home, add(home, file, name="good")["name"])
     path = shelf_file(home, "good")
@@ -192,6 +202,8 @@ def test_changed_and_damaged_entries_are_not_used(home: Path, file: Path) -> Non
     path.write_bytes(content)
     with pytest.raises(BackboneError, match="has changed since"):
         check_shelf_file(home, entry)
+    with pytest.raises(BackboneError, match="has changed since"):
+        build_backbone(BACKBONE, num_classes=2, weights="shelf:good")
     path.unlink()
     with pytest.raises(BackboneError, match="is gone"):
         check_shelf_file(home, entry)
