@@ -31,7 +31,10 @@ RATIO_FREE_BYTES = 1 << 20  # a small file of blanks harms nobody
 _ENCRYPTED, _PATCHED, _STRONG = 0x1, 0x20, 0x40
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_SHOWN = 80
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
+# what a damaged zip makes zipfile raise; OSError where a claimed place lies before the beginning
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError,
+)  # fmt: skip
 _REMEDY = "Get the archive again from where it was exported."
 
 

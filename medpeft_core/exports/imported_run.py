@@ -12,11 +12,36 @@ import safetensors
 from medpeft_core.errors import ExportError, MedPeftError
 from medpeft_core.exports.archive import find_base_sha256
 from medpeft_core.paths import read_json
+from medpeft_core.reports.summary import TRAINING_KEYS, summarise_result
 from medpeft_core.runs.notes import MAX_NOTES_LENGTH, MAX_OWNER_LENGTH, clean_tags
 from medpeft_core.runs.run import Run
+from medpeft_core.runs.states import RunState
+
+Types = dict[str, tuple[type, ...]]
 
 MAX_PREDICTION_CELLS = 100_000_000  # of all rows and columns; a million images with 14 labels have a third of that
 MAX_LABELS = 10_000
+
+_NUMBER, _COUNT, _TEXT = (int, float, type(None)), (int, type(None)), (str, type(None))
+# What tables of runs compute with or show; one wrong value there would hide all other runs
+_STATE_TYPES: Types = {
+    "phase": (str,), "epoch": (int,), "epochs": _COUNT, "updated_at": (int, float), "error": _TEXT, "device": _TEXT,
+    "step": _COUNT, "num_steps": _COUNT, "eta_s": _NUMBER,
+}  # fmt: skip
+_ORIGIN_TYPES: Types = {
+    "num_params": _COUNT, "num_trainable_params": _COUNT, "num_train_images": _COUNT, "num_train_patients": _COUNT,
+    "is_synthetic": (bool, type(None)), "positives": (dict,), "packages": (dict, type(None)), "labels": (list,),
+    "data_notes": (list, type(None)), "task": _TEXT, "device_name": _TEXT, "num_images": (dict, type(None)),
+}  # fmt: skip
+_METRICS_TYPES: Types = {
+    "val_auroc": _NUMBER, "test_auroc": _NUMBER, "test_auroc_low": _NUMBER, "test_auroc_high": _NUMBER,
+    "num_trainable_params": _COUNT, "wall_time_s": _NUMBER, "thresholds": (dict,), "training": (dict,),
+    "val": (dict, type(None)), "test": (dict, type(None)), "labels": (list,), "notes": (list,),
+}  # fmt: skip
+_TRAINING_TYPES: Types = dict.fromkeys(TRAINING_KEYS, _NUMBER) | {"epochs_done": _COUNT}
+_FIGURE_TYPES: Types = dict.fromkeys(("auroc", "low", "high", "threshold"), _NUMBER) | {
+    "num_positive": _COUNT, "num_negative": _COUNT,
+}  # fmt: skip
 
 
 def check_content(run: Run, base_sha256: str | None) -> None:
@@ -37,8 +62,9 @@ def check_content(run: Run, base_sha256: str | None) -> None:
         if path.exists():
             with _naming(name):
                 check(_read_object(path))
-    with _naming("state.json"):
-        run.state()
+    if not run.is_pretraining:
+        with _naming("metrics.json"):
+            summarise_result(run)
     needed = find_base_sha256(config)
     if base_sha256 is not None and base_sha256 != needed:
         raise ExportError(
@@ -54,9 +80,23 @@ def check_content(run: Run, base_sha256: str | None) -> None:
             _check_table(path)
 
 
+def _check_types(values: Any, types: Types) -> None:
+    if not isinstance(values, dict):
+        raise ValueError("it holds something else where an object should be")
+    for name, allowed in types.items():
+        if name in values and not isinstance(values[name], allowed):
+            raise ValueError(f"its {name} is no value that a run has there")
+
+
+def _check_state(values: dict[str, Any]) -> None:
+    _check_types(values, _STATE_TYPES)
+    RunState.from_dict(values)
+
+
 def _check_origin(values: dict[str, Any]) -> None:
+    _check_types(values, _ORIGIN_TYPES)
     labels = values.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(item, str) for item in labels) or len(labels) > MAX_LABELS:
+    if not all(isinstance(item, str) for item in labels) or len(labels) > MAX_LABELS:
         raise ValueError("its labels are no list of texts")
     if not all(isinstance(item, str) for item in values.get("data_notes") or []):
         raise ValueError("its data_notes are no texts")
@@ -72,12 +112,17 @@ def _check_meta(values: dict[str, Any]) -> None:
 
 
 def _check_metrics(values: dict[str, Any]) -> None:
-    for name in ("training", "val", "test", "thresholds"):
-        if not isinstance(values.get(name) or {}, dict):
-            raise ValueError(f"its {name} is no object")
+    _check_types(values, _METRICS_TYPES)
+    _check_types(values.get("training", {}), _TRAINING_TYPES)
+    for split in ("val", "test"):
+        per_class = (values.get(split) or {}).get("per_class", {})
+        _check_types(per_class, {})
+        for figures in per_class.values():
+            _check_types(figures, _FIGURE_TYPES)
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "state.json": _check_state,
     "provenance.json": _check_origin,
     "meta.json": _check_meta,
     "metrics.json": _check_metrics,

@@ -248,7 +248,9 @@ def test_import_refuses_a_table_that_would_fill_the_memory(home, tmp_path):
 
 def test_import_refuses_what_is_no_zip(packed, home, tmp_path):
     whole = packed[1].read_bytes()
-    for name, content in (("cut", whole[: len(whole) // 2]), ("text", b"hello"), ("empty", b""), ("end", whole[-300:])):
+    table = whole[:-10] + struct.pack("<L", len(whole) + 100) + whole[-6:]  # its table would begin before the file
+    contents = {"cut": whole[: len(whole) // 2], "text": b"hello", "empty": b"", "end": whole[-300:], "table": table}
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         refuse(tmp_path / name, home, "is no zip file, or is damaged or cut short")
     refuse(tmp_path / "missing.zip", home, "There is no archive")
@@ -315,9 +317,16 @@ def test_import_refuses_a_base_under_another_name_or_of_another_run(files, home,
 
 DAMAGED = {
     "run/config.json": [b"{", b"[]", b'{"schema_version": 1, "evil": {}}', b"[" * 100_000],
-    "run/state.json": [b"{}", b'{"status": "dancing"}', b"\xff"],
-    "run/provenance.json": [b"[]", b'{"labels": 7}', b'{"data_notes": [1]}'],
-    "run/metrics.json": [b"7", b'{"test": 7}'],
+    "run/state.json": [b"{}", b'{"status": "dancing"}', b"\xff", b'{"status": "finished", "epoch": "x"}'],
+    "run/provenance.json": [b"[]", b'{"labels": 7}', b'{"data_notes": [1]}', b'{"num_params": "many"}'],
+    "run/metrics.json": [
+        b"7",
+        b'{"test": 7}',
+        b'{"test_auroc": "high"}',
+        b'{"test": {"per_class": {"a": 7}}}',
+        b'{"training": {"wall_time_s": "long"}}',
+        b'{"test": {"per_class": {"a": {}}}}',
+    ],
     "run/meta.json": [b'{"tags": 7}', b'{"tags": ["a,b"]}', b'{"notes": 7}'],
     # a header that claims 2^60 bytes, one that leads beyond the file, and a pickle
     "run/adapter/adapter.safetensors": [
