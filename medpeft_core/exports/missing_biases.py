@@ -45,16 +45,12 @@ def make_fit(network: nn.Module, plain: PlainModel, *, method: str) -> dict[str,
 
 def _find_odd(network: nn.Module, plain: PlainModel, arguments: dict[str, Any]) -> list[str]:
     """Names of tensors that differ in being there, or in shape."""
+    found = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     try:
-        with torch.device("meta"):
-            wanted = plain.create(**arguments).state_dict()
+        wanted = plain.list_shapes(**arguments)
     except TypeError:  # this model of timm has no such argument
-        return sorted(network.state_dict())
-    found = network.state_dict()
-    names = found.keys() | wanted.keys()
-    return sorted(
-        name for name in names if name not in found or name not in wanted or found[name].shape != wanted[name].shape
-    )
+        return sorted(found)
+    return sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
 
 
 @torch.no_grad()

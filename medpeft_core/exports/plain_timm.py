@@ -1,5 +1,7 @@
 """The plain timm model under a run: how anyone builds it, and with which weights it stands before the run. Heavy."""
 
+import functools
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +56,15 @@ class PlainModel:
         arguments = {**self.arguments, "num_classes": self.num_classes, **options}
         model: nn.Module = timm.create_model(self.architecture, **arguments)
         return model.eval()
+
+    def list_shapes(self, **options: Any) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the tensors of `create`, without the memory.
+
+        Raises:
+            TypeError, RuntimeError, ValueError, AssertionError: timm cannot build it so.
+        """
+        arguments = {**self.arguments, "num_classes": self.num_classes, **options}
+        return _list_shapes(self.architecture, json.dumps(arguments, sort_keys=True))
 
     def say_call(self) -> str:
         """`create` as a line of Python."""
@@ -150,11 +161,9 @@ def _describe(context: ExportContext, backbone: Backbone) -> PlainModel:
 
 def _check_same_tensors(plain: PlainModel, backbone: Backbone) -> None:
     try:
-        with torch.device("meta"):  # only names and shapes are of interest
-            built = plain.create()
+        found = plain.list_shapes()
     except (TypeError, RuntimeError, ValueError, AssertionError) as error:
         raise ExportError(f"timm alone cannot build {backbone.name!r}: {plain.say_call()} fails: {error}.") from error
-    found = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in backbone.model.state_dict().items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
@@ -162,3 +171,10 @@ def _check_same_tensors(plain: PlainModel, backbone: Backbone) -> None:
                 f"timm alone builds another {backbone.name!r} than the lab: the tensor {name!r} has the shape "
                 f"{found.get(name, 'of none')} there and {wanted.get(name, 'of none')} here. Export the run as archive."
             )
+
+
+@functools.lru_cache(maxsize=8)  # slow without memory: torch then computes in Python
+def _list_shapes(architecture: str, arguments: str) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        state = timm.create_model(architecture, **json.loads(arguments)).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
