@@ -81,6 +81,7 @@ WILD = {
     "backbone": {
         "weights": ["random", "pretrained", "my weights.pt", "-odd", "$HOME/w"],
         "image_size": [None, 112, 448],
+        "channels": [1, 3],
         "weights_sha256": [None, "0" * 64],
         "mean": [None, (0.485, 0.456, 0.406), (-0.1, 0.0, 1 / 3)],
         "std": [None, (0.229, 0.224, 0.225)],

@@ -34,6 +34,7 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
     ("backbone.image_size", [16, 2048, None], [15, 2049, 0], "from 16 to 2048"),
     ("backbone.pool", ["token", "avg", None], ["max"], "one of token, avg"),
     ("backbone.positions", ["antialias", "plain"], ["bilinear"], "one of antialias, plain"),
+    ("backbone.channels", [1, 3], [0, 2, 4], "3 or 1"),
     ("backbone.drop_path", [0, 0.99], [-0.1, 1], "0 or more and below 1"),
     ("backbone.head_init_std", [2e-5], [0, -1], "above 0"),
     ("backbone.mean", [(0.0, 0.5, 1.0), None], [(0.5,), (0.5, 0.5)], "three numbers"),

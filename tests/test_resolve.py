@@ -252,6 +252,12 @@ def test_resolve_refuses_cached_features_for_methods_that_change_them(method: st
     resolve(method={"name": method}, backbone=choose_backbone(method), train={"cached_features": False})
 
 
+def test_resolve_refuses_an_unknown_layout_and_lists_those_there_are() -> None:
+    with pytest.raises(UnknownNameError, match=r"no layout 'hf_dinov3'.*mean 'hf_dinov2'.*eva, hf_dinov2, hf_vit, mae"):
+        resolve(backbone={"layout": "hf_dinov3"})
+    assert resolve(backbone={"layout": "mae"}).backbone.layout == "mae"
+
+
 def test_resolve_data_makes_the_root_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = RunConfig.from_dict({"data": {"dataset": "nih", "root": f"films{os.sep}nih"}}).data

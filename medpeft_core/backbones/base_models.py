@@ -100,8 +100,10 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         raise BackboneError(f"The backbone {name!r} could not be built: {error}.") from error
 
 
-def find_normalisation(model: nn.Module, weights: str, *, name: str) -> tuple[Triple, Triple]:
+def find_normalisation(model: nn.Module, weights: str, *, name: str, channels: int = 3) -> tuple[Triple, Triple]:
     """Mean and spread of pixels in 0 to 1 that images must be normalised with for these weights.
+
+    Grey images have one mean and one spread, which stand there three times.
 
     Raises:
         BackboneError: weights of the shelf that are not there, or of another backbone.
@@ -115,6 +117,8 @@ def find_normalisation(model: nn.Module, weights: str, *, name: str) -> tuple[Tr
     elif weights != "pretrained":
         config |= read_encoder_card(Path(weights))
     mean, std = config.get("mean", RANDOM_MEAN), config.get("std", RANDOM_STD)
+    if channels == 1:
+        mean, std = (sum(mean) / len(mean),) * 3, (sum(std) / len(std),) * 3
     return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))
 
 

@@ -88,7 +88,7 @@ def build_backbone(
     finally:
         torch.set_rng_state(generator_state)  # building must not move the caller's random numbers
     kind = find_kind(model)
-    mean, std = find_normalisation(model, weights, name=name)
+    mean, std = find_normalisation(model, weights, name=name, channels=channels)
     size = image_size or find_own_size(name)
     check_forward(model, name, size, channels=channels)
     return Backbone(

@@ -12,6 +12,8 @@ from medpeft_core.training.resample import centre_boxes, resample_boxes
 ERASE_AREA = (0.02, 0.33)  # share of the image, as in Zhong et al. 2020
 ERASE_RATIO = (0.3, 3.3)
 RAND_AUGMENT_MAGNITUDE = 9
+COLOURS = 3
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns colours into grey
 
 
 class Transform(Protocol):
@@ -25,19 +27,27 @@ class Transform(Protocol):
 
 
 class BatchTransform:
-    """Pixels (B, C, H, W) uint8 to normalised images (B, 3, S, S).
+    """Pixels (B, C, H, W) uint8 to normalised images (B, 3, S, S), or (B, 1, S, S) for models of grey images.
 
     The random numbers come from the CPU generator that is given, as small tensors, so a batch is the same on every
     device and never makes the host wait for the GPU. For the same reason the sizes (B, 2) are always given on the CPU.
     """
 
     def __init__(
-        self, augment: AugmentConfig, *, image_size: int, mean: tuple[float, ...], std: tuple[float, ...], device: str
+        self,
+        augment: AugmentConfig,
+        *,
+        image_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        device: str,
+        channels: int = COLOURS,
     ) -> None:
         self.augment = augment
         self.image_size = image_size
-        self.mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
-        self.std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+        self.channels = channels
+        self.mean = build_constants(mean, channels).to(device)
+        self.std = build_constants(std, channels).to(device)
         self.rand_augment = _build_rand_augment(augment.rand_augment) if augment.rand_augment else None
 
     def plain(self, pixels: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
@@ -60,7 +70,7 @@ class BatchTransform:
             images = change_contrast(images, gain.to(device, non_blocking=True), shift.to(device, non_blocking=True))
         images = images.clamp(0, 1)
         if self.rand_augment is not None:
-            images = self.rand_augment(images.expand(-1, 3, -1, -1))
+            images = self.rand_augment(images.expand(-1, COLOURS, -1, -1))
         images = self._normalise(images)
         if config.erasing:
             images = erase(images, config.erasing, generator)
@@ -81,7 +91,16 @@ class BatchTransform:
         return images.div_(255)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        return (images.expand(-1, 3, -1, -1) - self.mean) / self.std  # (B, 3, S, S), grey repeated
+        if self.channels < images.shape[1]:
+            weights = torch.tensor(LUMA, device=images.device).view(1, COLOURS, 1, 1)
+            images = (images * weights).sum(dim=1, keepdim=True)
+        return (images.expand(-1, self.channels, -1, -1) - self.mean) / self.std  # grey repeated for three
+
+
+def build_constants(values: tuple[float, ...], channels: int) -> torch.Tensor:
+    """Mean or deviation of three colours as (1, C, 1, 1); their average where images are grey."""
+    constants = torch.tensor(values)
+    return (constants if channels == len(values) else constants.mean()).view(1, -1, 1, 1)
 
 
 def draw_crops(sizes: torch.Tensor, *, scale_min: float, ratio_max: float, generator: torch.Generator) -> torch.Tensor:

@@ -46,7 +46,7 @@ class BareBackbones:
         """`count_flops` of a backbone that `get` gave and nothing has changed; counted once."""
         key = build_backbone_key(config, num_classes)
         if key not in self._flops:
-            self._flops[key] = count_flops(backbone.model, backbone.image_size)
+            self._flops[key] = count_flops(backbone.model, backbone.image_size, channels=backbone.channels)
         return self._flops[key]
 
     def describe_traits(self, config: RunConfig, num_classes: int) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def describe_backbone(backbone: Backbone, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def count_flops(network: nn.Module, image_size: int) -> int:
+def count_flops(network: nn.Module, image_size: int, *, channels: int = 3) -> int:
     """Operations of matrix products, convolutions and attention in a forward pass of one image, two a multiply-add.
 
     What is computed number by number (norms, activations, scales) is not in it. Leaves the network in eval mode.
@@ -95,7 +95,7 @@ def count_flops(network: nn.Module, image_size: int) -> int:
         parameter.requires_grad_(False)  # the counter stumbles over one that is given to a module as its input
     try:
         with FlopCounterMode(display=False, custom_mapping=_find_own_formulas()) as counter, torch.no_grad():
-            network(torch.zeros(1, 3, image_size, image_size))
+            network(torch.zeros(1, channels, image_size, image_size))
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)

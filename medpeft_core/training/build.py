@@ -63,6 +63,7 @@ def build_bare_backbone(config: RunConfig, *, num_classes: int) -> Backbone:
         head_init_std=part.head_init_std,
         seed=config.train.seed,
         download_dir=weights_dir() / HUB_DIR,
+        channels=part.channels,
         layout=part.layout,
         positions=part.positions,
     )
@@ -98,6 +99,7 @@ def build_transform(config: RunConfig, backbone: Backbone, *, device: str) -> Ba
         mean=config.backbone.mean or backbone.mean,
         std=config.backbone.std or backbone.std,
         device=device,
+        channels=backbone.channels,
     )
 
 
@@ -158,15 +160,16 @@ def check_cacheable(built: BuiltModel) -> None:
         BackboneError: says why.
     """
     backbone, network = built.backbone, built.adapted.network
-    check_head(network, network.get_submodule(backbone.head), name=backbone.name, image_size=backbone.image_size)
+    head = network.get_submodule(backbone.head)
+    check_head(network, head, name=backbone.name, image_size=backbone.image_size, channels=backbone.channels)
 
 
 def build_cached_head(built: BuiltModel) -> CachedHead:
     """The head alone, with the dropout that the network has before it; leaves the network in eval mode."""
-    network = built.adapted.network
-    head = network.get_submodule(built.backbone.head)
+    backbone, network = built.backbone, built.adapted.network
+    head = network.get_submodule(backbone.head)
     built.adapted.set_train_mode()
-    dropout = find_dropout(network, head, image_size=built.backbone.image_size)
+    dropout = find_dropout(network, head, image_size=backbone.image_size, channels=backbone.channels)
     network.eval()
     return CachedHead(head, dropout=dropout)
 

@@ -74,7 +74,7 @@ def read_features(network: nn.Module, head: nn.Module, images: torch.Tensor) -> 
     return features.float()
 
 
-def check_head(network: nn.Module, head: nn.Module, *, name: str, image_size: int) -> None:
+def check_head(network: nn.Module, head: nn.Module, *, name: str, image_size: int, channels: int = 3) -> None:
     """Refuse a backbone whose logits are not its head of one feature for each image; leaves it in eval mode.
 
     Args:
@@ -82,12 +82,13 @@ def check_head(network: nn.Module, head: nn.Module, *, name: str, image_size: in
         head: its last layer.
         name: the backbone, for the message.
         image_size: side of the square input in pixels.
+        channels: of the images.
 
     Raises:
         BackboneError: its head is called several times, on a map, or is not the last thing that happens.
     """
     network.eval()
-    images = torch.randn(PROBE_IMAGES, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(PROBE_IMAGES, channels, image_size, image_size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         features, logits = _run(network, head, images)
         is_fine = features.ndim == 2 and logits.ndim == 2
@@ -99,7 +100,7 @@ def check_head(network: nn.Module, head: nn.Module, *, name: str, image_size: in
         )
 
 
-def find_dropout(network: nn.Module, head: nn.Module, *, image_size: int) -> float:
+def find_dropout(network: nn.Module, head: nn.Module, *, image_size: int, channels: int = 3) -> float:
     """The share of a feature's numbers that the network drops before its head while it trains; 0 for none.
 
     Looks at what is really called: some families of timm have a module for it and others a function.
@@ -108,10 +109,11 @@ def find_dropout(network: nn.Module, head: nn.Module, *, image_size: int) -> flo
         network: in the mode of training, on any device.
         head: its last layer.
         image_size: side of the square input in pixels.
+        channels: of the images.
     """
     device = next(head.parameters()).device
     with torch.inference_mode(), _DropoutWatch() as watch:
-        features, _ = _run(network, head, torch.zeros(1, 3, image_size, image_size, device=device))
+        features, _ = _run(network, head, torch.zeros(1, channels, image_size, image_size, device=device))
     return next((rate for rate, dropped in watch.seen if dropped.data_ptr() == features.data_ptr()), 0.0)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets.prepare import PreparedData
 from medpeft_core.paths import cache_dir, ensure_dir, read_json, rename, write_json
-from medpeft_core.training.augment import BatchTransform
+from medpeft_core.training.augment import COLOURS, BatchTransform, build_constants
 from medpeft_core.training.data import PixelSource, SplitData, batch_seed, epoch_order, split_data
 
 FORMAT_VERSION = 1  # to be raised whenever the same settings would give other pictures
@@ -47,7 +47,7 @@ def build_first_batch(config: RunConfig, prepared: PreparedData) -> tuple[torch.
     """What the training loop feeds into the model first.
 
     Returns:
-        Images (B, 3, S, S), normalised, and what the training split holds about them, in the same order.
+        Images (B, C, S, S), normalised, and what the training split holds about them, in the same order.
     """
     backbone, train = config.backbone, config.train
     assert backbone.image_size is not None
@@ -56,7 +56,12 @@ def build_first_batch(config: RunConfig, prepared: PreparedData) -> tuple[torch.
     whole = split_data(prepared, config.data)["train"]
     data = whole.select(epoch_order(len(whole), seed=train.seed, epoch=1)[: train.batch_size])
     transform = BatchTransform(
-        config.augment, image_size=backbone.image_size, mean=backbone.mean, std=backbone.std, device="cpu"
+        config.augment,
+        image_size=backbone.image_size,
+        mean=backbone.mean,
+        std=backbone.std,
+        device="cpu",
+        channels=backbone.channels,
     )
     pixels, sizes = PixelSource(prepared.cache, "cpu").batch(data.cache_rows)
     if train.cached_features:
@@ -72,9 +77,11 @@ def build_first_batch(config: RunConfig, prepared: PreparedData) -> tuple[torch.
 
 
 def to_pixels(images: torch.Tensor, *, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
-    """Normalised images (B, 3, S, S) as uint8 (B, S, S, 3) for people; noise of erasing is cut to the visible range."""
-    visible = images * torch.tensor(std).view(1, 3, 1, 1) + torch.tensor(mean).view(1, 3, 1, 1)
-    return visible.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    """Normalised images (B, C, S, S) as uint8 (B, S, S, 3) for people; noise of erasing is cut to the visible range."""
+    channels = images.shape[1]
+    visible = images * build_constants(std, channels) + build_constants(mean, channels)
+    pixels = visible.clamp(0, 1).mul(255).round().to(torch.uint8).expand(-1, COLOURS, -1, -1)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _build_key(config: RunConfig, prepared: PreparedData, max_images: int) -> str:
@@ -83,7 +90,7 @@ def _build_key(config: RunConfig, prepared: PreparedData, max_images: int) -> st
     values = (
         (FORMAT_VERSION, max_images, prepared.fingerprint, prepared.pixels_sha256, data.cache_size),
         (data.fraction, data.fraction_seed, train.seed, train.batch_size, asdict(config.augment)),
-        (backbone.image_size, backbone.mean, backbone.std),
+        (backbone.image_size, backbone.mean, backbone.std, backbone.channels),
     )
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
 

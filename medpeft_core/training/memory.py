@@ -182,14 +182,14 @@ def measure_needs(built: BuiltModel, *, precision: str) -> ModelNeeds:
         built: on the CPU.
         precision: of training; fp16 is weighed as bf16, which takes as many bytes.
     """
-    adapted, size = built.adapted, built.backbone.image_size
+    adapted, size, channels = built.adapted, built.backbone.image_size, built.backbone.channels
     network = adapted.network
     place_model(built, device="cpu")
     trained = [*adapted.trainable().values()]
     forward = _measure_forward(built, "bf16" if precision == "fp16" else precision)
     network.eval()
     with LiveMemory(network) as memory, torch.no_grad():
-        network(torch.zeros(1, 3, size, size))
+        network(torch.zeros(1, channels, size, size))
     return ModelNeeds(
         weights=_count_bytes(network.parameters()),
         buffers=_count_bytes(network.buffers()),
@@ -215,7 +215,7 @@ def weigh_files(adapted: AdaptedModel) -> int:
 
 
 def _measure_forward(built: BuiltModel, precision: str) -> tuple[tuple[int, int], ...]:
-    adapted, size = built.adapted, built.backbone.image_size
+    adapted, size, channels = built.adapted, built.backbone.image_size, built.backbone.channels
     adapted.set_train_mode()
     for module in adapted.network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -226,7 +226,7 @@ def _measure_forward(built: BuiltModel, precision: str) -> tuple[tuple[int, int]
         if len(found) >= 2 and time.perf_counter() - started > MEASURE_S:
             break
         with LiveMemory(adapted.network) as memory, autocast("cpu", precision):
-            logits = adapted.network(torch.zeros(batch_size, 3, size, size))
+            logits = adapted.network(torch.zeros(batch_size, channels, size, size))
         found.append((batch_size, memory.peak_bytes))
         del logits  # and with it all that was kept for the way back
     return tuple(found)

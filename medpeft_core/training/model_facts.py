@@ -50,7 +50,9 @@ def describe_model(bare: BareBackbones, config: RunConfig, num_classes: int) -> 
     if config.train.cached_features:
         check_cacheable(built)
         needs = weigh_head_alone(needs, built)
-    flops = None if own_flops is None else count_flops(built.adapted.network, backbone.image_size)
+    flops = None
+    if own_flops is not None:
+        flops = count_flops(built.adapted.network, backbone.image_size, channels=backbone.channels)
     return ModelFacts(
         section=describe_backbone(backbone, config),
         num_params=built.adapted.num_params(),

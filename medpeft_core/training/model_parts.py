@@ -26,7 +26,7 @@ def find_parts(backbone: Backbone, *, wants_split_qkv: bool) -> ModelParts:
     layer without calling it, and an adapter around it would silently do nothing.
     """
     model = backbone.model
-    called = trace_calls(model, backbone.image_size)
+    called = trace_calls(model, backbone.image_size, channels=backbone.channels)
     all_fused = find_fused_qkv(model)
     fused = tuple(name for name in all_fused if called.get(name, 0))
     attentions = tuple(name.rpartition(".")[0] for name in all_fused)
@@ -79,7 +79,7 @@ def find_traits(backbone: Backbone) -> traits.Traits:
     return find_parts(backbone, wants_split_qkv=False).traits
 
 
-def trace_calls(model: nn.Module, image_size: int) -> dict[str, int]:
+def trace_calls(model: nn.Module, image_size: int, *, channels: int = PIXEL_CHANNELS) -> dict[str, int]:
     """Name of every module that a forward pass gives something of the images -> dimensions of what it was given.
 
     Two images go through: a tensor whose first dimension is 1 is the same for both, a table of positions for example.
@@ -102,7 +102,7 @@ def trace_calls(model: nn.Module, image_size: int) -> dict[str, int]:
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(2, PIXEL_CHANNELS, image_size, image_size, device=device))
+            model(torch.zeros(2, channels, image_size, image_size, device=device))
     finally:
         model.train(was_training)
         for hook in hooks:
