@@ -33,7 +33,7 @@ def push_to_hub(
     progress: Progress = lambda what, done, total: None,
     commit_message: str = "",
 ) -> str:
-    """Upload an export as one commit, into a repository that is made where it is missing.
+    """Upload an export (large ones in several commits) into a repository that is made where it is missing.
 
     Args:
         folder: of an export.
@@ -81,7 +81,7 @@ def push_to_hub(
             allow_patterns=[_quote(name) for name in names],
             commit_message=message,
         )
-    except (TransportError, LocalTokenNotFoundError, OSError) as error:
+    except (TransportError, LocalTokenNotFoundError, OSError, RuntimeError) as error:  # the last: of the xet uploader
         raise _explain(error, repo_id) from error
     progress(f"uploading {len(names)} files", len(names), len(names))
     return address
@@ -162,4 +162,6 @@ def _explain(error: Exception, repo_id: str) -> ExportError:
     if isinstance(error, HfHubHTTPError):
         return ExportError(f"The hub refused the export for {repo_id}: it answered {status}. Try again in a while.")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return ExportError(f"The upload to {repo_id} broke off: {reason}. Nothing was published; try again.")
+    return ExportError(
+        f"The upload to {repo_id} broke off: {reason}. Try again; files that are there already are not sent twice."
+    )
