@@ -24,13 +24,18 @@ def describe_model(context: "ExportContext", backbone: "Backbone") -> dict[str, 
         "image": {
             "cache_size": context.config.data.cache_size,
             "image_size": backbone.image_size,
-            "mean": list(part.mean or backbone.mean),
-            "std": list(part.std or backbone.std),
+            "mean": list(say_constants(part.mean or backbone.mean, part.channels)),
+            "std": list(say_constants(part.std or backbone.std, part.channels)),
             "interpolation": context.config.augment.interpolation,
         },
         "is_synthetic": bool(context.provenance.get("is_synthetic")),
         "notice": NOTICE,
     }
+
+
+def say_constants(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Mean or deviation for each channel that a model reads: of the three colours, or for grey images their average."""
+    return (sum(values) / len(values),) if channels == 1 else tuple(values)
 
 
 def say_notes(context: "ExportContext") -> tuple[str, ...]:

@@ -52,11 +52,11 @@ class ExportContext(RunContext):
 
     @cached_property
     def images(self) -> torch.Tensor:
-        """(8, 3, S, S): noise in the range of normalised images, the same at each time."""
+        """(8, C, S, S): noise in the range of normalised images, the same at each time."""
         generator = torch.Generator().manual_seed(PROBE_SEED)
         size = self.config.backbone.image_size
         assert size is not None, "a run's config is complete"
-        return torch.randn(NUM_PROBES, 3, size, size, generator=generator)
+        return torch.randn(NUM_PROBES, self.config.backbone.channels, size, size, generator=generator)
 
     @cached_property
     def logits(self) -> torch.Tensor:

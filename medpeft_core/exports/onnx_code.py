@@ -16,7 +16,7 @@ def predict() -> None:
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     print(about["notice"])
     for path in sys.argv[1:]:
-        image = prepare_image(path, **about["image"])  # (3, S, S)
+        image = prepare_image(path, **about["image"])  # (C, S, S)
         (logits,) = session.run(["logits"], {"images": image[None]})  # (1, K)
         print(path)
         for label, prob in zip(about["labels"], compute_probs(logits[0].astype(float), about["task"]), strict=True):

@@ -40,7 +40,7 @@ def check_packages() -> None:
 def write_graph(
     network: nn.Module, images: torch.Tensor, path: Path, *, about: dict[str, str], max_bytes: int = MAX_BYTES
 ) -> None:
-    """Write a module that gives logits (B, K) for `images` (B, 3, S, S), any B, as ONNX.
+    """Write a module that gives logits (B, K) for `images` (B, C, S, S), any B, as ONNX.
 
     What the exporter notes on each node is left out: it holds paths of this machine.
 

@@ -15,6 +15,7 @@ from medpeft_core.backbones.build import get_base_state
 from medpeft_core.backbones.lab_models import say_in_timm
 from medpeft_core.backbones.weights import compute_base_sha256
 from medpeft_core.errors import ExportError
+from medpeft_core.exports.about import say_constants
 from medpeft_core.exports.context import ExportContext
 from medpeft_core.training.build import build_bare_backbone
 
@@ -32,7 +33,8 @@ class PlainModel:
         num_classes: K.
         head: module name of the last layer.
         image_size: side S of the square that the model sees, in pixels.
-        mean, std: of pixels in 0 to 1.
+        channels: C of the images: 3, or 1 for grey ones.
+        mean, std: of pixels in 0 to 1, for each channel.
         interpolation: "bilinear" or "bicubic".
         is_downloadable: the base weights are those that timm downloads.
     """
@@ -42,6 +44,7 @@ class PlainModel:
     num_classes: int
     head: str
     image_size: int
+    channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str
@@ -146,14 +149,16 @@ def _describe(context: ExportContext, backbone: Backbone) -> PlainModel:
     is_downloadable = part.weights == "pretrained"
     if not is_downloadable and architecture == part.name:
         architecture = architecture.partition(".")[0]  # a tag would claim weights that are not under this run
+    grey = {"in_chans": 1} if part.channels == 1 else {}
     return PlainModel(
         architecture=architecture,
-        arguments={**arguments, **find_options(part.name, part.image_size, part.pool, 0.0)},
+        arguments={**arguments, **find_options(part.name, part.image_size, part.pool, 0.0), **grey},
         num_classes=len(context.labels),
         head=backbone.head,
         image_size=backbone.image_size,
-        mean=tuple(part.mean or backbone.mean),
-        std=tuple(part.std or backbone.std),
+        channels=part.channels,
+        mean=say_constants(part.mean or backbone.mean, part.channels),
+        std=say_constants(part.std or backbone.std, part.channels),
         interpolation=context.config.augment.interpolation,
         is_downloadable=is_downloadable,
     )

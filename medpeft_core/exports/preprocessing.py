@@ -41,7 +41,7 @@ def prepare_image(
     std: Sequence[float],
     interpolation: str,
 ) -> np.ndarray:
-    """What the model is shown of a file: (3, S, S) float32, normalised.
+    """What the model is shown of a file: (C, S, S) float32, normalised.
 
     The short side is brought down to `cache_size` in 8 bits, as the images for training were; then the central square
     is resampled to S pixels.
@@ -49,7 +49,7 @@ def prepare_image(
     Args:
         cache_size: of the short side, in pixels; a smaller image stays as it is.
         image_size: S.
-        mean, std: of pixels in 0 to 1, for each channel.
+        mean, std: of pixels in 0 to 1, for each of the C channels: three, or one for models of grey images.
         interpolation: "bilinear" or "bicubic".
     """
     image = read_rgb(path)
@@ -66,7 +66,9 @@ def prepare_image(
         for channel in image.split()
     ]
     pixels = np.stack(channels).clip(0, 255) / 255  # (3, S, S)
-    shape = (3, 1, 1)
+    if len(mean) == 1:
+        pixels = np.tensordot((0.299, 0.587, 0.114), pixels, axes=1)[None]  # ITU-R BT.601; (1, S, S)
+    shape = (len(mean), 1, 1)
     return ((pixels - np.reshape(mean, shape)) / np.reshape(std, shape)).astype(np.float32)
 
 

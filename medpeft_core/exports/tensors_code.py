@@ -55,7 +55,7 @@ def predict(build: Callable[[], nn.Module]) -> None:
     model = build()
     print(about["notice"])
     for path in sys.argv[1:]:
-        image = torch.from_numpy(prepare_image(path, **about["image"]))  # (3, S, S)
+        image = torch.from_numpy(prepare_image(path, **about["image"]))  # (C, S, S)
         with torch.inference_mode():
             logits = model(image[None])[0].double().numpy()
         print(path)

@@ -29,19 +29,23 @@ def tiny_vit(pretrained: bool = False, **options: Any) -> VisionTransformer:
     return build_model_with_cfg(VisionTransformer, "tiny_vit", pretrained, **options)
 
 
-def save_run(home: Path, method: str, backbone: str, *, task: str = "multilabel", **knobs: Any) -> Run:
+def save_run(
+    home: Path, method: str, backbone: str, *, task: str = "multilabel", channels: int = 3, **knobs: Any
+) -> Run:
     """A finished run with random base weights, whose adapter has moved in all its parts.
 
     Args:
         backbone: what ARCHITECTURE.md calls the architecture, or a timm name.
     """
     config = RunConfig(
-        backbone=BackboneConfig(name=ARCHITECTURES.get(backbone, backbone), image_size=IMAGE_SIZE),
+        backbone=BackboneConfig(name=ARCHITECTURES.get(backbone, backbone), image_size=IMAGE_SIZE, channels=channels),
         method=MethodConfig(name=method, knobs=knobs),
         train=TrainConfig(seed=1),
     )
     built = build_model(config, num_classes=len(LABELS))
+    hook = built.adapted.network.register_forward_pre_hook(lambda network, images: (images[0][:, :channels],))
     train(built, STEPS, lr=METHODS[method].default_lr)
+    hook.remove()
     provenance = {"labels": list(LABELS), "task": task, "is_synthetic": True}
     run = RunStore(home).create(config, status=FINISHED, provenance=provenance)
     save_best(built.adapted, run.adapter_dir)

@@ -45,19 +45,27 @@ def draw(kind: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("interpolation", "channels"), [("bilinear", 3), ("bicubic", 3), ("bilinear", 1)])
 @pytest.mark.parametrize("kind", ["grey", "colour", "small", "12 bits", "transparent", "palette", "1 bit", "turned"])
-def test_prepared_image_is_what_the_lab_shows_its_models(kind: str, interpolation: str, tmp_path: Path) -> None:
+def test_prepared_image_is_what_the_lab_shows_its_models(
+    kind: str, interpolation: str, channels: int, tmp_path: Path
+) -> None:
     path = draw(kind, tmp_path)
     transform = BatchTransform(
-        AugmentConfig(interpolation=interpolation), image_size=IMAGE_SIZE, mean=MEAN, std=STD, device="cpu"
+        AugmentConfig(interpolation=interpolation),
+        image_size=IMAGE_SIZE,
+        mean=MEAN,
+        std=STD,
+        device="cpu",
+        channels=channels,
     )
+    mean, std = (MEAN, STD) if channels == 3 else ([sum(MEAN) / 3], [sum(STD) / 3])
     pixels, _, _ = load_for_model(path, CACHE_SIZE)
     expected = transform.plain(torch.tensor(pixels)[None], torch.tensor([pixels.shape[-2:]]))[0].numpy()
     found = prepare_image(
-        path, cache_size=CACHE_SIZE, image_size=IMAGE_SIZE, mean=MEAN, std=STD, interpolation=interpolation
+        path, cache_size=CACHE_SIZE, image_size=IMAGE_SIZE, mean=mean, std=std, interpolation=interpolation
     )
-    assert found.shape == (3, IMAGE_SIZE, IMAGE_SIZE)
+    assert found.shape == (channels, IMAGE_SIZE, IMAGE_SIZE)
     assert found.dtype == np.float32
     assert expected.std() > 0.1
     np.testing.assert_allclose(found, expected, atol=2e-5)

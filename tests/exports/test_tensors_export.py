@@ -147,6 +147,23 @@ def test_program_refuses_what_does_not_fit(
         open_export(tmp_path)
 
 
+def test_model_of_grey_images_is_shown_grey_images(home: Path, tmp_path: Path) -> None:
+    run = save_run(home, "ssf", "ResNet", channels=1)
+    write(build_context(run), tmp_path, ExportOptions())
+    film = tmp_path / "film.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(film)
+    about = json.loads((tmp_path / "method.json").read_text())
+    program = runpy.run_path(str(tmp_path / "load.py"))
+    image = torch.from_numpy(program["prepare_image"](film, **about["image"]))
+    with torch.no_grad():
+        probs = program["compute_probs"](program["build"]()(image[None])[0].numpy(), about["task"])
+    assert image.shape == (1, 64, 64)
+    loaded = load_run(run)
+    assert dict(zip(LABELS, probs.tolist(), strict=True)) == pytest.approx(
+        predict_image(loaded, load_image(loaded, film)), abs=1e-5
+    )
+
+
 def test_method_that_does_not_say_how_its_modules_get_in_is_refused(home: Path) -> None:
     context = build_context(save_run(home, "adaptformer", "ViT"))
     adapted = context.build().adapted
