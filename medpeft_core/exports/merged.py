@@ -25,7 +25,9 @@ MODEL_FILE, CONFIG_FILE, ABOUT_FILE, PROGRAM_FILE = "model.safetensors", "config
 # of a model's own pretrained_cfg, what also holds for the trained one
 KEPT = ("first_conv", "classifier", "fixed_input_size", "pool_size", "min_input_size")
 
-_DOC = """Loads the merged model of the run {run_id} by timm, and shows what it predicts for images.
+_DOC = """Loads a merged model by timm, and shows what it predicts for images.
+
+It is the model of the run {run_id}.
 
     python load.py FILE ...
 
@@ -90,7 +92,7 @@ def describe_for_timm(
         "pretrained_cfg": {
             **pretrained,
             "num_classes": plain.num_classes,
-            "input_size": [3, plain.image_size, plain.image_size],
+            "input_size": [plain.channels, plain.image_size, plain.image_size],
             "interpolation": plain.interpolation,
             "crop_pct": 1.0,
             "crop_mode": "center",

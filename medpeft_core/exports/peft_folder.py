@@ -25,7 +25,9 @@ from medpeft_core.training.build import HUB_DIR
 
 ADAPTER_FILE, ABOUT_FILE, PROGRAM_FILE = "adapter_model.safetensors", "method.json", "load.py"
 
-_DOC = """Lays the adapter of the run {run_id} over the plain timm model, and shows what it predicts for images.
+_DOC = """Lays an adapter over its plain timm model, and shows what the two predict for images.
+
+It is the adapter of the run {run_id}.
 
     python load.py FILE ...
 
@@ -143,7 +145,7 @@ def _say_how(context: ExportContext, adapter: PlainAdapter, base: Base, *, has_b
     elif has_buffers:
         notes.append(f"Training changed BatchNorm statistics: {BUFFERS_FILE} must be loaded before, as load.py does.")
     else:
-        notes.append(f"PeftModel.from_pretrained lays this folder over {call} with the base weights in it.")
+        notes.append(f"PeftModel.from_pretrained lays this folder over {call}, once the base weights are in it.")
     kind = str(getattr(adapter.config.peft_type, "value", adapter.config.peft_type))
     if kind == "LORA" and context.config.method.name not in ("lora", "rslora", "lora_plus", "dora"):
         notes.append(f"What {context.config.method.name} learned is written as a plain LoRA, which gives the same.")

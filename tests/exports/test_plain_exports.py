@@ -22,10 +22,8 @@ from medpeft_core.methods import METHODS
 TESTS = Path(__file__).parent
 SAME = 1e-5
 OTHERS = ("windowed ViT", "DenseNet", "ConvNeXt", "depthwise CNN")
-# on the other architectures, methods whose ways differ: through peft, LoRA of another origin, and plain weights
-FEW = ("lora", "adalora", "oft", "ssf")
-SINGLE_LAYER = {("boft", "ViT"): "q", ("hra", "ViT"): "q,v", ("boft", "ResNet"): "layer1.0.conv2"}
-SINGLE_LAYER[("hra", "ResNet")] = "layer1.0.conv2"
+FEW = ("lora", "ssf")  # on the other architectures: one through peft, one that is merged into whatever is there
+FEW_LAYERS = {"boft": {"ViT": "q", "ResNet": "layer1.0.conv2"}, "hra": {"ViT": "q,v", "ResNet": "layer1.0.conv2"}}
 PAIRS = [
     (method, architecture)
     for architecture in ARCHITECTURES
@@ -62,7 +60,7 @@ def opened(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Open
         fitting = {"peft": spec.is_made_by_peft, "merged": spec.is_mergeable}
         if not any(fitting.values()):
             continue
-        knobs = {"targets": SINGLE_LAYER[method, architecture]} if method in SLOW else {}
+        knobs = {"targets": FEW_LAYERS[method][architecture]} if method in SLOW else {}
         context = build_context(save_run(session_home, method, architecture, **knobs))
         for format in [name for name, fits in fitting.items() if fits]:
             name = f"{method} on {architecture} as {format}"
