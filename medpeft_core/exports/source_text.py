@@ -31,7 +31,7 @@ def write_program(path: Path, *, doc: str, parts: Iterable[Callable[..., Any]], 
     if needing := sorted(module for module, _ in imports if module.partition(".")[0] == LAB):
         raise ExportError(f"{path.name} cannot be written: its code needs {needing[0]}. Please report this.")
     beginning = f'"""{doc.strip()}\n"""\n\n{_write_imports(imports)}'
-    path.write_text("\n\n\n".join((beginning, *texts, ending.strip())) + "\n")
+    path.write_text("\n\n\n".join((beginning, *texts, ending.strip())) + "\n", encoding="utf-8")
 
 
 def _find_names(code: str) -> set[str]:
