@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import safetensors.torch
 import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
-from timm.layers import resample_abs_pos_embed
 from torch import nn
 
 from medpeft_core.backbones.hub_gate import find_gate_to_hub, is_hub_in_reach
@@ -39,19 +37,13 @@ def read_encoder_card(path: Path) -> dict[str, Any]:
 
 
 def load_weights_state(model: nn.Module, state: dict[str, torch.Tensor], *, name: str, source: str) -> None:
-    """Load `state` strictly; only a classifier and a discarded norm may be left over.
+    """Load weights that `store_base` kept, strictly; a norm for pooling may begin anew where they have none.
 
     Raises:
         BackboneError: a tensor is missing, unexpected, or of another shape.
     """
-    state = _resample_positions(model, state)
-    wanted = model.state_dict()
-    classifier = getattr(model, "pretrained_cfg", {}).get("classifier") or "head"
-    classifiers = tuple(f"{item}." for item in ((classifier,) if isinstance(classifier, str) else classifier))
     fresh = ("fc_norm.",) if not any(key.startswith("fc_norm.") for key in state) else ()
-    dropped = (*classifiers, *(("norm.",) if fresh and not any(key.startswith("norm.") for key in wanted) else ()))
-    state = {key: tensor for key, tensor in state.items() if key in wanted or not key.startswith(dropped)}
-    _check_keys(wanted, state, allowed_missing=fresh, name=name, source=source)
+    _check_keys(model.state_dict(), state, allowed_missing=fresh, name=name, source=source)
     model.load_state_dict(state, strict=False)
 
 
@@ -116,25 +108,6 @@ def check_hub_is_reachable(name: str, download_dir: Path | None) -> None:
         f"The pre-trained weights of {name!r} are not on this machine and {find_gate_to_hub()[0]} cannot be reached. "
         "Connect to the internet once, give the path of a weights file, or use --weights random."
     )
-
-
-def _resample_positions(model: nn.Module, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Bring the position embedding of a ViT trained at another size to this model's grid."""
-    target, found = model.state_dict().get("pos_embed"), state.get("pos_embed")
-    if (
-        target is None
-        or found is None
-        or found.ndim != 3
-        or found.shape == target.shape
-        or found.shape[-1] != target.shape[-1]
-    ):
-        return state
-    grid: list[int] = list(getattr(model.patch_embed, "grid_size", ()))
-    num_prefix_tokens = target.shape[1] - math.prod(grid)
-    num_patches = max(found.shape[1] - num_prefix_tokens, 0)
-    if math.isqrt(num_patches) ** 2 != num_patches:
-        return state  # no square grid: the shape check that follows names the tensor
-    return {**state, "pos_embed": resample_abs_pos_embed(found, new_size=grid, num_prefix_tokens=num_prefix_tokens)}
 
 
 def _check_keys(

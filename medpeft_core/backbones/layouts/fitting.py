@@ -48,7 +48,14 @@ def fit_file(file: WeightsFile, needs: Needs, *, layout: str = AUTO, positions: 
     faults += _find_faults(state, needs, taken=placing.taken, known={row.target for row in faults})
     order = {name: index for index, name in enumerate(needs.shapes)}
     faults.sort(key=lambda row: order.get(row.target, len(order)))
-    faulty = {row.target for row in faults}
+    faulty = {row.target: row for row in faults}
+    beside = [
+        _describe_beside(item, faulty[target], shapes)
+        for target, sources in placing.taken.items()
+        if target in faulty
+        for item in sources
+        if item.source != faulty[target].source
+    ]
     fine = [
         _describe(item, target, shapes, needs, notes[target])
         for target, sources in placing.taken.items()
@@ -73,7 +80,7 @@ def fit_file(file: WeightsFile, needs: Needs, *, layout: str = AUTO, positions: 
         container=file.container,
         prefix=placing.prefix,
         left_out=file.left_out,
-        rows=(*faults, *unexpected, *fine, *fresh, *heads, *dropped),
+        rows=(*faults, *unexpected, *beside, *fine, *fresh, *heads, *dropped),
     )
     return state, report
 
@@ -113,12 +120,12 @@ def _join(target: str, sources: list[Taken], tensors: State, layout: Layout) -> 
         return KeyRow(source="", target=target, found=None, needed=None, fate="missing", note=note)
     parts = [tensors[by_part[index]] for index in range(needed)]
     for source, part in zip(by_part.values(), found, strict=True):
-        if part.shape[1:] != found[0].shape[1:] or part.ndim == 0 != found[0].ndim:
+        if needed > 1 and (part.ndim == 0 or part.shape[1:] != found[0].shape[1:]):
             return _fault("shape", source, target, part, "its parts differ")
     notes = [f"{needed} tensors joined"] if needed > 1 else []
     tensor = torch.cat(parts) if needed > 1 else parts[0]
     third = sources[0].place.third
-    if third is not None and len(tensor) % QKV == 0:
+    if third is not None and tensor.ndim and len(tensor) % QKV == 0:
         notes.append("a third of the rows")
         tensor = tensor.chunk(QKV)[third]
     if tensor.is_floating_point() and tensor.dtype != torch.float32:
@@ -141,7 +148,7 @@ def _fit_positions(state: State, notes: dict[str, list[str]], needs: Needs, *, w
         return  # no square grid: the shape check that follows names the tensor
     prefix, patches = found[:, :num_prefix], found[:, num_prefix:]
     if not needs.has_prefix_positions and num_prefix:
-        if num_prefix != 1 or CLASS_TOKEN not in state:
+        if num_prefix != 1 or CLASS_TOKEN not in state or state[CLASS_TOKEN].shape != prefix.shape:
             return
         state[CLASS_TOKEN] = state[CLASS_TOKEN] + prefix  # they are added anyway
         notes[CLASS_TOKEN].append("its position added")
@@ -199,6 +206,13 @@ def _has_shape(name: str, found: tuple[int, ...], needed: tuple[int, ...], needs
         return (found[0], found[2]) == (needed[0], needed[2])
     is_first = name in tuple(f"{conv}.weight" for conv in needs.first_convs)
     return is_first and found[1] in (GREY, COLOURS) and (found[0], *found[2:]) == (needed[0], *needed[2:])
+
+
+def _describe_beside(item: Taken, fault: KeyRow, shapes: dict[str, tuple[int, ...]]) -> KeyRow:
+    """A tensor that would be fine, were it not for another one of the same place."""
+    fate = "shape" if fault.fate == "shape" else "unexpected"
+    note = f"belongs to {fault.target}, which cannot be filled"
+    return KeyRow(source=item.source, target=fault.target, found=shapes[item.source], needed=None, fate=fate, note=note)
 
 
 def _describe(item: Taken, target: str, shapes: dict[str, tuple[int, ...]], needs: Needs, notes: list[str]) -> KeyRow:
