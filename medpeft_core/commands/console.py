@@ -72,7 +72,8 @@ class ProgressBar:
         elif now - self._last_line > PLAIN_EVERY_S:
             self._last_line = now
             left = (now - self._what_started) / done * (total - done) if done else None
-            tell(f"{what}: {done} of {total}" + (f", about {describe_seconds(left)} left" if left is not None else ""))
+            far = f": {done} of {total}" if total else " ..."
+            tell(f"{what}{far}" + (f", about {describe_seconds(left)} left" if left is not None else ""))
 
     def _draw(self, what: str, done: int, total: int) -> None:
         if self._bar is None:
@@ -87,8 +88,8 @@ class ProgressBar:
             )
             self._bar.start()
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._bar.add_task(what, total=total or None)  # None: it has no end that is known
+        self._bar.update(self._tasks[what], completed=done, total=total or None)
 
 
 def describe_seconds(seconds: float) -> str:

@@ -75,7 +75,8 @@ def add_to_shelf(source: str, choices: dict[str, str], *, may_download: bool, as
     else:
         counts = ", ".join(f"{number} {fate}" for fate, number in added["counts"].items())
         print(f"On the shelf: {added['name']}, {added['num_bytes'] / MIB:.1f} MiB. Tensors: {counts}.")
-    print(f"Train on them: python -m medpeft_core train --weights {SHELF_PREFIX}{added['name']}")
+    options = f"--backbone {added['backbone']} --weights {SHELF_PREFIX}{added['name']}"
+    print(f"Train on them: python -m medpeft_core train {options}")
 
 
 def show_entry(name: str, *, as_json: bool) -> None:
