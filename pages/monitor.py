@@ -30,7 +30,7 @@ if not summaries:
         draw_import_button()
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="center"):
+with st.container(horizontal=True, vertical_alignment="center", key="monitor_pick"):
     run_id = pick_run(summaries, key="monitor_run_id")
     draw_import_button()
 draw_work(run_id)

@@ -57,6 +57,9 @@ def draw_actions(run: Run, state: RunState, remedies: Sequence[Remedy]) -> None:
         if state.status == FINISHED:
             _link("explain", "See where it looked", ":material/visibility:", {"run": run.run_id})
             _link("compare", "Compare", ":material/compare_arrows:", {"runs": run.run_id})
+        if state.status == FINISHED:
+            with st.container(key="monitor_to_export", width="content"):
+                st.markdown("[:material/ios_share: Take it elsewhere](#export)", width="content")
         _link("train", "Copy its settings", ":material/content_copy:", {"copy": run.run_id})
         if st.button("Delete", icon=":material/delete:", type="tertiary", key="monitor_delete"):
             confirm_deletion(run.run_id)

@@ -1,7 +1,5 @@
 """Adding weights to the shelf: which they are, where their file is, how it is read; checked before they are stored."""
 
-from typing import Any
-
 import streamlit as st
 
 from medpeft_core.backbones import BACKBONES
@@ -26,7 +24,7 @@ from pages.widgets.weights_draft import (
 from pages.widgets.weights_hub import draw_hub
 from pages.widgets.weights_known import OTHER, draw_known, name_known
 from pages.widgets.weights_uploads import describe_limit, draw_uploader
-from pages.widgets.weights_words import MODEL_SUFFIXES
+from pages.widgets.weights_words import MODEL_SUFFIXES, write_normalisation
 
 FIELD_WIDTH = 230  # pixels below which a grid of fields has one column less
 
@@ -196,8 +194,4 @@ def _name_normalisation(name: str) -> str:
     if name not in NORMALISATIONS:
         return "The backbone's own"
     item = NORMALISATIONS[name]
-    return f"{item.title}: {_write_triple(item.mean)} / {_write_triple(item.std)}"
-
-
-def _write_triple(values: Any) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{value:g}" for value in values)
+    return f"{item.title}: {write_normalisation(item.mean, item.std)}"

@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
+from medpeft_core.backbones.shelf import list_shelf
 from medpeft_core.errors import MedPeftError
 from medpeft_core.housekeeping.weights import BASE, WeightsRow, remove_from_shelf
 from medpeft_core.runs.kinds import is_pretraining_id
 from pages.widgets.lab import get_lab
 from pages.widgets.run_picker import PARAMETER
 from pages.widgets.weights_handover import build_weights_link
-from pages.widgets.weights_words import name_backbone, shorten_hash, write_licence, write_source
+from pages.widgets.weights_words import name_backbone, shorten_hash, write_licence, write_normalisation, write_source
 from pages.widgets.wording import escape_markdown, write_ago, write_bytes
 
 FILTER_FROM = 5  # entries from which on they can be searched and sorted
@@ -103,6 +104,7 @@ def _draw_entry(row: WeightsRow) -> None:
                 f"{', '.join(name_backbone(name) for name in row.backbones)} · {write_bytes(row.num_bytes)} · added "
                 f"{write_ago(row.since)}  \nFrom {write_source(row.source)} · licence {write_licence(row.licence)}"
             )
+            _draw_reading(row)
             _draw_hash(row)
         with actions, st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
             st.page_link(
@@ -114,6 +116,18 @@ def _draw_entry(row: WeightsRow) -> None:
             if st.button("Remove", icon=":material/delete:", type="tertiary", key=f"weights_remove_{row.name}"):
                 _confirm(row)
         _draw_runs(row)
+
+
+def _draw_reading(row: WeightsRow) -> None:
+    """How the file was read: entries may differ in nothing else."""
+    entry = next((item for item in list_shelf(get_lab().home) if item.name == row.name), None)
+    if entry is None:  # removed a moment ago
+        return
+    counts = ", ".join(f"{number} {fate}" for fate, number in entry.counts.items())
+    st.caption(
+        f"Layout {escape_markdown(entry.layout)}: {escape_markdown(counts)} · normalisation "
+        f"{write_normalisation(entry.mean, entry.std)}"
+    )
 
 
 def _draw_hash(row: WeightsRow) -> None:

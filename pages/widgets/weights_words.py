@@ -1,5 +1,7 @@
 """How sources, licences and hashes of weights are written; what comes from files and people is escaped."""
 
+from collections.abc import Sequence
+
 from medpeft_core.backbones import BACKBONES
 from pages.widgets.wording import escape_markdown
 
@@ -24,6 +26,17 @@ def name_backbone(name: str) -> str:
     """A backbone's title with its timm name, escaped."""
     title = f"{BACKBONES[name].title}, " if name in BACKBONES else ""
     return f"{title}{escape_markdown(name)}"
+
+
+def write_normalisation(mean: Sequence[float] | None, std: Sequence[float] | None) -> str:
+    """Constants of pixels, one number where all channels have the same: 0.4785 / 0.2834."""
+    if mean is None or std is None:
+        return "of the backbone"
+    return f"{_write_triple(mean)} / {_write_triple(std)}"
+
+
+def _write_triple(values: Sequence[float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{value:g}" for value in values)
 
 
 def shorten_hash(sha256: str) -> str:
