@@ -11,7 +11,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from medpeft_core.backbones.anatomy import Backbone
+from medpeft_core.backbones.shelf import SHELF_PREFIX, shelf_file
 from medpeft_core.config import RunConfig
+from medpeft_core.paths import get_home
 from medpeft_core.training.build import build_bare_backbone
 from medpeft_core.training.model_parts import find_traits
 
@@ -69,7 +71,9 @@ class BareBackbones:
 
 def build_backbone_key(config: RunConfig, num_classes: int) -> tuple[Any, ...]:
     """All that decides what a backbone is; another one when a weights file was changed."""
-    path = Path(config.backbone.weights)
+    weights = config.backbone.weights
+    on_shelf = weights.startswith(SHELF_PREFIX)
+    path = shelf_file(get_home(), weights.removeprefix(SHELF_PREFIX)) if on_shelf else Path(weights)
     stamp = (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
     return (config.backbone, stamp, num_classes)
 

@@ -8,10 +8,12 @@ from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from toy_set import make_config, register_toy
 
+from medpeft_core.backbones.shelf import shelf_file
 from medpeft_core.errors import BackboneError, MethodError
 from medpeft_core.methods import METHODS
+from medpeft_core.paths import get_home
 from medpeft_core.training import bare_backbones
-from medpeft_core.training.bare_backbones import count_flops
+from medpeft_core.training.bare_backbones import build_backbone_key, count_flops
 from medpeft_core.training.build import build_bare_backbone
 from medpeft_core.training.forecast import Forecaster
 from medpeft_core.training.model_parts import find_traits
@@ -101,3 +103,14 @@ def test_figures_of_every_method_can_be_told(forecaster: Forecaster, method: str
     assert answer["adapter_bytes"] > 4 * answer["num_trainable_params"]
     assert (answer["extra_compute"] is None) == METHODS[method].is_mergeable
     assert answer["extra_compute"] is None or answer["extra_compute"] > 0
+
+
+def test_backbone_key_tells_weights_apart_that_came_to_the_shelf_under_the_same_name() -> None:
+    path = shelf_file(get_home(), "mine")
+    path.parent.mkdir(parents=True)
+    config = make_config(backbone={"weights": "shelf:mine"})
+    keys = [build_backbone_key(config, 2)]
+    for content in (b"1", b"22"):
+        path.write_bytes(content)
+        keys.append(build_backbone_key(config, 2))
+    assert len(set(keys)) == 3
