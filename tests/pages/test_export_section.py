@@ -5,6 +5,7 @@ import zipfile
 from io import BytesIO
 
 import pytest
+from data_visits import wait_for_job
 from monitor_visits import click, list_links, read_texts
 from stored_jobs import make_job
 
@@ -186,6 +187,18 @@ def test_hub_is_reached_only_after_consent(monitor, home, finished, started):
     [(kind, _, options)] = started
     assert kind == "push_export"
     assert options == {"run_id": finished.run_id, "format": "peft", "repo_id": "me/mine", "private": True}
+
+
+def test_job_that_sends_an_export_tells_what_keeps_it(monitor, home, finished, monkeypatch):
+    """A real job; on this computer nobody has a token for the hub."""
+    monkeypatch.setenv("HF_HOME", str(home / "nobody"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    write_export(home, finished, "peft", {"adapter_model.safetensors": b"12"}, created_at=0.0)
+    options = {"run_id": finished.run_id, "format": "peft", "repo_id": "me/mine", "private": True}
+    JobStore(home).start("push_export", "Sending it", options=options)
+    assert wait_for_job(home).state().status == "failed"
+    app = choose(monitor(finished.run_id), "peft")
+    assert "There is no token for the hub" in app.error[0].value
 
 
 def test_archive_is_never_public(monitor, home, finished):
