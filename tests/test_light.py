@@ -19,6 +19,8 @@ HEAVY_PARTS = (
     "methods.adapted", "methods.additive", "methods.peft_adapted", "methods.layers",
     "exports.context", "exports.write", "exports.peft_folder", "exports.tensors", "exports.merged",
     "exports.onnx_model", "exports.onnx_graph", "exports.onnx_code", "exports.tensors_code",
+    "exports.fused", "exports.low_rank", "exports.merged_code", "exports.missing_biases", "exports.peft_code",
+    "exports.plain_timm",
 )  # fmt: skip
 TIMEOUT_S = 300
 
