@@ -99,17 +99,17 @@ _add_mae(
     "mrm",
     "MRM ViT-B/16",
     "Learned from the films and reports of MIMIC-CXR, by filling in hidden patches and hidden words.",
-    licence="not known here: see its repository",
+    licence="MIT (its code); the weights state none",
     reference="Zhou et al. 2023, arXiv:2301.13155; RL4M/MRM-pytorch",
-    get_it="Follow the link to MRM.pth in the README of github.com/RL4M/MRM-pytorch, and add the file.",
+    get_it="Follow the link to MRM.pth in the readme of github.com/RL4M/MED-PEFT, and add the file.",
 )
 _add_mae(
     "cxr_mae",
     "CXR-MAE ViT-B/16",
-    "Learned from about 510,000 chest films without labels, by filling in hidden patches.",
-    licence="not known here: see its repository",
-    reference="Xiao et al. 2023, arXiv:2210.12843; lambert-x/medical_mae",
-    get_it="Follow the link to the ViT-B model in the README of github.com/lambert-x/medical_mae, and add the file.",
+    "Learned from the films of MIMIC-CXR without labels, by filling in hidden patches.",
+    licence="none stated",
+    reference="Lian et al. 2024, arXiv:2401.12215; RL4M/MED-PEFT",
+    get_it="Follow the link to CXR_MAE.pth in the readme of github.com/RL4M/MED-PEFT, and add the file.",
 )
 KNOWN_WEIGHTS.add(
     KnownWeights(

@@ -187,7 +187,8 @@ def _tell_loading(context: "ExportContext", format: str, files: Collection[str])
 def _tell_pixels(context: "ExportContext") -> Iterator[str]:
     part = context.config.backbone
     rows = [
-        ("size", f"{part.image_size} x {part.image_size} pixels, 3 equal channels for grey images"),
+        ("size", f"{part.image_size} x {part.image_size} pixels"),
+        ("channels", "3, equal ones for grey images" if part.channels == 3 else "1: colours are averaged"),
         ("mean of pixels in 0 to 1", _list_numbers(part.mean)),
         ("standard deviation", _list_numbers(part.std)),
         ("resampling", context.config.augment.interpolation),
