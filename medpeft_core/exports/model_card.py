@@ -188,7 +188,7 @@ def _tell_pixels(context: "ExportContext") -> Iterator[str]:
     part = context.config.backbone
     rows = [
         ("size", f"{part.image_size} x {part.image_size} pixels"),
-        ("channels", "3, equal ones for grey images" if part.channels == 3 else "1: colours are averaged"),
+        ("channels", "3, equal ones for grey images" if part.channels == 3 else "1: colours become grey"),
         ("mean of pixels in 0 to 1", _list_numbers(part.mean)),
         ("standard deviation", _list_numbers(part.std)),
         ("resampling", context.config.augment.interpolation),
