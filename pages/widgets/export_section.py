@@ -84,4 +84,4 @@ def _describe(spec: ExportSpec, *, is_made: bool) -> str:
 
 def _draw_misfits(misfits: list[tuple[ExportSpec, str]]) -> None:
     for spec, misfit in misfits:
-        st.caption(f":material/block: :gray[**{spec.title}** does not fit this run: {escape_markdown(misfit)}.]")
+        st.caption(f":material/block: **{spec.title}** does not fit this run: {escape_markdown(misfit)}.")

@@ -27,6 +27,7 @@ from medpeft_core.training.best import save_best
 from medpeft_core.training.build import build_bare_backbone, build_model
 
 pytestmark = pytest.mark.slow
+SETTLED_MS = 1000  # what was drawn anew is pale for a moment
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ def add_weights(server: Server, page: Page, mae_file: Path) -> None:
     page.get_by_role("button", name="Check the file").click()
     expect(page.get_by_text("Layout: mae")).to_be_visible()
     expect(page.get_by_text("2 dropped").first).to_be_visible()
+    page.wait_for_timeout(SETTLED_MS)
     assert find_faults(page) == []
     page.get_by_role("button", name="Add to the shelf").click()
     expect(page.get_by_text("mae_tiny is on the shelf")).to_be_visible()
@@ -106,6 +108,7 @@ def download_adapter(page: Page, path: Path) -> None:
     page.get_by_role("button", name="Make: PEFT adapter").click()
     expect(page.get_by_text(re.compile("Its logits (are|differ)"))).to_be_visible()
     wait_until_idle(page)
+    page.wait_for_timeout(SETTLED_MS)
     assert find_faults(page) == []
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as zip").click()
