@@ -40,7 +40,7 @@ def push_to_hub(
         repo_id: OWNER/NAME.
         private: only who is invited sees it. A public repository is never used where this is set.
         token: with the right to write; None for the one that `hf auth login` keeps.
-        progress: told what is done; may raise to stop before the upload begins.
+        progress: told what is done; may raise to stop before the upload begins. It is not called after that.
         commit_message: "" for one that names the run and the format.
 
     Returns:
@@ -83,7 +83,6 @@ def push_to_hub(
         )
     except (TransportError, LocalTokenNotFoundError, OSError, RuntimeError) as error:  # the last: of the xet uploader
         raise _explain(error, repo_id) from error
-    progress(f"uploading {len(names)} files", len(names), len(names))
     return address
 
 

@@ -45,7 +45,7 @@ def draw_push(run: Run, spec: ExportSpec, made: dict[str, Any]) -> None:
         is_sure = st.checkbox(_write_consent(made, is_private=is_private), key=f"monitor_push_sure_{who}")
         st.caption(
             "It goes with the token that `hf auth login` keeps on the lab's computer. What the licence of the base "
-            "weights and the terms of the data allow is for you to know."
+            "weights and the terms of the data allow is for you to know. An upload that has begun cannot be stopped."
         )
         if st.button(
             "Send it",

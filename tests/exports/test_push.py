@@ -51,6 +51,15 @@ def test_push_sends_the_files_of_the_export_and_no_others(tmp_path: Path, hub: F
     assert told[-1] == "uploading 3 files"
 
 
+def test_push_that_is_done_cannot_be_stopped(tmp_path: Path, hub: FakeHub) -> None:
+    def stop_when_sent(what: str, done: int, total: int) -> None:
+        if hub.messages:
+            raise KeyboardInterrupt
+
+    assert push_to_hub(make_export(tmp_path), "me/cxr", progress=stop_when_sent) == f"{hub.endpoint}/me/cxr"
+    assert len(hub.messages) == 1
+
+
 def test_push_again_replaces_and_public_is_by_choice(tmp_path: Path, hub: FakeHub) -> None:
     push_to_hub(make_export(tmp_path / "1"), "me/cxr", private=False, commit_message="First")
     push_to_hub(make_export(tmp_path / "2", files={"README.md": b"New.\n"}), "me/cxr", private=False)
