@@ -1,6 +1,8 @@
 """Writes a run in one of the formats: checked first, whole or not at all, with a hash of each file. Heavy."""
 
 import hashlib
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -177,13 +179,19 @@ def _check_target(folder: Path, may_replace: bool) -> None:
 
 
 def _put(draft: Path, folder: Path) -> None:
-    if folder.is_dir():
-        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        rename(folder, old)
+    """Put the draft in the place of the folder. Windows replaces no folder, not even an empty one."""
+    if not folder.is_dir():
         rename(draft, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
+        return
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    os.utime(folder)  # the clean-up of the home leaves hidden folders alone while they are young
+    rename(folder, old)
+    try:
         rename(draft, folder)
+    except BaseException:
+        rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _hash(path: Path) -> str:
