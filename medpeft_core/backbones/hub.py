@@ -121,6 +121,7 @@ def describe_hub_file(repo: str, file: str = "", revision: str = "") -> HubFile:
         raise explain_hub_error(error, repo, file, revision) from error
     files = {item.rfilename: item for item in info.siblings or ()}
     chosen = files[_choose_file(list(files), repo, file)]
+    check_hub_names(repo, chosen.rfilename)  # the listing comes from the network too
     if not chosen.size or not info.sha:
         raise BackboneError(f"The hub does not say how large {chosen.rfilename} of {repo} is. Name another file.")
     return HubFile(

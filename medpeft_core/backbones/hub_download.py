@@ -14,7 +14,7 @@ import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-from medpeft_core.backbones.hub import TIMEOUT_S, HubFile, TransportError, check_network, explain_hub_error
+from medpeft_core.backbones.hub import SUFFIXES, TIMEOUT_S, HubFile, TransportError, check_network, explain_hub_error
 from medpeft_core.errors import BackboneError
 from medpeft_core.paths import ensure_dir
 
@@ -38,7 +38,7 @@ def download_hub_file(hub_file: HubFile, folder: Path, progress: Progress) -> Pa
         BackboneError: the connection broke off, access is denied, or what came is not what the hub announced.
     """
     key = hashlib.sha256(hub_file.source.encode()).hexdigest()[:16]
-    path = ensure_dir(folder) / f"{key}-{PurePosixPath(hub_file.file).name}"
+    path = ensure_dir(folder) / f"{key}{_find_suffix(hub_file.file)}"  # no name from the network
     lock = filelock.FileLock(folder / f"{key}.lock")
     try:
         lock.acquire(timeout=LOCK_TIMEOUT_S)
@@ -53,6 +53,10 @@ def download_hub_file(hub_file: HubFile, folder: Path, progress: Progress) -> Pa
     finally:
         lock.release()
     return path
+
+
+def _find_suffix(file: str) -> str:
+    return next((suffix for suffix in SUFFIXES if file.endswith(suffix)), "")
 
 
 def _fetch_all(hub_file: HubFile, path: Path, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """Weights from the hub: asked, downloaded, resumed, refused and stopped, against a hub on this machine."""
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +136,23 @@ def test_false_names_never_reach_the_network(home: Path, hub: FakeHub, source: s
     with pytest.raises(BackboneError, match="is no"):
         add(home, source=source)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("file", ["../model.safetensors", "a\\..\\..\\b.pth", "/etc/b.pth", "C:b.pth"])
+def test_false_names_in_a_listing_are_refused(home: Path, hub: FakeHub, file: str) -> None:
+    hub.repos["lab/listed"] = FakeRepo(files={file: b"1"})
+    with pytest.raises(BackboneError, match="is no file of a repository"):
+        add(home, source="hf:lab/listed")
+    assert hub.requests == ["GET /api/models/lab/listed"]
+    assert fetched(home) == []
+
+
+def test_download_has_no_name_from_the_network(home: Path, hub: FakeHub) -> None:
+    hub.repos[REPO].breaks = [40_000] + [0] * hub_download.MAX_TRIES
+    with pytest.raises(BackboneError, match="broke off"):
+        add(home)
+    (half,) = fetched(home)
+    assert re.fullmatch(r"[0-9a-f]{16}\.pth", half.name)
 
 
 def test_sources_are_read_as_they_are_written() -> None:
