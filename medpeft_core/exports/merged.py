@@ -35,7 +35,7 @@ or in a program of your own: `timm.create_model("local-dir:FOLDER", pretrained=T
 safetensors, Pillow and numpy, which come with timm. {notice}"""
 _ENDING = '''
 def build(**options: Any) -> nn.Module:
-    """The model in eval mode; (B, 3, S, S) normalised images to (B, {num_classes}) logits."""
+    """The model in eval mode; (B, {channels}, S, S) normalised images to (B, {num_classes}) logits."""
     return load_merged(Path(__file__).resolve().parent, **options)
 
 
@@ -68,7 +68,7 @@ def write(context: ExportContext, folder: Path, options: ExportOptions) -> Outco
         folder / PROGRAM_FILE,
         doc=_DOC.format(run_id=context.run.run_id, notice=NOTICE),
         parts=(load_merged, read_rgb, prepare_image, compute_probs, predict),
-        ending=_ENDING.format(num_classes=plain.num_classes),
+        ending=_ENDING.format(channels=plain.channels, num_classes=plain.num_classes),
     )
     context.tell("comparing the outputs")
     said = "".join(f" It is built with {name}={value}, to hold what was merged." for name, value in further.items())

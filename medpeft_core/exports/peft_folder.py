@@ -35,7 +35,7 @@ or in a program of your own: `from load import build`. It needs timm and peft, a
 which come with these. {notice}"""
 _ENDING = '''
 def build(**options: Any) -> nn.Module:
-    """The model in eval mode; (B, 3, S, S) normalised images to (B, {num_classes}) logits.
+    """The model in eval mode; (B, {channels}, S, S) normalised images to (B, {num_classes}) logits.
 
     `options` are further arguments for `timm.create_model`.
     """
@@ -114,7 +114,7 @@ def _write_program(path: Path, context: ExportContext, adapter: PlainAdapter) ->
         path,
         doc=_DOC.format(run_id=context.run.run_id, notice=NOTICE),
         parts=(*own, load_base, lay_over, read_rgb, prepare_image, compute_probs, predict),
-        ending=_ENDING.format(num_classes=len(context.labels), split=split),
+        ending=_ENDING.format(channels=context.config.backbone.channels, num_classes=len(context.labels), split=split),
     )
 
 

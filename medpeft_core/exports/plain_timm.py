@@ -51,7 +51,7 @@ class PlainModel:
     is_downloadable: bool
 
     def create(self, **options: Any) -> nn.Module:
-        """A new model with random weights, in eval mode; (B, 3, S, S) to (B, K).
+        """A new model with random weights, in eval mode; (B, C, S, S) to (B, K).
 
         Args:
             options: further arguments for `timm.create_model`, or others in the place of its own.

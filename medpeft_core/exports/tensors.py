@@ -2,15 +2,13 @@
 
 import runpy
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from medpeft_core.backbones.weights import compute_base_sha256
 from medpeft_core.errors import ExportError
 from medpeft_core.exports.about import NOTICE, describe_model, say_notes
 from medpeft_core.exports.context import ExportContext, Outcome
-from medpeft_core.exports.plain_timm import Base, check_same_logits, find_base
+from medpeft_core.exports.plain_timm import BASE_FILE, Base, check_same_logits, describe_base, find_base
 from medpeft_core.exports.preprocessing import compute_probs, prepare_image, read_rgb
 from medpeft_core.exports.source_text import write_program
 from medpeft_core.exports.spec import ExportOptions
@@ -20,7 +18,7 @@ from medpeft_core.methods.insertion import Insertion
 from medpeft_core.paths import weights_dir, write_json
 from medpeft_core.training.build import HUB_DIR
 
-WEIGHTS_FILE, BASE_FILE, ABOUT_FILE, PROGRAM_FILE = "weights.safetensors", "base.safetensors", "method.json", "load.py"
+WEIGHTS_FILE, ABOUT_FILE, PROGRAM_FILE = "weights.safetensors", "method.json", "load.py"
 
 _DOC = """Builds the model of a run from plain timm, and shows what it predicts for images.
 
@@ -59,7 +57,10 @@ def write(context: ExportContext, folder: Path, options: ExportOptions) -> Outco
     context.tell("writing the tensors")
     tensors, needs_base = collect_tensors(adapted, base)
     save_tensors(tensors, folder / WEIGHTS_FILE)
-    described, notes = _describe_base(context, base, options, is_needed=needs_base)
+    if needs_base:
+        described, notes = describe_base(context, base, is_included=options.include_base)
+    else:
+        described, notes = {"source": "none"}, ()
     if described["source"] == "file" and options.include_base:
         save_tensors(base.state, folder / BASE_FILE)
     insertion = adapted.insertion
@@ -106,20 +107,6 @@ def collect_tensors(adapted: AdaptedModel, base: Base) -> tuple[dict[str, torch.
         return {**tensors, **buffers}, False
     changed = {name: buffer for name, buffer in buffers.items() if not torch.equal(buffer, base.state[name])}
     return {**tensors, **changed}, True
-
-
-def _describe_base(
-    context: ExportContext, base: Base, options: ExportOptions, *, is_needed: bool
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Where the receiver has the base from, and what must be said about it."""
-    if not is_needed:
-        return {"source": "none"}, ()
-    if base.plain.is_downloadable:
-        return {"source": "timm"}, (f"timm downloads the base weights {base.plain.architecture} when it is loaded.",)
-    sha256 = context.config.backbone.weights_sha256 or compute_base_sha256(base.state)
-    remedy = f"They are the file weights/{sha256}.safetensors in the home of the lab; put it there as {BASE_FILE}."
-    notes = () if options.include_base else (f"The base weights did not go along. {remedy}",)
-    return {"source": "file", "file": BASE_FILE, "sha256": sha256, "remedy": remedy}, notes
 
 
 def _write_program(path: Path, context: ExportContext, insertion: Insertion | None) -> None:

@@ -119,3 +119,10 @@ def test_adapters_are_small_beside_the_base(opened: Opened) -> None:
     adapter, base = (folder / name for name in ("adapter_model.safetensors", "base.safetensors"))
     merged = opened.folders["lora on ViT as merged"] / "model.safetensors"
     assert adapter.stat().st_size < base.stat().st_size < 1.05 * merged.stat().st_size
+
+
+@pytest.mark.parametrize(("format", "method"), [("peft", "lora"), ("merged", "ssf")])
+def test_program_says_how_many_channels_it_takes(home: Path, tmp_path: Path, format: str, method: str) -> None:
+    context = build_context(save_run(home, method, "tiny_vit", channels=1))
+    WRITERS[format](context, tmp_path, ExportOptions())
+    assert "(B, 1, S, S) normalised images" in (tmp_path / "load.py").read_text()

@@ -158,6 +158,7 @@ def test_model_of_grey_images_is_shown_grey_images(home: Path, tmp_path: Path) -
     with torch.no_grad():
         probs = program["compute_probs"](program["build"]()(image[None])[0].numpy(), about["task"])
     assert image.shape == (1, 64, 64)
+    assert "(B, 1, S, S) normalised images" in program["build"].__doc__
     loaded = load_run(run)
     assert dict(zip(LABELS, probs.tolist(), strict=True)) == pytest.approx(
         predict_image(loaded, load_image(loaded, film)), abs=1e-5
