@@ -105,13 +105,14 @@ class BackboneConfig:
     positions: str = setting(
         "antialias",
         "How the positions of a weights file are brought to another image size: antialias (timm's way) or plain "
-        "(bicubic alone, the way of MAE and of Lian et al. 2024).",
+        "(bicubic alone, the way of MAE, Lian et al. 2024 and RAD-DINO).",
         choices=("antialias", "plain"),
     )
     channels: int = setting(
         3,
         "Channels of the images that the model sees: 3, or 1 for grey ones. With 1 the kernels that read the image are "
-        "summed over the colours, which gives the same features and takes less time in the first layer.",
+        "summed over the colours, which takes less time in the first layer; the features are the same on grey images "
+        "where mean and std are equal for all colours, else nearly so.",
     )
     drop_path: float = setting(0.0, "Stochastic depth rate of the last block, rising linearly from 0.")
     head_init_std: float = setting(0.02, "Standard deviation of the new head's weights (the papers' MAE recipe: 2e-5).")
