@@ -100,10 +100,13 @@ def _create(name: str, options: dict[str, Any]) -> nn.Module:
         raise BackboneError(f"The backbone {name!r} could not be built: {error}.") from error
 
 
-def find_normalisation(model: nn.Module, weights: str, *, name: str, channels: int = 3) -> tuple[Triple, Triple]:
+def find_normalisation(
+    model: nn.Module, weights: str, *, name: str, channels: int = 3, is_stored: bool = False
+) -> tuple[Triple, Triple]:
     """Mean and spread of pixels in 0 to 1 that images must be normalised with for these weights.
 
-    Grey images have one mean and one spread, which stand there three times.
+    Grey images have one mean and one spread, which stand there three times. A run whose base is stored (`is_stored`)
+    has its constants in its config, and no longer needs the shelf.
 
     Raises:
         BackboneError: weights of the shelf that are not there, or of another backbone.
@@ -112,14 +115,18 @@ def find_normalisation(model: nn.Module, weights: str, *, name: str, channels: i
         return RANDOM_MEAN, RANDOM_STD
     config = dict(getattr(model, "pretrained_cfg", {}))
     if weights.startswith(SHELF_PREFIX):
-        entry = _find_entry(weights, name)
-        config |= {key: value for key, value in (("mean", entry.mean), ("std", entry.std)) if value is not None}
+        entry = None if is_stored else _find_entry(weights, name)
+        config |= {} if entry is None else {key: value for key, value in _say_constants(entry).items() if value}
     elif weights != "pretrained":
         config |= read_encoder_card(Path(weights))
     mean, std = config.get("mean", RANDOM_MEAN), config.get("std", RANDOM_STD)
     if channels == 1:
         mean, std = (sum(mean) / len(mean),) * 3, (sum(std) / len(std),) * 3
     return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))
+
+
+def _say_constants(entry: ShelfEntry) -> dict[str, Triple | None]:
+    return {"mean": entry.mean, "std": entry.std}
 
 
 def wake_residual_branches(model: nn.Module) -> None:

@@ -88,7 +88,7 @@ def build_backbone(
     finally:
         torch.set_rng_state(generator_state)  # building must not move the caller's random numbers
     kind = find_kind(model)
-    mean, std = find_normalisation(model, weights, name=name, channels=channels)
+    mean, std = find_normalisation(model, weights, name=name, channels=channels, is_stored=base_state is not None)
     size = image_size or find_own_size(name)
     check_forward(model, name, size, channels=channels)
     return Backbone(
@@ -139,7 +139,7 @@ def build_encoder(
         )
     finally:
         torch.set_rng_state(generator_state)
-    mean, std = find_normalisation(model, weights, name=name)
+    mean, std = find_normalisation(model, weights, name=name, is_stored=base_state is not None)
     size = image_size or find_own_size(name)
     check_forward(model, name, size)
     return Encoder(name=name, model=model, image_size=size, mean=mean, std=std)

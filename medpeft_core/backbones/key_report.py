@@ -15,8 +15,9 @@ FATES = {
     "missing": "the model needs it, and the file lacks it",
     "unexpected": "the file has it, and the model has no place for it",
     "shape": "of another shape than the model needs",
+    "unusable": "its numbers are no weights: whole numbers, or not finite",
 }
-FAULTS = ("missing", "unexpected", "shape")
+FAULTS = ("missing", "unexpected", "shape", "unusable")
 
 
 @dataclass(frozen=True, kw_only=True)

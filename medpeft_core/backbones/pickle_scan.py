@@ -6,6 +6,7 @@ unpickled: `pickletools` only takes the instructions apart. Light.
 """
 
 import pickletools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -134,7 +135,9 @@ class _Scan:
             items = tuple(self._pop_mark())  # first: it puts another list in place of the stack
             self.stack.append(items)
         elif name in ("APPENDS", "SETITEMS"):
-            self._pop_mark()
+            popped = self._pop_mark()
+            if name == "SETITEMS":
+                _check_keys(popped[::2])
         elif name == "REDUCE":
             arguments, function = self.stack.pop(), self.stack.pop()
             self.stack.append(_rebuild(function, arguments))
@@ -143,6 +146,8 @@ class _Scan:
             if isinstance(self.stack[-1], ClaimedStorage):
                 raise ScanError("it changes a tensor after it was made")
         elif name not in ("PROTO", "FRAME", "MEMOIZE"):
+            if name == "SETITEM":
+                _check_keys(self.stack[-2:-1])
             del self.stack[len(self.stack) - len(opcode.stack_before) :]
             self.stack.extend(None for _ in opcode.stack_after)
 
@@ -157,12 +162,19 @@ def _check_opcode(name: str, argument: Any, scan: _Scan) -> None:
     if name in KNOWN_OPCODES:
         return
     if name == "STACK_GLOBAL":  # the way of newer pickles; torch writes protocol 2
-        raise ScanError(_describe_global(".".join(str(item) for item in scan.stack[-2:])))
+        asked = ".".join(item for item in scan.stack[-2:] if isinstance(item, str))
+        raise ScanError(_describe_global(asked))
     if name == "INST":
         raise ScanError(_describe_global(str(argument).replace(" ", ".", 1)))
     if name in ("FRAME", "MEMOIZE", "SHORT_BINUNICODE", "BINUNICODE8"):  # harmless by themselves: find out what follows
         return
     raise ScanError(f"it uses the pickle instruction {name}, which files of weights do without")
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Refuse tuples as names in tables: a small one, put into itself again and again, takes hours to hash."""
+    if any(isinstance(key, tuple) for key in keys):
+        raise ScanError("it has a table whose names are no texts")
 
 
 def _describe_global(name: str) -> str:
@@ -174,9 +186,10 @@ def _read_storage(value: Any) -> ClaimedStorage:
     is_known = isinstance(value, tuple) and len(value) in (5, 6) and value[0] == "storage"
     kind = value[1] if is_known else None
     type_name = kind.name.removeprefix("torch.") if isinstance(kind, _Global) else ""
-    if type_name not in ITEM_BYTES or not isinstance(value[4], int) or value[4] < 0:
+    is_known = is_known and isinstance(value[2], str) and isinstance(value[4], int)
+    if type_name not in ITEM_BYTES or not is_known or value[4] < 0:
         raise ScanError("it refers to something outside itself that is no storage of numbers")
-    return ClaimedStorage(key=str(value[2]), num_items=value[4], item_bytes=ITEM_BYTES[type_name])
+    return ClaimedStorage(key=value[2], num_items=value[4], item_bytes=ITEM_BYTES[type_name])
 
 
 def _rebuild(function: Any, arguments: Any) -> Any:

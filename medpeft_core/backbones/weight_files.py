@@ -52,6 +52,7 @@ SAFETENSORS_DTYPES = frozenset(["F64", "F32", "F16", "BF16", "I64", "I32", "I16"
 MAX_HEADER_BYTES = 16_000_000  # about 150,000 tensors
 MAX_PICKLE_BYTES = 64_000_000
 MAX_ENTRIES = 100_000
+MAX_REASON = 300  # characters of it that are told
 SHARED = 2  # tensors may share storages, as tied weights do, until they are this many times as large as the file
 ZIP_START, PICKLE_START = b"PK\x03\x04", b"\x80"
 LEGACY_PICKLES = 5  # magic number, protocol, machine, object, keys of the storages
@@ -115,7 +116,7 @@ def read_weights_file(path: Path) -> WeightsFile:
         found = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
         _check_tensors(found.tensors, num_bytes=path.stat().st_size)
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0][:MAX_REASON] if str(error) else type(error).__name__
         raise BackboneError(
             f"The weights file {str(path)!r} cannot be read: {reason.rstrip('.')}. Give an intact .safetensors file, "
             "or a torch file that holds tensors only."
@@ -254,7 +255,7 @@ def _find_table(path: Path, loaded: Any) -> WeightsFile:
     if isinstance(loaded, dict) and LIGHTNING_KEY in loaded:
         metadata["written_by"] = f"PyTorch Lightning {loaded[LIGHTNING_KEY]}"
     while isinstance(loaded, dict) and not any(isinstance(value, torch.Tensor) for value in loaded.values()):
-        key = next((item for item in CONTAINERS if isinstance(loaded.get(item), dict) and loaded[item]), None)
+        key = next((item for item in CONTAINERS if _leads_to_tensors(loaded.get(item))), None)
         if key is None or len(steps) == MAX_NESTING:
             break
         left_out += [".".join((*steps, str(other))) for other in loaded if other != key]
@@ -265,6 +266,14 @@ def _find_table(path: Path, loaded: Any) -> WeightsFile:
     return WeightsFile(
         path=path, tensors=tensors, container=".".join(steps), left_out=tuple(left_out), metadata=metadata
     )
+
+
+def _leads_to_tensors(value: Any, depth: int = MAX_NESTING) -> bool:
+    """Whether a table holds tensors, or under one of the known names a table that does."""
+    if not isinstance(value, dict) or depth == 0:
+        return False
+    has_tensors = any(isinstance(item, torch.Tensor) for item in value.values())
+    return has_tensors or any(_leads_to_tensors(value.get(item), depth - 1) for item in CONTAINERS)
 
 
 def _detach(value: Any) -> Any:

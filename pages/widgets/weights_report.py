@@ -16,6 +16,7 @@ COLOURS = {
     "missing": "red",
     "unexpected": "red",
     "shape": "orange",
+    "unusable": "red",
 }
 ICONS = {
     "loaded": ":material/check:",
@@ -25,6 +26,7 @@ ICONS = {
     "missing": ":material/error:",
     "unexpected": ":material/error:",
     "shape": ":material/error:",
+    "unusable": ":material/error:",
 }
 ROW_HEIGHT, HEADER_HEIGHT, MAX_ROWS = 35, 38, 9
 

@@ -26,7 +26,7 @@ def fill(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> State:
 
 
 def list_vit(*, grid: int = GRID, prefix: int = 1, depth: int = DEPTH) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the encoder in SEEDS C1, with its final norm: 4 + 12 for each block + 2."""
+    """Names and shapes of the encoder that MAE writes, with its final norm: 4 + 12 for each block + 2."""
     shapes: dict[str, tuple[int, ...]] = {
         "cls_token": (1, 1, WIDTH),
         "pos_embed": (1, grid * grid + prefix, WIDTH),
@@ -82,7 +82,7 @@ def embed(images: torch.Tensor, state: State, names: tuple[str, str, str], *, pa
 
 
 def run_paper_encoder(images: torch.Tensor, state: State, *, pool: str) -> torch.Tensor:
-    """MAE's fine-tuning forward as in SEEDS C: the mean of the patches, or the class token behind the final norm.
+    """MAE's fine-tuning forward: the mean of the patches, or the class token behind the final norm.
 
     The norm after the mean is fresh: weight 1, bias 0.
     """

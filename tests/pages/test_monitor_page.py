@@ -59,7 +59,9 @@ def test_running_run_shows_its_line_and_figures(monitor, home, make_run):
 
 def test_running_run_that_is_silent_says_so(monitor, home, make_run):
     make_run(home, status="running", epochs_done=2, heard_s=40)
-    assert "Nothing heard for 40 s: the worker may be swapping or suspended." in read_texts(monitor())
+    silent = re.search(r"Nothing heard for (\d+) s: the worker may be swapping or suspended.", read_texts(monitor()))
+    assert silent is not None
+    assert 40 <= int(silent[1]) < 80  # drawing the page takes its time too
 
 
 def test_stop_is_asked_for_and_said_at_once(monitor, home, make_run):

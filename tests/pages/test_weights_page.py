@@ -162,7 +162,7 @@ def test_known_weights_fill_the_form(weights):
     app = open_add(weights, known="mrm")
     text = read_texts(app)
     assert "file not opened here" in " ".join(item.value for item in app.markdown)
-    assert "github\\.com/RL4M/MRM\\-pytorch" in text
+    assert "github\\.com/RL4M/MED\\-PEFT" in text
     draft = app.session_state[DRAFT_KEY]
     assert (draft["layout"], draft["normalisation"], draft["name"]) == ("mae", "mrm", "mrm")
     assert app.selectbox(key=find_key(app, "weights_normalisation")).value == "mrm"

@@ -101,6 +101,8 @@ def check_report(report: KeyReport, *, source: str) -> None:
     where = f" (here {row.target!r})" if row.source and row.target not in ("", row.source) else ""
     if row.fate == "shape":
         fault = f"the tensor {key!r}{where} has the shape {row.found}, but {name!r} needs {row.needed}"
+    elif row.fate == "unusable":
+        fault = f"the tensor {key!r}{where} is of no use: {row.note}"
     elif row.fate == "missing":
         fault = f"the tensor {key!r}{where} is missing"
     else:
@@ -183,20 +185,34 @@ def _fit_channels(state: State, notes: dict[str, list[str]], needs: Needs) -> No
 
 
 def _find_faults(state: State, needs: Needs, *, taken: dict[str, list[Taken]], known: set[str]) -> list[KeyRow]:
-    """Tensors of another shape, and those that are missing; a norm for pooling may begin anew."""
+    """Tensors of another shape, of no use, or missing; a norm for pooling may begin anew."""
     faults = []
-    has_norm = any(f"{norm}.weight" in state for norm in ("norm", "fc_norm"))
+    norms = {norm for norm in ("norm", "fc_norm") if f"{norm}.weight" in state or f"{norm}.bias" in state}
     has_pooled_norm = any(name.startswith("fc_norm.") for name in state)
     for name, needed in needs.shapes.items():
         found = tuple(state[name].shape) if name in state else None
         if found is not None and not _has_shape(name, found, needed, needs):
             source = taken[name][0].source
             faults.append(KeyRow(source=source, target=name, found=found, needed=needed, fate="shape"))
+        elif found is not None and (note := _find_misuse(state[name], is_count=name in needs.counts)):
+            source = taken[name][0].source
+            faults.append(KeyRow(source=source, target=name, found=found, needed=needed, fate="unusable", note=note))
         is_spare = name.startswith("fc_norm.") and not has_pooled_norm
-        is_spare |= needs.is_open and name.startswith(("norm.", "fc_norm.")) and has_norm
+        norm, _, kind = name.rpartition(".")
+        is_spare |= needs.is_open and norm in ("norm", "fc_norm") and bool(norms) and norm not in norms
+        is_spare |= kind == "num_batches_tracked"  # torch before 0.4.1 did not count
         if found is None and name not in known and not is_spare:
             faults.append(KeyRow(source="", target=name, found=None, needed=needed, fate="missing"))
     return faults
+
+
+def _find_misuse(tensor: torch.Tensor, *, is_count: bool) -> str:
+    """Why its numbers cannot be weights; "" when they can."""
+    if not is_count and not tensor.is_floating_point():
+        return f"it holds whole numbers ({str(tensor.dtype).removeprefix('torch.')}), as quantised files do"
+    if tensor.is_floating_point() and not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+        return "some of its numbers are not finite"
+    return ""
 
 
 def _has_shape(name: str, found: tuple[int, ...], needed: tuple[int, ...], needs: Needs) -> bool:

@@ -65,6 +65,7 @@ LEFTOVERS: tuple[tuple[str, str], ...] = (
     (r"(head|head_dist|classifier|fc|pre_logits|pooler)\.", "a classifier of other classes"),
     (r"(dino_head|ibot_head|projector|projection_head|predictor)\.", "a head that pre-training alone needs"),
     (r"(dino_loss|ibot_patch_loss|koleo_loss|loss_fn|criterion)\.", "belongs to the loss of pre-training"),
+    (r"(.*\.)?(attn_mask|relative_position_index|relative_coords_table)$", "computed, not learned"),
     (r"n_averaged$", "counts how many states were averaged"),
 )
 

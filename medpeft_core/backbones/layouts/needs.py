@@ -14,6 +14,7 @@ class Needs:
     Attributes:
         name: of the backbone, for messages.
         shapes: of each tensor, in the model's order.
+        counts: names of the tensors that hold whole numbers, such as `num_batches_tracked`.
         classifiers: module names of the head or heads.
         first_convs: module names of the layers that read the image.
         grid: rows and columns of patches; None where there is no grid.
@@ -24,6 +25,7 @@ class Needs:
 
     name: str
     shapes: dict[str, tuple[int, ...]]
+    counts: frozenset[str]
     classifiers: tuple[str, ...]
     first_convs: tuple[str, ...]
     grid: tuple[int, int] | None
@@ -39,7 +41,8 @@ class Needs:
 
 def find_needs(model: "nn.Module", name: str, *, is_open: bool = False) -> Needs:
     """Look at a model that was built with `num_classes=0`; one on the meta device will do."""
-    shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    state = model.state_dict()
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     if is_open and "norm.weight" in shapes:
         shapes |= {f"fc_norm.{kind}": shapes[f"norm.{kind}"] for kind in ("weight", "bias")}
     config = getattr(model, "pretrained_cfg", {})
@@ -47,6 +50,7 @@ def find_needs(model: "nn.Module", name: str, *, is_open: bool = False) -> Needs
     return Needs(
         name=name,
         shapes=shapes,
+        counts=frozenset(key for key, tensor in state.items() if not tensor.is_floating_point()),
         classifiers=_as_names(config.get("classifier") or "head"),
         first_convs=_as_names(config.get("first_conv") or ()),
         grid=(int(grid[0]), int(grid[1])) if grid else None,
