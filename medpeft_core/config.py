@@ -27,6 +27,23 @@ def setting(default: Any, help_text: str, *, choices: tuple[str, ...] = (), sugg
     return field(default=default, metadata=metadata)
 
 
+def layout_setting() -> Any:
+    """The field that says how a weights file names its tensors."""
+    return setting(
+        "auto", "How a weights file names its tensors. auto: found out from the names.", suggestions=("auto",)
+    )
+
+
+def positions_setting() -> Any:
+    """The field that says how positions are resampled."""
+    return setting(
+        "antialias",
+        "How the positions of a weights file are brought to another image size: antialias (timm's way) or plain "
+        "(bicubic alone, the way of MAE, Lian et al. 2024 and RAD-DINO).",
+        choices=("antialias", "plain"),
+    )
+
+
 def check_choices(section: str, part: Any) -> None:
     """Refuse a field whose value is not among the choices in its metadata."""
     for item in dataclasses.fields(part):
@@ -99,15 +116,8 @@ class BackboneConfig:
         None, "How tokens become one vector: token (class token) or avg (mean of patches). None: the backbone's own.",
         choices=("token", "avg"),
     )  # fmt: skip
-    layout: str = setting(
-        "auto", "How a weights file names its tensors. auto: found out from the names.", suggestions=("auto",)
-    )
-    positions: str = setting(
-        "antialias",
-        "How the positions of a weights file are brought to another image size: antialias (timm's way) or plain "
-        "(bicubic alone, the way of MAE, Lian et al. 2024 and RAD-DINO).",
-        choices=("antialias", "plain"),
-    )
+    layout: str = layout_setting()
+    positions: str = positions_setting()
     channels: int = setting(
         3,
         "Channels of the images that the model sees: 3, or 1 for grey ones. With 1 the kernels that read the image are "

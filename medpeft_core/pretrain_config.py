@@ -4,7 +4,16 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from medpeft_core.config import AugmentConfig, DataConfig, check_choices, check_device, check_normalisation, setting
+from medpeft_core.config import (
+    AugmentConfig,
+    DataConfig,
+    check_choices,
+    check_device,
+    check_normalisation,
+    layout_setting,
+    positions_setting,
+    setting,
+)
 from medpeft_core.errors import require
 from medpeft_core.sections import SectionedConfig
 
@@ -21,12 +30,14 @@ class EncoderConfig:
 
     name: str = setting("vit_tiny_patch16_224", "A plain ViT of the list, or any plain timm ViT.")
     weights: str = setting(
-        "random", "Where it starts from: random, demo, pretrained (downloads once), or a weights file."
+        "random", "Where it starts from: random, demo, pretrained (downloads once), a weights file, or shelf:NAME."
     )
     weights_sha256: str | None = setting(None, "SHA-256 of the weights it starts from, once they are known.")
     image_size: int | None = setting(
         None, "Side of the square that the model sees, in pixels. None: the backbone's own."
     )
+    layout: str = layout_setting()
+    positions: str = positions_setting()
     mean: tuple[float, float, float] | None = setting(None, "Pixel means for normalisation, 0 to 1. None: .5.")
     std: tuple[float, float, float] | None = setting(None, "Pixel standard deviations. None: .25.")
 
@@ -34,6 +45,7 @@ class EncoderConfig:
         is_fine = self.image_size is None or 16 <= self.image_size <= 2048
         require(is_fine, "encoder.image_size", self.image_size, "from 16 to 2048")
         check_normalisation("encoder", self.mean, self.std)
+        check_choices("encoder", self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.errors import BackboneError
 from medpeft_core.pretrain_config import PretrainConfig
-from medpeft_core.resolve import check_size_multiple, resolve_data
+from medpeft_core.resolve import check_layout, check_size_multiple, resolve_data
 
 
 def resolve_pretraining(config: PretrainConfig) -> PretrainConfig:
@@ -16,6 +16,7 @@ def resolve_pretraining(config: PretrainConfig) -> PretrainConfig:
         MedPeftError: an unknown data set or option, a backbone that is no plain ViT, or a size that its patches do not
             divide.
     """
+    check_layout(config.encoder.layout)
     name, image_size = config.encoder.name, config.encoder.image_size
     if name in BACKBONES:
         if BACKBONES[name].kind != "vit":

@@ -31,8 +31,7 @@ def resolve_config(config: RunConfig) -> RunConfig:
     knobs = build_part(method.knobs, config.method.knobs, section="method")
     lr = config.optim.lr if config.optim.lr is not None else _default_lr(config)
     _check_fit(config)
-    if config.backbone.layout != AUTO_LAYOUT:
-        LAYOUTS[config.backbone.layout]  # names the others where there is none
+    check_layout(config.backbone.layout)
     if config.backbone.name in BACKBONES and config.backbone.image_size is not None:
         check_size_multiple(config.backbone.name, config.backbone.image_size)
     complete = replace(
@@ -139,6 +138,16 @@ def _check_fit(config: RunConfig) -> None:
         return
     spec = BACKBONES[config.backbone.name]
     METHODS[config.method.name].check_fit(spec.name, spec.kind, spec.traits)
+
+
+def check_layout(name: str) -> None:
+    """Refuse a layout that there is not, with the names of those that there are.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name != AUTO_LAYOUT:
+        LAYOUTS[name]
 
 
 def check_size_multiple(name: str, image_size: int) -> None:

@@ -10,6 +10,8 @@ from torch import nn
 from medpeft_core.backbones.anatomy import Backbone, find_cam_layer, find_fresh, find_head, find_kind
 from medpeft_core.backbones.bare_models import check_forward, check_name, find_options, find_own_size
 from medpeft_core.backbones.base_models import create_bare_model, find_normalisation
+from medpeft_core.backbones.layouts.fitting import AUTO
+from medpeft_core.backbones.layouts.positions import ANTIALIAS
 from medpeft_core.errors import BackboneError
 
 
@@ -113,6 +115,8 @@ def build_encoder(
     image_size: int | None = None,
     weights: str = "random",
     base_state: dict[str, torch.Tensor] | None = None,
+    layout: str = AUTO,
+    positions: str = ANTIALIAS,
     seed: int = 0,
     download_dir: Path | None = None,
 ) -> Encoder:
@@ -120,7 +124,7 @@ def build_encoder(
 
     Args:
         name: timm name of a plain ViT; `find_kind_of` tells.
-        image_size, weights, base_state, seed, download_dir: as for `build_backbone`.
+        image_size, weights, base_state, layout, positions, seed, download_dir: as for `build_backbone`.
 
     Raises:
         BackboneError: as `build_backbone`.
@@ -136,6 +140,8 @@ def build_encoder(
             weights=weights,
             base_state=base_state,
             download_dir=download_dir,
+            layout=layout,
+            positions=positions,
         )
     finally:
         torch.set_rng_state(generator_state)

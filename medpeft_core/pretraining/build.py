@@ -98,6 +98,8 @@ def build_start_encoder(config: PretrainConfig) -> Encoder:
         image_size=part.image_size,
         weights=part.weights,
         base_state=load_base(part.weights_sha256, weights_dir()) if is_stored and part.weights_sha256 else None,
+        layout=part.layout,
+        positions=part.positions,
         seed=config.train.seed,
         download_dir=weights_dir() / HUB_DIR,
     )

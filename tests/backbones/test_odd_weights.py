@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+import torch.nn.functional as F
 from foreign_states import build, fill, list_vit
 
 from medpeft_core.backbones.base_models import find_normalisation
@@ -16,7 +17,9 @@ from medpeft_core.backbones.layouts.fitting import fit_file
 from medpeft_core.backbones.layouts.needs import find_needs
 from medpeft_core.backbones.shelf_adding import add_weights
 from medpeft_core.backbones.weight_files import read_weights_file
-from medpeft_core.errors import BackboneError
+from medpeft_core.errors import BackboneError, UnknownNameError
+from medpeft_core.pretrain_config import PretrainConfig
+from medpeft_core.pretrain_resolve import resolve_pretraining
 
 DEPTH = 40  # texts of such a tuple would have 2 ** 40 parts
 
@@ -147,3 +150,20 @@ def test_stored_bases_need_no_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         build_backbone("test_vit", weights="shelf:tiny", **options)
     with pytest.raises(BackboneError, match="no weights 'tiny' on the shelf"):
         find_normalisation(first.model, "shelf:tiny", name="test_vit")
+
+
+def test_pretraining_resamples_positions_as_it_is_told(tmp_path: Path) -> None:
+    """The embedding of a file of a 4 x 4 grid, at 2 x 2, by PyTorch's own interpolation."""
+    torch.save(timm.create_model("test_vit", num_classes=0, img_size=64).state_dict(), tmp_path / "vit.pth")
+    stored = torch.load(tmp_path / "vit.pth", weights_only=True)["pos_embed"]
+    grid = stored[:, 1:].unflatten(1, (4, 4)).permute(0, 3, 1, 2)
+    for positions, antialias in (("plain", False), ("antialias", True)):
+        encoder = build_encoder("test_vit", weights=str(tmp_path / "vit.pth"), image_size=32, positions=positions)
+        expected = F.interpolate(grid, (2, 2), mode="bicubic", antialias=antialias).flatten(2).transpose(1, 2)
+        assert torch.equal(encoder.model.pos_embed[:, 1:], expected)
+
+
+def test_pretraining_refuses_a_layout_that_there_is_not() -> None:
+    config = PretrainConfig.from_dict({"encoder": {"layout": "mea"}})
+    with pytest.raises(UnknownNameError, match="There is no layout 'mea'"):
+        resolve_pretraining(config)
