@@ -11,36 +11,65 @@ import safetensors
 
 from medpeft_core.errors import ExportError, MedPeftError
 from medpeft_core.exports.archive import find_base_sha256
+from medpeft_core.exports.imported_events import check_events
+from medpeft_core.exports.imported_values import (
+    COUNT,
+    IS_COUNT,
+    IS_NUMBER,
+    IS_TEXT,
+    NUMBER,
+    TEXT,
+    Types,
+    check_items,
+    check_time,
+    check_types,
+    parse_object,
+)
 from medpeft_core.paths import read_json
 from medpeft_core.reports.summary import TRAINING_KEYS, summarise_result
 from medpeft_core.runs.notes import MAX_NOTES_LENGTH, MAX_OWNER_LENGTH, clean_tags
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import RunState
 
-Types = dict[str, tuple[type, ...]]
-
 MAX_PREDICTION_CELLS = 100_000_000  # of all rows and columns; a million images with 14 labels have a third of that
 MAX_LABELS = 10_000
+TASKS = ("multilabel", "multiclass")  # as `metrics.evaluate` has them, which is heavy
 
-_NUMBER, _COUNT, _TEXT = (int, float, type(None)), (int, type(None)), (str, type(None))
-# What tables of runs compute with or show; one wrong value there would hide all other runs
+_FLAG = (bool, type(None))
+# What tables and pages compute with or show; one wrong value there would hide all other runs
 _STATE_TYPES: Types = {
-    "phase": (str,), "epoch": (int,), "epochs": _COUNT, "updated_at": (int, float), "error": _TEXT, "device": _TEXT,
-    "step": _COUNT, "num_steps": _COUNT, "eta_s": _NUMBER,
+    "phase": IS_TEXT, "epoch": IS_COUNT, "epochs": COUNT, "updated_at": IS_NUMBER, "error": TEXT, "device": TEXT,
+    "step": COUNT, "num_steps": COUNT, "eta_s": NUMBER,
 }  # fmt: skip
 _ORIGIN_TYPES: Types = {
-    "num_params": _COUNT, "num_trainable_params": _COUNT, "num_train_images": _COUNT, "num_train_patients": _COUNT,
-    "is_synthetic": (bool, type(None)), "positives": (dict,), "packages": (dict, type(None)), "labels": (list,),
-    "data_notes": (list, type(None)), "task": _TEXT, "device_name": _TEXT, "num_images": (dict, type(None)),
+    "num_params": COUNT, "num_trainable_params": COUNT, "num_decoder_params": COUNT, "num_train_images": COUNT,
+    "num_train_patients": COUNT, "num_patches": COUNT, "num_visible_patches": COUNT, "is_synthetic": _FLAG,
+    "positives": (dict,), "packages": (dict, type(None)), "labels": (list,), "data_notes": (list,), "warnings": (list,),
+    "task": TEXT, "device_name": TEXT, "data_fingerprint": TEXT, "num_images": (dict, type(None)),
 }  # fmt: skip
+_POSITIVES = ("num_positive", "num_negative", "num_unknown")
 _METRICS_TYPES: Types = {
-    "val_auroc": _NUMBER, "test_auroc": _NUMBER, "test_auroc_low": _NUMBER, "test_auroc_high": _NUMBER,
-    "num_trainable_params": _COUNT, "wall_time_s": _NUMBER, "thresholds": (dict,), "training": (dict,),
-    "val": (dict, type(None)), "test": (dict, type(None)), "labels": (list,), "notes": (list,),
+    "val_auroc": NUMBER, "test_auroc": NUMBER, "test_auroc_low": NUMBER, "test_auroc_high": NUMBER,
+    "num_trainable_params": COUNT, "wall_time_s": NUMBER, "thresholds": (dict,), "training": (dict,),
+    "val": (dict,), "test": (dict,), "labels": (list,), "notes": (list,), "task": TEXT, "dataset": TEXT,
+    "is_synthetic": _FLAG, "first_train_loss": NUMBER, "train_loss": NUMBER, "rebuilt": (dict, type(None)),
 }  # fmt: skip
-_TRAINING_TYPES: Types = dict.fromkeys(TRAINING_KEYS, _NUMBER) | {"epochs_done": _COUNT}
-_FIGURE_TYPES: Types = dict.fromkeys(("auroc", "low", "high", "threshold"), _NUMBER) | {
-    "num_positive": _COUNT, "num_negative": _COUNT,
+_TRAINING_TYPES: Types = dict.fromkeys((*TRAINING_KEYS, "data_wait_frac"), NUMBER) | {
+    "epochs_done": COUNT, "steps_done": COUNT, "best_epoch": COUNT, "num_train_images": COUNT,
+    "num_train_patients": COUNT, "device_name": TEXT,
+}  # fmt: skip
+_SPLIT_TYPES: Types = {
+    "macro": (dict,), "per_class": (dict,), "confidence": IS_NUMBER, "bootstrap_samples": IS_COUNT,
+    "interval": IS_TEXT, "num_images": COUNT, "num_patients": COUNT,
+}  # fmt: skip
+_MACRO_TYPES: Types = dict.fromkeys(
+    ("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high"), NUMBER
+) | {"num_valid_samples": IS_COUNT, "num_labels": IS_COUNT, "labels_left_out": (dict,)}
+_FIGURE_TYPES: Types = dict.fromkeys(
+    ("auroc", "low", "high", "auprc", "auprc_low", "auprc_high", "prevalence", "threshold", "sensitivity",
+     "specificity", "f1"), NUMBER
+) | dict.fromkeys(("num_positive", "num_negative"), IS_COUNT) | {
+    "num_unknown": COUNT, "num_valid_samples": COUNT, "reason": TEXT,
 }  # fmt: skip
 
 
@@ -61,9 +90,15 @@ def check_content(run: Run, base_sha256: str | None) -> None:
         path = run.folder / name
         if path.exists():
             with _naming(name):
-                check(_read_object(path))
+                check(parse_object(path.read_text(encoding="utf-8")))
+    with _naming("events.jsonl"):
+        check_events(run.events_path)
     if not run.is_pretraining:
+        with _naming("provenance.json"):
+            check_types(run.provenance(), {"task": IS_TEXT}, needed=("labels", "task"))
         with _naming("metrics.json"):
+            if (metrics := run.metrics()) is not None:
+                _check_results(metrics)
             summarise_result(run)
     needed = find_base_sha256(config)
     if base_sha256 is not None and base_sha256 != needed:
@@ -80,26 +115,25 @@ def check_content(run: Run, base_sha256: str | None) -> None:
             _check_table(path)
 
 
-def _check_types(values: Any, types: Types) -> None:
-    if not isinstance(values, dict):
-        raise ValueError("it holds something else where an object should be")
-    for name, allowed in types.items():
-        if name in values and not isinstance(values[name], allowed):
-            raise ValueError(f"its {name} is no value that a run has there")
-
-
 def _check_state(values: dict[str, Any]) -> None:
-    _check_types(values, _STATE_TYPES)
+    check_types(values, _STATE_TYPES)
+    check_time(values.get("updated_at"))
     RunState.from_dict(values)
 
 
 def _check_origin(values: dict[str, Any]) -> None:
-    _check_types(values, _ORIGIN_TYPES)
-    labels = values.get("labels", [])
-    if not all(isinstance(item, str) for item in labels) or len(labels) > MAX_LABELS:
-        raise ValueError("its labels are no list of texts")
-    if not all(isinstance(item, str) for item in values.get("data_notes") or []):
-        raise ValueError("its data_notes are no texts")
+    check_types(values, _ORIGIN_TYPES)
+    if values.get("task") not in (None, *TASKS):
+        raise ValueError(f"its task is none of {', '.join(TASKS)}")
+    _check_labels(values.get("labels", []))
+    for name in ("data_notes", "warnings"):
+        if not all(isinstance(item, str) for item in values.get(name, [])):
+            raise ValueError(f"its {name} are no texts")
+    check_items(values.get("num_images"), COUNT, "num_images")
+    for counts in values.get("positives", {}).values():
+        check_types(counts, dict.fromkeys(_POSITIVES, IS_COUNT), needed=_POSITIVES)
+        if min(counts[name] for name in _POSITIVES) < 0:
+            raise ValueError("its positives count less than nothing")
 
 
 def _check_meta(values: dict[str, Any]) -> None:
@@ -112,13 +146,41 @@ def _check_meta(values: dict[str, Any]) -> None:
 
 
 def _check_metrics(values: dict[str, Any]) -> None:
-    _check_types(values, _METRICS_TYPES)
-    _check_types(values.get("training", {}), _TRAINING_TYPES)
+    check_types(values, _METRICS_TYPES)
+    check_types(values.get("training", {}), _TRAINING_TYPES)
+    _check_labels(values.get("labels", []))
+    check_items(values.get("thresholds"), NUMBER, "thresholds")
+    check_types(values.get("rebuilt") or {}, {"masked_error": NUMBER, "mean_fill_error": NUMBER, "epoch": COUNT})
     for split in ("val", "test"):
-        per_class = (values.get(split) or {}).get("per_class", {})
-        _check_types(per_class, {})
-        for figures in per_class.values():
-            _check_types(figures, _FIGURE_TYPES)
+        part = values.get(split, {})
+        check_types(part, _SPLIT_TYPES)
+        check_types(part.get("macro", {}), _MACRO_TYPES)
+        for figures in part.get("per_class", {}).values():
+            check_types(figures, _FIGURE_TYPES)
+
+
+def _check_results(values: dict[str, Any]) -> None:
+    """Refuse the results of a training that lack what every page about them shows."""
+    check_types(values, {"task": IS_TEXT}, needed=("val_auroc", "test_auroc", "labels", "task", "thresholds"))
+    check_types(values.get("training"), {}, needed=("epochs_done", "wall_time_s", "peak_memory_bytes"))
+    labels = set(values["labels"])
+    if values["thresholds"].keys() != labels:
+        raise ValueError("its thresholds are not those of its labels")
+    for split in ("val", "test"):
+        part = values.get(split, {})
+        check_types(part, {}, needed=("confidence", "bootstrap_samples", "interval", "macro", "per_class"))
+        check_types(part["macro"], {}, needed=("num_valid_samples", "num_labels", "labels_left_out"))
+        if part["per_class"].keys() != labels:
+            raise ValueError(f"its figures on {split} are not those of its labels")
+        for figures in part["per_class"].values():
+            check_types(figures, {}, needed=("auroc", "low", "high", "num_positive", "num_negative"))
+
+
+def _check_labels(labels: list[Any]) -> None:
+    if not all(isinstance(item, str) for item in labels) or len(labels) > MAX_LABELS:
+        raise ValueError("its labels are no list of texts")
+    if len(set(labels)) != len(labels):
+        raise ValueError("it names a label twice")
 
 
 _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -127,13 +189,6 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "meta.json": _check_meta,
     "metrics.json": _check_metrics,
 }
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise ValueError("it is no JSON object")
-    return values
 
 
 def _check_table(path: Path) -> None:
