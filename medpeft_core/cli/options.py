@@ -3,8 +3,22 @@
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """Commands whose end by Ctrl-C is told from an exit code that a command gives itself."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise typer.Abort from error  # typer alone would make it a silent exit
+
 
 app = typer.Typer(
+    cls=Commands,
     help="MedPEFT Lab: parameter-efficient fine-tuning of vision backbones on medical images.",
     no_args_is_help=True,
     add_completion=False,

@@ -118,12 +118,14 @@ def test_ctrl_c_leaves_nothing(home, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(ProgressBar, "__call__", _press_ctrl_c)
         assert main(export) == 130
+        assert capsys.readouterr().err.endswith("Stopped.\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
     assert main(export) == 0
     monkeypatch.setenv("MEDPEFT_HOME", str(tmp_path / "other"))
     with monkeypatch.context() as patch:
         patch.setattr(ProgressBar, "__call__", _press_ctrl_c)
         assert main(["import", str(tmp_path / "out" / f"{run.run_id}.zip")]) == 130
+        assert capsys.readouterr().err.endswith("Stopped.\n")
     assert [path.name for path in (tmp_path / "other").iterdir()] == [".import.lock"]
 
 
