@@ -54,7 +54,7 @@ def test_push_sends_the_files_of_the_export_and_no_others(tmp_path: Path, hub: F
 def test_push_that_is_done_cannot_be_stopped(tmp_path: Path, hub: FakeHub) -> None:
     def stop_when_sent(what: str, done: int, total: int) -> None:
         if hub.messages:
-            raise KeyboardInterrupt
+            raise ExportError("Stopped.")
 
     assert push_to_hub(make_export(tmp_path), "me/cxr", progress=stop_when_sent) == f"{hub.endpoint}/me/cxr"
     assert len(hub.messages) == 1
