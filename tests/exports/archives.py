@@ -1,7 +1,9 @@
 """Archives of runs for tests: an honest one, and the same with one thing changed."""
 
 import hashlib
+import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save
 from stored_runs import make_run
 
+from medpeft_core.errors import ExportError
 from medpeft_core.exports.archive import write
+from medpeft_core.exports.run_import import DRAFT_PREFIX, import_run
 from medpeft_core.exports.spec import ExportOptions, RunContext
 from medpeft_core.paths import ensure_dir
 from medpeft_core.runs.run import Run
 
 MANIFEST = "manifest.json"
+MAX_MEMORY_BYTES = 24 << 20
 
 
 def make_packable(home: Path, *, base_values: int = 100, **options: Any) -> Run:
@@ -86,3 +92,27 @@ def snapshot(folder: Path) -> dict[str, bytes]:
         return {}
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "lab.sqlite" not in path.name]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.suffix != ".lock"}
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    """The bytes of a zip of these files, as they are."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def refuse(path: Path, home: Path, match: str) -> None:
+    """An import must say why it refuses, stay small in memory, and leave the home as it was."""
+    before = snapshot(home)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ExportError, match=match):
+            import_run(path, home=home)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MAX_MEMORY_BYTES
+    assert snapshot(home) == before
+    assert not list(home.glob(f"{DRAFT_PREFIX}*"))

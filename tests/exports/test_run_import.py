@@ -1,23 +1,19 @@
 """Archives from anywhere: what is honest comes in whole, everything else is refused by name and leaves nothing."""
 
-import io
 import json
 import os
 import signal
-import stat
 import struct
 import subprocess
 import sys
 import tracemalloc
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from archives import MANIFEST, make_packable, pack_run, read_all, snapshot, write_all
+from archives import MANIFEST, MAX_MEMORY_BYTES, make_packable, pack_run, read_all, refuse, snapshot, write_all, zip_of
 from safetensors.numpy import save
 from stored_pretrainings import make_pretraining
 
@@ -27,37 +23,7 @@ from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 
-MAX_MEMORY_BYTES = 24 << 20
-GIB = 1 << 30
 Files = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory) -> tuple[Run, Path]:
-    """A finished run in a home of its own, and its archive with the checkpoint."""
-    folder = tmp_path_factory.mktemp("packed")
-    run = make_packable(folder / "first_home", meta={"notes": "line one", "tags": ["good"]})
-    return run, pack_run(run, folder, include_checkpoint=True)
-
-
-@pytest.fixture
-def files(packed) -> Files:
-    return read_all(packed[1])
-
-
-def refuse(path: Path, home: Path, match: str) -> None:
-    """An import must say why it refuses, stay small in memory, and leave the home as it was."""
-    before = snapshot(home)
-    tracemalloc.start()
-    try:
-        with pytest.raises(ExportError, match=match):
-            import_run(path, home=home)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < MAX_MEMORY_BYTES
-    assert snapshot(home) == before
-    assert not list(home.glob(f"{DRAFT_PREFIX}*"))
 
 
 def test_import_brings_every_file_and_the_base(packed, home):
@@ -133,143 +99,9 @@ def test_import_without_base_or_checkpoint_says_what_is_missing(files, home, tmp
     assert "cannot be resumed" in notes
 
 
-HOSTILE_NAMES = {
-    "run/../../evil.json": "climbs out",
-    "../evil.json": "climbs out",
-    "/etc/passwd": "place outside",
-    "C:/evil.json": "place outside",
-    "c:evil.json": "place outside",
-    "\\\\server\\evil.json": "place outside",
-    "run\\..\\evil.json": "climbs out",
-    "run\\evil.json": "a character that no file",
-    "run/Config.json": "there twice",
-    "run/CONFIG.JSON": "there twice",
-    "run/evil.py": "no run has such a file",
-    "run/adapter/evil.pkl": "no run has such a file",
-    "run/adapter/deep/adapter.safetensors": "no run has such a file",
-    "run/adapter/": "no run has such a file",
-    "weights/evil.safetensors": "no run has such a file",
-    "run/predictions/train.parquet": "no run has such a file",
-    "evil" * 200: r"evil\.\.\.' of the archive is refused: no run has such a file",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_import_refuses_names_that_no_run_has(files, home, tmp_path, name):
-    path = write_all(tmp_path / "x.zip", {**files, name: b"{}"})
-    refuse(path, home, HOSTILE_NAMES[name])
-    assert not list(tmp_path.rglob("evil*"))
-
-
-def change(name: str, **values: int) -> Callable[[zipfile.ZipFile], None]:
-    """A lie in the table of a zip about one of its files."""
-
-    def lie(archive: zipfile.ZipFile) -> None:
-        for key, value in values.items():
-            setattr(archive.getinfo(name), key, value)
-
-    return lie
-
-
-LIES = {
-    "link": (change("run/log.txt", create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16), "it is a link"),
-    "device": (change("run/log.txt", create_system=3, external_attr=(stat.S_IFCHR | 0o600) << 16), "no plain file"),
-    "encrypted": (change("run/log.txt", flag_bits=1), "it is encrypted"),
-    "packed otherwise": (change("run/log.txt", compress_type=zipfile.ZIP_LZMA), "a way that the lab does not write"),
-    "10 GB of text": (change("run/log.txt", file_size=10 * GIB), r"'run/log.txt'.*claims 10,737,418,240 bytes"),
-    "10 GB of tensors": (change("run/adapter/adapter.safetensors", file_size=10 * GIB), "claims to grow from"),
-    "100 GB": (
-        change("run/adapter/adapter.safetensors", file_size=100 * GIB, compress_size=50 * GIB),
-        "at most 68,719",
-    ),
-    "more than the file": (change("run/adapter/adapter.safetensors", compress_size=9 * GIB), "packed bytes in a file"),
-    "shorter": (change("run/config.json", file_size=10), "manifest.json of the archive is refused|cannot be unpacked"),
-    "longer": (change("run/log.txt", file_size=2000), "gives 'run/log.txt' another size"),
-    "checksum": (change("run/config.json", CRC=1), "'run/config.json'.*cannot be unpacked"),
-    "another's place": (change("run/config.json", header_offset=0), "'run/config.json'.*cannot be unpacked"),
-}
-
-
-@pytest.mark.parametrize("kind", LIES)
-def test_import_refuses_lies_in_the_table(files, home, tmp_path, kind):
-    lie, match = LIES[kind]
-    ordered = {MANIFEST: files.pop(MANIFEST), **files}  # so that no run's file stands at 0
-    refuse(write_all(tmp_path / "x.zip", ordered, lie=lie), home, match)
-
-
-def test_import_refuses_a_longer_claim_that_the_manifest_repeats(files, home, tmp_path):
-    values = json.loads(files[MANIFEST])
-    for item in values["files"]:
-        if item["name"] == "run/log.txt":
-            item["num_bytes"] = 2000
-    lie = change("run/log.txt", file_size=2000)
-    path = write_all(tmp_path / "x.zip", files, fix=False, lie=lie, files=values["files"])
-    refuse(path, home, "'run/log.txt'.*(bytes shorter than it claims|cannot be unpacked)")
-
-
-def test_import_refuses_a_bomb_and_its_shortened_claim(files, home, tmp_path):
-    files["run/events.jsonl"] = b"\n" * (48 << 20)
-    refuse(write_all(tmp_path / "x.zip", files), home, "'run/events.jsonl'.*as no honest file does")
-    small = {**json.loads(files[MANIFEST])}
-    path = write_all(tmp_path / "y.zip", files, fix=False, lie=change("run/events.jsonl", file_size=1000), **small)
-    refuse(path, home, "another size|cannot be unpacked")
-
-
-def test_import_refuses_more_than_the_disk_has(packed, home, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: _Usage(300 << 20))
-    assert import_run(packed[1], home=home).is_new
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: _Usage(200 << 20))
-    with pytest.raises(ExportError, match="only 209,715,200 are free"):
-        import_run(packed[1], home=home)
-
-
-class _Usage:
-    def __init__(self, free: int) -> None:
-        self.free = free
-
-
-def test_import_refuses_names_that_are_there_twice(files, home, tmp_path):
-    path = write_all(tmp_path / "x.zip", files)
-    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("run/log.txt", "again")
-    refuse(path, home, "'run/log.txt'.*is there twice")
-
-
-def test_import_refuses_a_table_that_would_fill_the_memory(home, tmp_path):
-    name = b"run/" + b"n" * 60
-    entry = struct.pack(
-        "<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 0, 20, 0, 0, 0, 0, 33, 0, 0, 0, len(name), 0, 0, 0, 0, 0, 0
-    )
-    table = (entry + name) * 60_000
-    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 60_000, 60_000, len(table), 0, 0)
-    (tmp_path / "x.zip").write_bytes(table + end)
-    refuse(tmp_path / "x.zip", home, r"claims a table of 6,600,000 bytes")
-
-
-def test_import_refuses_what_is_no_zip(packed, home, tmp_path):
-    whole = packed[1].read_bytes()
-    table = whole[:-10] + struct.pack("<L", len(whole) + 100) + whole[-6:]  # its table would begin before the file
-    contents = {"cut": whole[: len(whole) // 2], "text": b"hello", "empty": b"", "end": whole[-300:], "table": table}
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-        refuse(tmp_path / name, home, "is no zip file, or is damaged or cut short")
-    refuse(tmp_path / "missing.zip", home, "There is no archive")
-    refuse(tmp_path, home, "There is no archive")
-    (tmp_path / "none.zip").write_bytes(_zip_of({"a.txt": b"x"}))
-    refuse(tmp_path / "none.zip", home, "'a.txt'.*no run has such a file")
-
-
-def _zip_of(files: Files) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize("name", [MANIFEST, "run/config.json", "run/state.json", "run/provenance.json"])
 def test_import_needs_what_every_run_has(files, home, tmp_path, name):
-    (tmp_path / "x.zip").write_bytes(_zip_of({key: value for key, value in files.items() if key != name}))
+    (tmp_path / "x.zip").write_bytes(zip_of({key: value for key, value in files.items() if key != name}))
     refuse(tmp_path / "x.zip", home, f"The archive lacks {name}")
 
 
@@ -294,7 +126,7 @@ def test_import_refuses_a_manifest_that_does_not_fit(files, home, tmp_path, chan
 
 def test_import_refuses_a_manifest_that_is_no_json_object(files, home, tmp_path):
     for content in (b"[]", b"{", b"[" * 100_000, b"\xff\xfe"):
-        (tmp_path / "x.zip").write_bytes(_zip_of({**files, MANIFEST: content}))
+        (tmp_path / "x.zip").write_bytes(zip_of({**files, MANIFEST: content}))
         refuse(tmp_path / "x.zip", home, "manifest.json of the archive is refused: it is no JSON")
 
 
