@@ -54,7 +54,7 @@ def test_weights_from_the_first_to_the_last(home: Path, file: Path, run: Run) ->
     code, out, _ = run("add", str(file), "--backbone", BACKBONE, "--licence", "MIT", "--normalisation", "mrm")
     assert code == 0
     assert "On the shelf: mae" in out
-    assert out.endswith("python -m medpeft_core train --weights shelf:mae")
+    assert out.endswith("python -m medpeft_core train --backbone test_vit --weights shelf:mae")
     assert (
         "on the shelf already, as 'mae'"
         in run("add", str(file), "--backbone", BACKBONE, "--normalisation", "mrm", "--name", "other")[1]

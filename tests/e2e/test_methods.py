@@ -78,7 +78,7 @@ def test_list_of_methods_can_be_read_on_a_phone(
     assert find_faults(page) == []
     dialog.get_by_role("button", name="Use SSF").click()
     expect(dialog).to_have_count(0)
-    drawing = page.get_by_role("img", name="Trains a factor and a shift")  # the last method's is there for a moment too
+    drawing = page.get_by_role("img", name="Trains a scale and a shift")  # the last method's is there for a moment too
     expect(drawing).to_be_visible()
     wait_until_idle(page)
     assert 250 < drawing.evaluate("item => item.getBoundingClientRect().width") <= PHONE["width"]

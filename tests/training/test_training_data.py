@@ -7,7 +7,7 @@ import pytest
 import torch
 from toy_set import IMAGE_SIZE, make_config, register_toy
 
-from medpeft_core.backbones import bare_models
+from medpeft_core.backbones import base_models
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import BackboneError, ConfigError, MedPeftError
@@ -160,15 +160,15 @@ def test_check_run_refuses_and_writes_nothing(
 def test_pretrained_base_that_changed_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A newer timm may bring other weights under the same name; the run would go on, on another base."""
     register_toy(monkeypatch, tmp_path / "toy")
-    real, bias = bare_models._create, 0.0
+    real, bias = base_models._create, 0.0
 
     def create_offline(name: str, options: dict) -> torch.nn.Module:
         model = real(name, {**options, "pretrained": False})
         model.cls_token.data.fill_(bias)
         return model
 
-    monkeypatch.setattr(bare_models, "_create", create_offline)
-    monkeypatch.setattr(bare_models, "check_hub_is_reachable", lambda *_: None)
+    monkeypatch.setattr(base_models, "_create", create_offline)
+    monkeypatch.setattr(base_models, "check_hub_is_reachable", lambda *_: None)
     config = make_config(backbone={"weights": "pretrained"})
     config = check_run(config, prepare_dataset(config.data)).config
     build_bare_backbone(config, num_classes=2)
