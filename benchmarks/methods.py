@@ -16,7 +16,6 @@ measured with --memory only. The adapter's size is what the lab really writes fo
 import argparse
 import gc
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import peft
 import timm
 import torch
 
+from benchmarks.intervals import find_median_interval
 from benchmarks.lab_loop import LABELS, LabLoop
 from benchmarks.plain_peft import build_plain_loop
 from benchmarks.train_speed import IMAGE_SIZE, build_batch, measure
@@ -42,7 +42,6 @@ from medpeft_core.training.device import describe_device, measure_peak_memory, r
 
 WHAT_METHODS_RAISE = (MedPeftError, RuntimeError, ValueError, KeyError)  # memory and shapes included
 
-CONFIDENCE = 0.95
 MIN_ROUNDS = 9
 WARM_UP_STEPS = 2
 SCHEDULED = 2  # the rounds are half of the steps that a schedule goes by, so that they lie where AdaLoRA changes ranks
@@ -221,20 +220,6 @@ def compare(row: Row, lab: LabLoop, options: argparse.Namespace, images: torch.T
         high=high,
         ratios=tuple(ratios),
     )
-
-
-def find_median_interval(values: list[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Interval of the median of a distribution from independent draws, by order statistics; needs six or more.
-
-    The k-th lowest and k-th highest value miss the median when fewer than k draws fall on one of its sides, which
-    a fair coin decides for each draw.
-    """
-    count, chosen = len(values), 0
-    for k in range(1, count // 2 + 1):
-        missed = 2 * sum(math.comb(count, fewer) for fewer in range(k)) / 2**count
-        chosen = k if 1 - missed >= confidence else chosen
-    ordered = sorted(values)
-    return ordered[chosen - 1], ordered[count - chosen]
 
 
 def is_channels_last(lab: LabLoop) -> bool:

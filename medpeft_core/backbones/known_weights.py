@@ -95,6 +95,29 @@ def _add_eva_x(size: str, title: str, epochs: int) -> None:
     )
 
 
+def _add_retfound(
+    name: str, title: str, description: str, *, backbone: str, layout: str, pool: str, hub_name: str, paper: str
+) -> None:
+    KNOWN_WEIGHTS.add(
+        KnownWeights(
+            name=name,
+            title=title,
+            description=description,
+            backbone=backbone,
+            layout=layout,
+            image_size=224,
+            pool=pool,
+            normalisation="imagenet",
+            hub_id=f"YukunZhou/{hub_name}",
+            hub_file=f"{hub_name}.pth",
+            get_it="The hub gives it on request: ask for access on its page, and give your own token there.",
+            num_bytes=0,
+            licence="CC-BY-NC-4.0",
+            reference=f"{paper}; rmaphoh/RETFound_MAE",
+        )
+    )
+
+
 _add_mae(
     "mrm",
     "MRM ViT-B/16",
@@ -132,39 +155,23 @@ KNOWN_WEIGHTS.add(
 _add_eva_x("tiny", "EVA-X-Ti/16", 900)
 _add_eva_x("small", "EVA-X-S/16", 600)
 _add_eva_x("base", "EVA-X-B/16", 600)
-KNOWN_WEIGHTS.add(
-    KnownWeights(
-        name="retfound_mae",
-        title="RETFound MAE ViT-L/16",
-        description="Learned from 900,000 photographs of the retina without labels, by filling in hidden patches.",
-        backbone="vit_large_patch16_224.mae",
-        layout="mae",
-        image_size=224,
-        pool="avg",
-        normalisation="imagenet",
-        hub_id="YukunZhou/RETFound_mae_natureCFP",
-        hub_file="RETFound_mae_natureCFP.pth",
-        get_it="The hub gives it on request: ask for access on its page, and give your own token there.",
-        num_bytes=0,
-        licence="CC-BY-NC-4.0",
-        reference="Zhou et al. 2023, Nature 622; rmaphoh/RETFound_MAE",
-    )
+_add_retfound(
+    "retfound_mae",
+    "RETFound MAE ViT-L/16",
+    "Learned from 900,000 photographs of the retina without labels, by filling in hidden patches.",
+    backbone="vit_large_patch16_224.mae",
+    layout="mae",
+    pool="avg",
+    hub_name="RETFound_mae_natureCFP",
+    paper="Zhou et al. 2023, Nature 622",
 )
-KNOWN_WEIGHTS.add(
-    KnownWeights(
-        name="retfound_dinov2",
-        title="RETFound DINOv2 ViT-L/14",
-        description="Learned from photographs of the retina (Moorfields Eye Hospital) without labels, by DINOv2.",
-        backbone="vit_large_patch14_dinov2",
-        layout="dinov2",
-        image_size=224,
-        pool="token",
-        normalisation="imagenet",
-        hub_id="YukunZhou/RETFound_dinov2_meh",
-        hub_file="RETFound_dinov2_meh.pth",
-        get_it="The hub gives it on request: ask for access on its page, and give your own token there.",
-        num_bytes=0,
-        licence="CC-BY-NC-4.0",
-        reference="Zhou et al. 2025, Research Square rs-6080254; rmaphoh/RETFound_MAE",
-    )
+_add_retfound(
+    "retfound_dinov2",
+    "RETFound DINOv2 ViT-L/14",
+    "Learned from photographs of the retina (Moorfields Eye Hospital) without labels, by DINOv2.",
+    backbone="vit_large_patch14_dinov2",
+    layout="dinov2",
+    pool="token",
+    hub_name="RETFound_dinov2_meh",
+    paper="Zhou et al. 2025, Research Square rs-6080254",
 )

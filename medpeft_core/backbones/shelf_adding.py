@@ -211,7 +211,9 @@ def _fill(
     if not backbone:
         raise BackboneError("Say which backbone the weights are of: a timm name such as vit_base_patch16_224.")
     check_name(backbone)
-    wanted = _Wanted(
+    if normalisation:
+        normalisation = NORMALISATIONS[normalisation].name  # an unknown one is refused before anything is read
+    return _Wanted(
         backbone=backbone,
         layout=layout,
         name=name,
@@ -220,8 +222,6 @@ def _fill(
         normalisation=normalisation,
         known=known,
     )
-    wanted.constants  # noqa: B018  (an unknown name is refused before anything is read)
-    return wanted
 
 
 def _find_original(source: str, known: str, hub_file: str, revision: str, file_name: str) -> _Original:

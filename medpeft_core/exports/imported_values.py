@@ -24,7 +24,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     values = json.loads(text, parse_float=_parse_float, parse_int=_parse_int, parse_constant=_parse_float)
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")
-    if ("\\u" if isinstance(text, str) else b"\\u") in text:  # type: ignore[operator]
+    if "\\u" in (text if isinstance(text, str) else text.decode()):
         json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair has no bytes
     return values
 

@@ -61,7 +61,7 @@ def draw_counts(counts: dict[str, int]) -> None:
     with st.container(horizontal=True, gap="small"):
         for fate in order:
             if counts.get(fate):
-                st.badge(f"{counts[fate]} {fate}", icon=ICONS[fate], color=COLOURS[fate], help=FATES[fate])  # type: ignore[arg-type]
+                st.badge(f"{counts[fate]} {fate}", icon=ICONS[fate], color=COLOURS[fate], help=FATES[fate])
 
 
 def build_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,7 +1,9 @@
 """Look-alikes of foreign weights files, and what their own code computes with them, written down independently."""
 
+from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import timm
 import torch
 import torch.nn.functional as F
@@ -51,6 +53,21 @@ def list_mae_rest() -> dict[str, tuple[int, ...]]:
         "decoder_pred.weight": (768, 32), "bert_encoder.model.embeddings.word_embeddings.weight": (9, 8),
         "bert_mlp.0.weight": (8, WIDTH),
     }  # fmt: skip
+
+
+def save(content: object, path: Path) -> Path:
+    """Write a file of the kind that its name says."""
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(content, path)
+    else:
+        torch.save(content, path)
+    return path
+
+
+def run(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """What the model gives, without gradients."""
+    with torch.no_grad():
+        return model(images)
 
 
 def attend(tokens: torch.Tensor, state: State, names: tuple[str, str, str]) -> torch.Tensor:

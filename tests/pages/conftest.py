@@ -1,5 +1,6 @@
 """What page tests stand on: the whole app without a browser, and stored runs; no worker is ever started."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -94,3 +95,26 @@ def monitor(app):
         return app
 
     return open_page
+
+
+@pytest.fixture(scope="module")
+def mae_file(tmp_path_factory):
+    """A file of the demo backbone in the layout of MAE."""
+    from weights_visits import write_mae_file  # torch, which few pages need
+
+    return write_mae_file(tmp_path_factory.mktemp("weights") / "mae_tiny.pth")
+
+
+@pytest.fixture(scope="module")
+def stocked(mae_file, tmp_path_factory):
+    """A home with one entry that was really added."""
+    from weights_visits import stock_shelf
+
+    return stock_shelf(tmp_path_factory.mktemp("stocked") / "home", mae_file)
+
+
+@pytest.fixture
+def shelf(stocked, home):
+    """This test's home, with that entry."""
+    shutil.copytree(stocked, home, dirs_exist_ok=True)
+    return home
