@@ -1,8 +1,14 @@
 """Runs as they lie in a home after two real steps of training on tiny models, and their exports."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+import torch
 from timm.models import VisionTransformer, build_model_with_cfg, register_model
 from tiny_models import ARCHITECTURES, IMAGE_SIZE
 from trials import train
@@ -63,3 +69,23 @@ def build_context(run: Run) -> ExportContext:
         provenance=provenance,
         metrics=run.metrics() or {},
     )
+
+
+def open_without_lab(program: str, folder: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Run a program of this folder in a new process, on exports that `jobs.json` names.
+
+    Returns:
+        The logits by name of the export, and the modules of the lab that were imported for them: none, if all is well.
+    """
+    here = Path(__file__).resolve().parent
+    result = subprocess.run(
+        [sys.executable, str(here / program), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(here.parent / "methods")},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return safetensors.torch.load_file(folder / "logits.safetensors"), json.loads(result.stdout)

@@ -1,16 +1,13 @@
 """Adapters for peft and merged models: in a process with timm and peft alone they give the logits of the run."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
-from saved_runs import build_context, save_run
+from saved_runs import build_context, open_without_lab, save_run
 from tiny_models import ARCHITECTURES
 from trials import SLOW, find_misfit
 
@@ -72,18 +69,8 @@ def opened(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Open
             expected[name] = context.logits
     safetensors.torch.save_file({"images": context.images}, folder / "images.safetensors")
     (folder / "jobs.json").write_text(json.dumps({name: str(path) for name, path in folders.items()}))
-    result = subprocess.run(
-        [sys.executable, str(TESTS / "open_plainly.py"), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(TESTS.parent / "methods")},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    found = safetensors.torch.load_file(folder / "logits.safetensors")
-    return Opened(found=found, expected=expected, folders=folders, lab=json.loads(result.stdout))
+    found, lab = open_without_lab("open_plainly.py", folder)
+    return Opened(found=found, expected=expected, folders=folders, lab=lab)
 
 
 def test_every_export_gives_its_logits_in_a_process_without_the_lab(opened: Opened) -> None:

@@ -1,11 +1,8 @@
 """What was trained, opened by its own program with plain timm: the same logits, each tensor accounted for."""
 
 import json
-import os
 import re
 import runpy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import safetensors.torch
 import timm
 import torch
 from PIL import Image
-from saved_runs import LABELS, build_context, save_run
+from saved_runs import LABELS, build_context, open_without_lab, save_run
 from tiny_models import ARCHITECTURES
 from trials import find_misfit
 
@@ -51,18 +48,8 @@ def opened(session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120), dtype=np.uint8)).save(folder / "film.png")
     safetensors.torch.save_file({"images": context.images}, folder / "images.safetensors")
     (folder / "jobs.json").write_text(json.dumps({name: str(folder / name) for name in runs}))
-    result = subprocess.run(
-        [sys.executable, str(TESTS / "open_tensors.py"), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(TESTS.parent / "methods")},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    found = safetensors.torch.load_file(folder / "logits.safetensors")
-    return {"folder": folder, "runs": runs, "expected": expected, "found": found, "lab": json.loads(result.stdout)}
+    found, lab = open_without_lab("open_tensors.py", folder)
+    return {"folder": folder, "runs": runs, "expected": expected, "found": found, "lab": lab}
 
 
 def test_every_own_method_gives_its_logits_in_a_process_without_the_lab(opened: dict[str, Any]) -> None:
