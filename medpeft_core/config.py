@@ -5,65 +5,26 @@ A method's knobs and a data set's options are plain dicts here; `resolve.py`, wh
 that has one.
 """
 
-import dataclasses
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from medpeft_core.errors import require
 from medpeft_core.sections import SectionedConfig
+from medpeft_core.settings import (
+    check_choices,
+    check_device,
+    check_normalisation,
+    check_reading,
+    layout_setting,
+    positions_setting,
+    setting,
+)
 
-
-def setting(default: Any, help_text: str, *, choices: tuple[str, ...] = (), suggestions: tuple[str, ...] = ()) -> Any:
-    """A dataclass field whose `metadata` carries the only copy of its explanation and its choices.
-
-    Args:
-        choices: the only values that are allowed; empty for any.
-        suggestions: values to offer where any text is allowed.
-    """
-    metadata = {"help": help_text, "choices": choices, "suggestions": suggestions}
-    if isinstance(default, dict):
-        return field(default_factory=dict, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def layout_setting() -> Any:
-    """The field that says how a weights file names its tensors."""
-    return setting(
-        "auto", "How a weights file names its tensors. auto: found out from the names.", suggestions=("auto",)
-    )
-
-
-def positions_setting() -> Any:
-    """The field that says how positions are resampled."""
-    return setting(
-        "antialias",
-        "How the positions of a weights file are brought to another image size: antialias (timm's way) or plain "
-        "(bicubic alone, the way of MAE, Lian et al. 2024 and RAD-DINO).",
-        choices=("antialias", "plain"),
-    )
-
-
-def check_choices(section: str, part: Any) -> None:
-    """Refuse a field whose value is not among the choices in its metadata."""
-    for item in dataclasses.fields(part):
-        choices = item.metadata.get("choices") or ()
-        value = getattr(part, item.name)
-        if choices and value is not None:
-            require(value in choices, f"{section}.{item.name}", repr(value), "one of " + ", ".join(choices))
-
-
-def check_normalisation(section: str, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> None:
-    """Refuse pixel constants that are not three numbers, or a spread of 0."""
-    for name, numbers, allowed in (("mean", mean, "three numbers"), ("std", std, "three numbers above 0")):
-        is_fine = numbers is None or (len(numbers) == 3 and (name == "mean" or min(numbers) > 0))
-        require(is_fine, f"{section}.{name}", numbers, allowed)
-
-
-def check_device(device: str) -> None:
-    """Refuse what is no device's name; whether it exists is found out where the model is built."""
-    is_fine = re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]+)?", device) is not None
-    require(is_fine, "train.device", repr(device), "auto, cpu, mps or cuda:N")
+__all__ = [
+    "AugmentConfig", "BackboneConfig", "DataConfig", "EvaluationConfig", "MethodConfig", "OptimConfig", "RunConfig",
+    "TrainConfig", "check_choices", "check_device", "check_normalisation", "layout_setting", "positions_setting",
+    "section_names", "setting",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +51,32 @@ class DataConfig:
         choices=("refuse", "drop"),
     )
     cache_size: int = setting(256, "Short side in pixels at which decoded images are kept.")
+    split: str = setting(
+        "given", "Which images go to train, val and test: given (as the data set's reader says), patient (by patient "
+        "at random), stratified (by patient, labels spread evenly), folds (cross-validation) or hold_out (test on "
+        "other sites or later dates).",
+        choices=("given", "patient", "stratified", "folds", "hold_out"),
+    )  # fmt: skip
+    folds: int = setting(5, "Folds of cross-validation, with data.split=folds.")
+    fold: int = setting(1, "The fold that is tested, from 1; the next one is val and the others are train.")
+    hold_out: str = setting(
+        "", "What is tested with data.split=hold_out: site=NAME, several as site=A|B, or date>=2019-01-01; any column "
+        "of the manifest works."
+    )  # fmt: skip
+    window: str = setting(
+        "auto", "How the grey values of DICOM files become 8 bits: auto (the file's first window or table), 2 (its "
+        "second window, and so on), percentiles (1 to 99) or full (smallest to largest value).",
+        suggestions=("auto", "2", "percentiles", "full"),
+    )  # fmt: skip
+    frame: str = setting(
+        "first", "Which picture of a DICOM file with several: first, middle, last, or its number from 1.",
+        suggestions=("first", "middle", "last"),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
+        require(2 <= self.folds <= 20, "data.folds", self.folds, "from 2 to 20")
+        require(1 <= self.fold <= self.folds, "data.fold", self.fold, f"from 1 to data.folds, {self.folds}")
+        check_reading(self.window, self.frame)
         require(0 < self.fraction <= 1, "data.fraction", self.fraction, "above 0 and at most 1")
         require(self.fraction_seed >= 0, "data.fraction_seed", self.fraction_seed, "0 or more")
         require(self.split_seed >= 0, "data.split_seed", self.split_seed, "0 or more")

@@ -29,6 +29,11 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
     ("data.fraction_seed", [0, 7], [-1], "0 or more"),
     ("data.split_seed", [0, 7], [-1], "0 or more"),
     ("data.patient_overlap", ["refuse", "keep", "resplit"], ["ignore"], "one of refuse, keep, resplit"),
+    ("data.split", ["given", "stratified"], ["random"], "one of given, patient, stratified, folds, hold_out"),
+    ("data.folds", [5, 20], [1, 21], "from 2 to 20"),
+    ("data.fold", [1, 5], [0, 6], "from 1 to data.folds, 5"),
+    ("data.window", ["auto", "2", "full"], ["0", "lung"], "auto, percentiles, full, or the number of a window"),
+    ("data.frame", ["first", "3"], ["0", "-1"], "first, middle, last, or a number from 1"),
     ("data.unreadable", ["refuse", "drop"], ["skip"], "one of refuse, drop"),
     ("data.cache_size", [16, 4096], [15, 4097], "from 16 to 4096"),
     ("backbone.image_size", [16, 2048, None], [15, 2049, 0], "from 16 to 2048"),
@@ -77,8 +82,8 @@ RANGES: list[tuple[str, list[Any], list[Any], str]] = [
 ]  # fmt: skip
 
 FREE_FIELDS = {  # any text, table or switch is fine here; resolve.py and the builders know more
-    "data.dataset", "data.root", "data.options", "backbone.name", "backbone.weights", "backbone.weights_sha256",
-    "backbone.layout",
+    "data.dataset", "data.root", "data.options", "data.hold_out", "backbone.name", "backbone.weights",
+    "backbone.weights_sha256", "backbone.layout",
     "method.name", "method.knobs", "train.compile", "train.cached_features",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ PACKAGE_DIR = Path(medpeft_core.__file__).parent
 # Lowest first. Parts of one line never import each other, except those of the line of explain.
 LAYERS = (
     ("errors",),
-    ("registry", "paths", "coerce", "traits"),
+    ("registry", "paths", "coerce", "traits", "settings"),
     ("sections",),
     ("config",),
     ("pretrain_config",),

@@ -50,6 +50,22 @@ class UnreadableImageError(DataError):
         self.reason = reason
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How DICOM files are read where they leave a choice; other files leave none. See `DataConfig`.
+
+    Attributes:
+        window: "auto", "percentiles", "full", or the number of one of the file's windows.
+        frame: "first", "middle", "last", or the number of a frame from 1.
+    """
+
+    window: str = "auto"
+    frame: str = "first"
+
+
+AS_STORED = Reading()
+
+
 @dataclass(frozen=True)
 class DecodedImage:
     """The pixels of one image file.
@@ -63,7 +79,7 @@ class DecodedImage:
     warnings: tuple[str, ...] = ()
 
 
-def read_image(path: Path) -> DecodedImage:
+def read_image(path: Path, reading: Reading = AS_STORED) -> DecodedImage:
     """Decode the first frame of a PNG, JPEG, BMP or TIFF file completely.
 
     Colour images with three equal channels become grey. Transparency is laid over black. Grey with more than 8 bits

@@ -12,7 +12,7 @@ from medpeft_core.errors import DataError
 
 SPLITS = ("train", "val", "test")
 FIXED_COLUMNS = ("image", "patient_id", "split")
-OPTIONAL_COLUMNS = ("age", "sex", "view", "boxes", "mask")
+OPTIONAL_COLUMNS = ("age", "sex", "view", "laterality", "skin_type", "site", "date", "boxes", "mask")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +22,14 @@ class Manifest:
     `table` has the columns `image` (path relative to `image_root`, "/" between folders, unique), `patient_id` (text,
     or missing in every row where the data set has none), `split` ("train", "val" or "test"), one float column for each
     of `labels` with 0, 1 or NaN (not known), and where known `age` (years), `sex` ("F", "M"), `view` ("PA", "AP",
-    "LATERAL"), `boxes` (JSON text: list of `{"label", "x", "y", "width", "height"}` in pixels of the source file)
-    and `mask` (path of a mask image relative to `image_root`). For `task` "multiclass" exactly one label of a row is 1.
+    "LATERAL"), `laterality` ("L", "R", "B"), `skin_type` (Fitzpatrick, "1" to "6"), `site` (text), `date`
+    ("2019-03-31"; splits may use it, it is dropped afterwards), `boxes` (JSON text: list of
+    `{"label", "x", "y", "width", "height"}` in pixels of the source file) and `mask` (path of a mask image relative to
+    `image_root`). For `task` "multiclass" exactly one label of a row is 1.
 
     Attributes:
         dataset: name of the data set.
+        is_ordered: the classes of a "multiclass" task are grades, the mildest first.
         notes: sentences that belong into every report on this manifest, for example how it was split.
     """
 
@@ -36,6 +39,7 @@ class Manifest:
     image_root: Path
     table: pd.DataFrame
     is_synthetic: bool = False
+    is_ordered: bool = False
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:

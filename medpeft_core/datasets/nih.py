@@ -1,6 +1,5 @@
 """NIH ChestX-ray14, as NIH distributes it: 112,120 frontal chest films of 30,805 patients with 14 findings."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,12 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
+from medpeft_core.datasets.image_files import find_images, keep_found
+from medpeft_core.datasets.label_tables import find_table
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.nih_lists import find_lists, read_lists
 from medpeft_core.datasets.nih_table import BOX_FILE, ENTRY_FILES, read_boxes, read_entries
+from medpeft_core.datasets.people import drop_odd_ages
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
 from medpeft_core.datasets.splits import split_by_patient
@@ -56,7 +58,7 @@ def read_nih(root: Path, options: NihOptions, *, split_seed: int, progress: Prog
         DataError: the label table is missing or odd, the lists contradict themselves, or no film is there.
     """
     progress("reading tables", 0, 1)
-    entries = read_entries(_find_entries(root), LABELS)
+    entries = read_entries(find_table(root, ENTRY_FILES, expected=EXPECTED), LABELS)
     form, lists = find_lists(root, options.lists, num_labels=len(LABELS))
     notes: list[str] = []
     if form == "papers":
@@ -66,39 +68,22 @@ def read_nih(root: Path, options: NihOptions, *, split_seed: int, progress: Prog
     else:
         entries["split"] = split_by_patient(_patients(entries), seed=split_seed)
         notes.append(f"Split by patient, 70/10/20, seed {split_seed}; not the split of any publication.")
-    table = _drop_odd_ages(_keep_files(entries, _scan_images(root), root, notes), notes)
+    files = _scan_images(root)
+    table = keep_found(entries, entries["name"].map(files), notes, root=root, expected=EXPECTED)
+    table["age"] = drop_odd_ages(table["age"], notes)
     if (root / BOX_FILE).is_file():
-        files = {name: root / image for name, image in zip(table["name"], table["image"], strict=True)}
-        table["boxes"] = table["name"].map(read_boxes(root / BOX_FILE, LABELS, files)).astype(object)
+        paths = {name: root / image for name, image in zip(table["name"], table["image"], strict=True)}
+        table["boxes"] = table["name"].map(read_boxes(root / BOX_FILE, LABELS, paths)).astype(object)
     table = table.drop(columns="name").sort_values("image", ignore_index=True)
     progress("reading tables", 1, 1)
     return Manifest(dataset="nih", task="multilabel", labels=LABELS, image_root=root, table=table, notes=tuple(notes))
 
 
-def _find_entries(root: Path) -> Path:
-    found = next((root / name for name in ENTRY_FILES if (root / name).is_file()), None)
-    if found:
-        return found
-    below = next((path.parent for name in ENTRY_FILES for path in sorted(root.glob(f"*/{name}"))), None)
-    above = next((place for place in root.parents[:2] for name in ENTRY_FILES if (place / name).is_file()), None)
-    other = below or above
-    hint = f"{other} holds one: give that folder." if other else EXPECTED
-    raise DataError(f"{root} holds neither {' nor '.join(ENTRY_FILES)}. {hint}")
-
-
 def _scan_images(root: Path) -> dict[str, str]:
     """File name -> path relative to `root`, from one look into each folder that may hold images."""
     parts = sorted(path.name for path in root.glob("images_*") if path.is_dir())
-    folders = ["", "images", *(f"{part}/images" for part in parts), *parts]
-    found: dict[str, str] = {}
-    for folder in folders:
-        if not (root / folder).is_dir():
-            continue
-        with os.scandir(root / folder) as items:
-            names = [item.name for item in items if item.name.lower().endswith(_IMAGE_ENDINGS)]
-        for name in names:
-            found.setdefault(name, f"{folder}/{name}" if folder else name)
-    return found
+    folders = ("", "images", *(f"{part}/images" for part in parts), *parts)
+    return find_images(root, folders, endings=_IMAGE_ENDINGS)
 
 
 def _split_by_paper_lists(entries: pd.DataFrame, lists: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -139,27 +124,6 @@ def _merge(entries: pd.DataFrame, lists: pd.DataFrame, notes: list[str]) -> pd.D
     return merged
 
 
-def _keep_files(entries: pd.DataFrame, files: dict[str, str], root: Path, notes: list[str]) -> pd.DataFrame:
-    images = entries["name"].map(files)
-    num_missing = int(images.isna().sum())
-    if num_missing == len(entries):
-        raise DataError(f"None of the {len(entries)} images of the label table is in {root}. {EXPECTED}")
-    if num_missing:
-        notes.append(f"{num_missing} of {len(entries)} images are not on disk; they were left out.")
-    return entries.assign(image=images)[images.notna()].copy()
-
-
-def _drop_odd_ages(entries: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    odd = entries["odd_age"].dropna()
-    if len(odd):
-        images = "1 image states" if len(odd) == 1 else f"{len(odd)} images state"
-        notes.append(
-            f"{images} an impossible age (up to {odd.max():g} years), a typing error in the table; it counts as not "
-            "known."
-        )
-    return entries.drop(columns="odd_age")
-
-
 def _patients(entries: pd.DataFrame) -> np.ndarray:
     """(N,) patient of each image, the image itself where the table names none; `Manifest.check` tells of a mixture."""
     return entries["patient_id"].fillna(entries["name"]).to_numpy(dtype=str)
@@ -176,6 +140,8 @@ SPEC = DATASETS.add(
         is_synthetic=False,
         needs_root=True,
         licence="Use is unrestricted; NIH asks to name the NIH Clinical Center as the source and to cite the paper.",
+        size="112,120 images, 42 GB",
+        modality="chest radiographs",
         how_to_get="Download images_001.tar.gz to images_012.tar.gz (42 GB) and Data_Entry_2017_v2020.csv from "
         "https://nihcc.app.box.com/v/ChestXray-NIHCC, and unpack them into one folder; a part of the archives is "
         "enough to begin.",

@@ -1,14 +1,14 @@
 """The two label tables of NIH ChestX-ray14 as plain data frames: findings of each image, and boxes of a few."""
 
-import csv
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from medpeft_core.datasets.images import UnreadableImageError, read_size
+from medpeft_core.datasets.label_tables import read_columns
+from medpeft_core.datasets.people import parse_ages, parse_sexes, parse_views
 from medpeft_core.errors import DataError
 
 ENTRY_FILES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
@@ -16,9 +16,7 @@ ENTRY_COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "
 BOX_FILE = "BBox_List_2017.csv"
 BOX_COLUMNS = ("Image Index", "Finding Label")
 NO_FINDING = "No Finding"
-OLDEST_YEARS = 120  # the table holds ages such as 414, which are typing errors
 ORIGINAL_SIDE = 1024  # the boxes are given in pixels of the films as NIH distributes them
-_YEARS_PER_UNIT = {"Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 _BOX_LABELS = {"Infiltrate": "Infiltration"}
 
 
@@ -26,22 +24,19 @@ def read_entries(path: Path, labels: tuple[str, ...]) -> pd.DataFrame:
     """The rows of Data_Entry_2017.csv.
 
     Returns:
-        Columns `name`, `patient_id` (text; missing where empty), `age` (years; missing above 120), `odd_age` (years
-        where they are above 120, else missing), `sex`, `view`, and one float column for each of `labels` with 0 or 1.
+        Columns `name`, `patient_id` (text; missing where empty), `age` (years, also impossible ones), `sex`, `view`,
+        and one float column for each of `labels` with 0 or 1.
 
     Raises:
         DataError: a column is missing, a finding is unknown, or the file is no table.
     """
-    raw = _read_csv(path, ENTRY_COLUMNS)
+    raw = read_columns(path, ENTRY_COLUMNS)
     raw = raw[raw["Image Index"] != ""]
     table = pd.DataFrame(
         {"name": raw["Image Index"], "patient_id": raw["Patient ID"].where(raw["Patient ID"] != "", None)}
     )
-    years = _parse_ages(raw["Patient Age"])
-    table["age"], table["odd_age"] = years.where(years <= OLDEST_YEARS), years.where(years > OLDEST_YEARS)
-    sex, view = raw["Patient Gender"].str.upper().str[:1], raw["View Position"].str.upper()
-    table["sex"] = sex.where(sex.isin(["F", "M"]), None)
-    table["view"] = view.where(view != "", None)
+    table["age"] = parse_ages(raw["Patient Age"])
+    table["sex"], table["view"] = parse_sexes(raw["Patient Gender"]), parse_views(raw["View Position"])
     targets = _parse_findings(path, raw["Finding Labels"], labels)
     return pd.concat([table, targets], axis=1).reset_index(drop=True)
 
@@ -60,7 +55,7 @@ def read_boxes(path: Path, labels: tuple[str, ...], files: dict[str, Path]) -> d
     Raises:
         DataError: a column is missing, a number is none, or a finding is unknown.
     """
-    raw = _read_csv(path, BOX_COLUMNS, num_following=4)
+    raw = read_columns(path, BOX_COLUMNS, num_following=4)
     boxes: dict[str, list[dict]] = {}
     for line, name, finding, *numbers in raw.itertuples(name=None):
         label = _BOX_LABELS.get(finding, finding)
@@ -76,43 +71,6 @@ def read_boxes(path: Path, labels: tuple[str, ...], files: dict[str, Path]) -> d
             {"label": label, **dict(zip(("x", "y", "width", "height"), corner, strict=True))}
         )
     return {name: json.dumps([_scale(box, files[name]) for box in found]) for name, found in boxes.items()}
-
-
-def _read_csv(path: Path, columns: tuple[str, ...], *, num_following: int = 0) -> pd.DataFrame:
-    """Some columns as stripped text, indexed by line number; `num_following` adds columns after the last of them."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = [name.strip() for name in next(csv.reader(file), [])]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                found = ", ".join(name for name in header if name) or "none"
-                raise DataError(
-                    f"{path} lacks the column {', '.join(missing)}. Columns found: {found}. Get the original file."
-                )
-            at = [header.index(name) for name in columns]
-            at += range(at[-1] + 1, at[-1] + 1 + num_following)
-            rows = _numbered_rows(file)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV table in UTF-8 ({error}). Get the original file.") from error
-    short = next((line for line, row in rows if len(row) <= max(at)), None)
-    if short is not None:
-        raise DataError(
-            f"Line {short} of {path} has too few columns; it needs at least {max(at) + 1}. Get the original file."
-        )
-    names = [*columns, *(f"following_{number}" for number in range(num_following))]
-    data = {name: [row[column].strip() for _, row in rows] for name, column in zip(names, at, strict=True)}
-    return pd.DataFrame(data, index=[line for line, _ in rows], dtype=str)
-
-
-def _numbered_rows(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
-    reader = csv.reader(lines)
-    return [(reader.line_num + 1, row) for row in reader if any(row)]  # + 1: the header was read before
-
-
-def _parse_ages(texts: pd.Series) -> pd.Series:
-    """Years from "58", "058Y", "009M" or "012D"; missing where that is no age."""
-    parts = texts.str.upper().str.extract(r"^(\d+(?:\.\d+)?)([YMD]?)$")
-    return pd.to_numeric(parts[0]).astype(float) * parts[1].replace("", "Y").map(_YEARS_PER_UNIT).astype(float)
 
 
 def _parse_findings(path: Path, texts: pd.Series, labels: tuple[str, ...]) -> pd.DataFrame:

@@ -112,6 +112,8 @@ DATASETS.add(
         needs_root=False,
         licence="Part of this project, under its licence (Apache-2.0); no image of a real patient was used.",
         how_to_get="Nothing to get: it is drawn on the first use, which takes a minute or two, and kept.",
+        size="4,000 images, 100 MB, by default",
+        modality="synthetic chest radiographs",
         citation="MedPEFT Lab, synthetic chest radiographs (phantom).",
         read=read_phantom,
         options=PhantomOptions,

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from medpeft_core.datasets.images import read_image, scale_short_side
+from medpeft_core.datasets.images import AS_STORED, Reading, read_image, scale_short_side
 from medpeft_core.errors import DataError
 from medpeft_core.paths import read_json
 
@@ -21,7 +21,9 @@ FORMAT_VERSION = 1  # to be raised whenever the same files would give other pixe
 PIXELS_FILE, TABLE_FILE, HEADER_FILE = "pixels.u8", "images.parquet", "index.json"
 
 
-def load_for_model(path: Path, cache_size: int) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
+def load_for_model(
+    path: Path, cache_size: int, reading: Reading = AS_STORED
+) -> tuple[np.ndarray, tuple[int, int], tuple[str, ...]]:
     """One image as the cache holds it, so that training and prediction see the same pixels.
 
     Returns:
@@ -31,22 +33,25 @@ def load_for_model(path: Path, cache_size: int) -> tuple[np.ndarray, tuple[int, 
     Raises:
         UnreadableImageError: see `read_image`.
     """
-    decoded = read_image(path)
+    decoded = read_image(path, reading)
     height, width = decoded.pixels.shape[:2]
     scaled = scale_short_side(decoded.pixels, cache_size)
     pixels = scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)  # (C, H, W)
     return np.ascontiguousarray(pixels), (height, width), decoded.warnings
 
 
-def pixel_cache_key(paths: list[Path], names: list[str], *, cache_size: int) -> str:
+def pixel_cache_key(paths: list[Path], names: list[str], *, cache_size: int, reading: Reading = AS_STORED) -> str:
     """Name of the cache of these files: it changes when a file is changed, added, removed or moved to another row.
 
     Args:
         paths: the files; a missing one counts as such.
         names: what identifies them wherever the data set lies, usually their paths inside it.
         cache_size: short side in pixels.
+        reading: of DICOM files; another one gives other pixels.
     """
     digest = hashlib.sha256(f"{FORMAT_VERSION}\n{cache_size}\n".encode())
+    if reading != AS_STORED:
+        digest.update(f"{reading.window}\0{reading.frame}\n".encode())
     for path, name in zip(paths, names, strict=True):
         size, changed_ns = -1, -1
         with contextlib.suppress(OSError):

@@ -1,11 +1,12 @@
 """Building a pixel cache: decode all images in threads, write them in order, show the cache only when it is whole."""
 
 import contextlib
+import functools
 import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from medpeft_core.datasets.images import UnreadableImageError
+from medpeft_core.datasets.images import AS_STORED, Reading, UnreadableImageError
 from medpeft_core.datasets.pixel_cache import (
     FORMAT_VERSION,
     HEADER_FILE,
@@ -49,7 +50,13 @@ class _Loaded:
 
 
 def build_pixel_cache(
-    paths: list[Path], *, cache_size: int, folder: Path, progress: Progress, num_threads: int | None = None
+    paths: list[Path],
+    *,
+    cache_size: int,
+    folder: Path,
+    progress: Progress,
+    num_threads: int | None = None,
+    reading: Reading = AS_STORED,
 ) -> PixelCache:
     """Decode every image into a new cache in `folder`, or open the one that is there.
 
@@ -63,6 +70,7 @@ def build_pixel_cache(
         folder: named by `pixel_cache_key`; its parents are made.
         progress: told at most ten times a second.
         num_threads: None: one per CPU core.
+        reading: of DICOM files; it must be part of the folder's name.
 
     Raises:
         DataError: the cache cannot be written; says how many bytes it needs, and where.
@@ -71,14 +79,15 @@ def build_pixel_cache(
     with _disk_errors(folder, paths, cache_size, written=0, done=0):
         ensure_dir(folder.parent)
     with _locked(folder, len(paths), progress, needed=cache_size**2 * len(paths)):
-        cache = find_pixel_cache(paths, cache_size=cache_size, folder=folder)
+        cache = find_pixel_cache(paths, cache_size=cache_size, folder=folder, reading=reading)
         if cache is not None:
             return cache
         temporary = folder.parent / f".{folder.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # of a builder that was killed: under the lock nobody works there
         began = time.monotonic()
         try:
-            rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores())
+            load = functools.partial(_load, cache_size=cache_size, reading=reading)
+            rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores(), load=load)
             num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
             with _disk_errors(folder, paths, cache_size, written=num_bytes, done=len(paths)):
                 _finish(temporary, rows, cache_size, progress, decode_s=time.monotonic() - began)
@@ -89,7 +98,9 @@ def build_pixel_cache(
     return PixelCache.open(folder)
 
 
-def find_pixel_cache(paths: list[Path], *, cache_size: int, folder: Path) -> PixelCache | None:
+def find_pixel_cache(
+    paths: list[Path], *, cache_size: int, folder: Path, reading: Reading = AS_STORED
+) -> PixelCache | None:
     """The cache that is there, or None where `build_pixel_cache` would build one.
 
     It opens no image but those that could not be read before.
@@ -100,7 +111,7 @@ def find_pixel_cache(paths: list[Path], *, cache_size: int, folder: Path) -> Pix
         cache = PixelCache.open(folder)
     except DataError:
         return None
-    has_recovered = any(not _load(paths[row], cache_size).error for row in cache.errors)
+    has_recovered = any(not _load(paths[row], cache_size, reading).error for row in cache.errors)
     return None if has_recovered or cache.num_images != len(paths) else cache
 
 
@@ -122,7 +133,13 @@ def _locked(folder: Path, total: int, progress: Progress, *, needed: int) -> Ite
 
 
 def _write_images(
-    paths: list[Path], cache_size: int, temporary: Path, progress: Progress, num_threads: int
+    paths: list[Path],
+    cache_size: int,
+    temporary: Path,
+    progress: Progress,
+    num_threads: int,
+    *,
+    load: Callable[[Path], _Loaded],
 ) -> list[dict]:
     """Append each image with its own number of channels to one file; one row of the table for each."""
     rows: list[dict] = []
@@ -132,7 +149,7 @@ def _write_images(
         with _disk_errors(temporary, paths, cache_size, written=0, done=0):
             temporary.mkdir()
             file = stack.enter_context((temporary / PIXELS_FILE).open("wb", buffering=0))
-        images = stack.enter_context(contextlib.closing(_load_all(paths, cache_size, num_threads)))
+        images = stack.enter_context(contextlib.closing(_load_all(paths, load, num_threads)))
         for loaded in images:
             if loaded is not None:
                 with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
@@ -144,7 +161,9 @@ def _write_images(
     return rows
 
 
-def _load_all(paths: list[Path], cache_size: int, num_threads: int) -> Generator[_Loaded | None, None, None]:
+def _load_all(
+    paths: list[Path], load: Callable[[Path], _Loaded], num_threads: int
+) -> Generator[_Loaded | None, None, None]:
     """The images in their order, decoded ahead in threads, and None while a slow one is waited for.
 
     Closing the iterator lets the threads end after the image that they are at.
@@ -153,7 +172,7 @@ def _load_all(paths: list[Path], cache_size: int, num_threads: int) -> Generator
     waiting: deque[Future[_Loaded]] = deque()
     try:
         for path in paths:
-            waiting.append(pool.submit(_load, path, cache_size))
+            waiting.append(pool.submit(load, path))
             if len(waiting) >= num_threads * _IN_FLIGHT_PER_THREAD:
                 yield from _patiently(waiting.popleft())
         while waiting:
@@ -170,9 +189,9 @@ def _patiently(image: Future[_Loaded]) -> Iterator[_Loaded | None]:
     yield image.result()
 
 
-def _load(path: Path, cache_size: int) -> _Loaded:
+def _load(path: Path, cache_size: int, reading: Reading) -> _Loaded:
     try:
-        pixels, source_size, warnings = load_for_model(path, cache_size)
+        pixels, source_size, warnings = load_for_model(path, cache_size, reading)
     except UnreadableImageError as error:
         return _Loaded(error=error.reason)
     return _Loaded(pixels=pixels, source_size=source_size, warning=" ".join(warnings), digest=digest_pixels(pixels))

@@ -20,6 +20,7 @@ from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report import DataReport
 from medpeft_core.datasets.report_build import build_report
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
+from medpeft_core.datasets.split_policy import apply_split, is_split_light
 from medpeft_core.datasets.splits import apply_overlap_policy
 from medpeft_core.datasets.view_build import (
     hide_patients,
@@ -29,7 +30,7 @@ from medpeft_core.datasets.view_build import (
     store_view,
     with_pseudonyms,
 )
-from medpeft_core.datasets.views import DataView, load_view, view_key
+from medpeft_core.datasets.views import DataView, load_view, read_how, view_key
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir
 from medpeft_core.sections import build_part
@@ -78,7 +79,7 @@ def prepare_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
     """
     spec, original = _read(data, progress)
     manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
-    cache = _build_cache(manifest, data.cache_size, progress)
+    cache = _build_cache(manifest, data, progress)
     with contextlib.suppress(OSError):  # a page that must look again is no reason not to train
         keep_view(data, spec, original, cache)
     return _complete(data, spec, manifest, cache)
@@ -116,7 +117,7 @@ def find_prepared(data: DataConfig) -> PreparedData | None:
         return None
     spec, original = found
     manifest = apply_overlap_policy(original, data.patient_overlap, seed=data.split_seed)
-    cache = _find_cache(manifest, data.cache_size)
+    cache = _find_cache(manifest, data)
     return None if cache is None else _complete(data, spec, manifest, cache)
 
 
@@ -136,7 +137,7 @@ def find_view(data: DataConfig) -> DataView | None:
     if view is not None or not _pixels_dir().is_dir():
         return view
     found = _read_present(data)
-    cache = _find_cache(found[1], data.cache_size) if found is not None else None
+    cache = _find_cache(found[1], data) if found is not None else None
     if found is None or cache is None:
         return None
     keep_view(data, *found, cache)
@@ -144,11 +145,14 @@ def find_view(data: DataConfig) -> DataView | None:
 
 
 def _read_present(data: DataConfig) -> tuple[DatasetSpec, Manifest] | None:
-    """The manifest as `_read` gives it; None when the images would have to be drawn first."""
+    """The manifest as `_read` gives it; None when the images would have to be drawn first, or reading is heavy."""
     spec, root, options = _find_reader(data)
     if not spec.is_present(root, options, split_seed=data.split_seed):
         return None
-    return spec, spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
+    if not (spec.is_light and is_split_light(data)):
+        return None  # whoever asks may be the server, which stays free of heavy libraries
+    manifest = spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
+    return spec, apply_split(manifest, data)
 
 
 def _complete(data: DataConfig, spec: DatasetSpec, manifest: Manifest, cache: PixelCache) -> PreparedData:
@@ -183,7 +187,7 @@ def inspect_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
         OSError: the disk is full, so that the report cannot be kept.
     """
     spec, manifest = _read(data, progress)
-    cache = _build_cache(manifest, data.cache_size, progress)
+    cache = _build_cache(manifest, data, progress)
     progress("counting", 0, 0)
     report = inspect_manifest(spec, manifest, cache)
     store_view(data, manifest, report, cache)
@@ -192,7 +196,8 @@ def inspect_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
 
 def _read(data: DataConfig, progress: Progress) -> tuple[DatasetSpec, Manifest]:
     spec, root, options = _find_reader(data)
-    return spec, spec.read_manifest(root, options, split_seed=data.split_seed, progress=progress)
+    manifest = spec.read_manifest(root, options, split_seed=data.split_seed, progress=progress)
+    return spec, apply_split(manifest, data)
 
 
 def _find_reader(data: DataConfig) -> tuple[DatasetSpec, Path | None, Any]:
@@ -226,20 +231,23 @@ def _demand_prepared(data: DataConfig) -> PreparedData:
     return prepared
 
 
-def _build_cache(manifest: Manifest, cache_size: int, progress: Progress) -> PixelCache:
+def _build_cache(manifest: Manifest, data: DataConfig, progress: Progress) -> PixelCache:
     paths = manifest.paths()
-    folder = _cache_folder(manifest, paths, cache_size)
-    return build_pixel_cache(paths, cache_size=cache_size, folder=folder, progress=progress)
+    return build_pixel_cache(
+        paths, cache_size=data.cache_size, folder=_cache_folder(manifest, paths, data), progress=progress,
+        reading=read_how(data),
+    )  # fmt: skip
 
 
-def _find_cache(manifest: Manifest, cache_size: int) -> PixelCache | None:
+def _find_cache(manifest: Manifest, data: DataConfig) -> PixelCache | None:
     paths = manifest.paths()
-    return find_pixel_cache(paths, cache_size=cache_size, folder=_cache_folder(manifest, paths, cache_size))
+    folder = _cache_folder(manifest, paths, data)
+    return find_pixel_cache(paths, cache_size=data.cache_size, folder=folder, reading=read_how(data))
 
 
-def _cache_folder(manifest: Manifest, paths: list[Path], cache_size: int) -> Path:
-    key = pixel_cache_key(paths, manifest.table["image"].tolist(), cache_size=cache_size)
-    return _pixels_dir() / key
+def _cache_folder(manifest: Manifest, paths: list[Path], data: DataConfig) -> Path:
+    names = manifest.table["image"].tolist()
+    return _pixels_dir() / pixel_cache_key(paths, names, cache_size=data.cache_size, reading=read_how(data))
 
 
 def _pixels_dir() -> Path:

@@ -6,10 +6,12 @@ import shlex
 from medpeft_core.coerce import write_text
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.spec import DATASETS
+from medpeft_core.datasets.views import EXTRA_SETTINGS
 from medpeft_core.sections import build_part
 
 PROGRAM = ("python", "-m", "medpeft_core", "prepare")
-SETTINGS = ("split_seed", "cache_size")  # the rest of the section changes neither what is read nor what is decoded
+# the rest of the section changes neither what is read nor what is decoded
+SETTINGS = ("split_seed", "cache_size", *EXTRA_SETTINGS)
 
 
 def build_prepare_command(data: DataConfig) -> str:

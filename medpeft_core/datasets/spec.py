@@ -23,6 +23,49 @@ def need_no_drawing(root: Path | None, options: Any, *, split_seed: int) -> bool
 
 
 @dataclass(frozen=True, kw_only=True)
+class FolderPart:
+    """One thing that belongs into the folder of a data set, and whether it is there.
+
+    Attributes:
+        title: what it is, such as "train.csv" or "images".
+        is_there: found in the folder.
+        is_needed: the set cannot be read without it.
+        detail: how much was found or where it was looked for, or what goes without it; a short phrase.
+    """
+
+    title: str
+    is_there: bool
+    is_needed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOffer:
+    """What a download would bring, shown before anything is asked for.
+
+    Attributes:
+        source: host or address that is asked.
+        num_bytes: of the download; None where nobody says.
+        num_files: files that are asked for.
+        licence: terms of use in one sentence.
+        is_there: everything has been fetched before.
+        note: what else one must know first, or "".
+    """
+
+    source: str
+    num_bytes: int | None
+    num_files: int
+    licence: str
+    is_there: bool
+    note: str = ""
+
+
+def know_no_parts(root: Path, options: Any) -> list[FolderPart]:
+    """The `inspect` of data sets without a folder of their own."""
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """One data set as it is distributed, or as the lab makes it.
 
@@ -30,7 +73,8 @@ class DatasetSpec:
         name: unique lower_snake_case name.
         title: name for people.
         description: two sentences: what it is and what it is good for.
-        task: "multilabel" (K independent labels) or "multiclass" (exactly one of K).
+        task: "multilabel" (K independent labels) or "multiclass" (exactly one of K); where options decide, the usual
+            one. The manifest's counts.
         labels: names of the labels in their order; empty when only the files tell.
         is_synthetic: made by a program; said wherever its images or numbers show.
         needs_root: a folder must be given.
@@ -41,6 +85,13 @@ class DatasetSpec:
         read: `read(root, options, *, split_seed, progress) -> Manifest`; `root` is None where none is needed.
         is_present: `is_present(root, options, *, split_seed) -> bool`: false when `read` would have to draw the images
             first. Quick; raises DataError where `read` would refuse the folder.
+        size: how many images and bytes, for the card: "112,120 images, 42 GB".
+        modality: what the images are, such as "chest radiographs".
+        inspect: `inspect(root, options) -> list[FolderPart]`: what is there and what is missing. Quick (it opens no
+            image) and never raises for what is missing.
+        offer: `offer(root, options) -> FetchOffer`, where the set can be downloaded by an explicit click; asks nobody.
+        fetch: `fetch(root, options, *, progress) -> None`: the download; what is half there is never used.
+        is_light: false where `read` needs heavy libraries; then no page reads it in the server's process.
     """
 
     name: str
@@ -56,6 +107,12 @@ class DatasetSpec:
     read: Callable[..., "Manifest"]
     options: type[Any] = NoOptions
     is_present: Callable[..., bool] = need_no_drawing
+    size: str = ""
+    modality: str = ""
+    inspect: Callable[[Path, Any], list[FolderPart]] = know_no_parts
+    offer: Callable[[Path | None, Any], FetchOffer] | None = None
+    fetch: Callable[..., None] | None = None
+    is_light: bool = True
 
     def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":
         """Read the data set into its manifest, checked and in a fixed order.

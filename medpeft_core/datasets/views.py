@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medpeft_core.config import DataConfig
+from medpeft_core.datasets.images import AS_STORED, Reading
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import HEADER_FILE
 from medpeft_core.datasets.spec import DATASETS
@@ -28,6 +29,7 @@ from medpeft_core.sections import build_part
 
 FORMAT_VERSION = 2  # to be raised whenever the same data would give another view
 KEY_CHARACTERS = 16
+EXTRA_SETTINGS = ("split", "folds", "fold", "hold_out", "window", "frame")  # of `DataConfig`
 ENDING = ".parquet"
 MAX_TABLE_FILES = 200
 Freshness = Literal["fresh", "changed", "gone"]
@@ -43,7 +45,8 @@ class DataView:
 
     Attributes:
         key: names it in addresses; the same for the same data set, folder, options and split seed.
-        data: the settings that decide what it holds: `dataset`, `root`, `options`, `split_seed`.
+        data: the settings that decide what it holds: `dataset`, `root`, `options`, `split_seed`, and those of
+            `EXTRA_SETTINGS` that are not as usual.
         manifest: patient ids are pseudonyms; row k of it is row k of the pixel cache.
         report: `DataReport.to_dict()`, without patient ids.
         cache_folder: the decoded images; may have been deleted since.
@@ -59,6 +62,11 @@ class DataView:
     cache_folder: Path
     sources: dict[str, list[int]]
     made_at: float
+
+    @property
+    def reading(self) -> Reading:
+        """How its DICOM files were read."""
+        return Reading(window=self.data.get("window", AS_STORED.window), frame=self.data.get("frame", AS_STORED.frame))
 
     @property
     def has_pixels(self) -> bool:
@@ -81,6 +89,11 @@ def view_key(data: DataConfig) -> str:
     """
     text = json.dumps(_identify(data), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_CHARACTERS]
+
+
+def read_how(data: DataConfig) -> Reading:
+    """How the DICOM files of a data section are read."""
+    return Reading(window=data.window, frame=data.frame)
 
 
 def view_path(key: str) -> Path:
@@ -127,7 +140,8 @@ def load_view(key: str) -> DataView | None:
         manifest = Manifest(
             dataset=about["data"]["dataset"], task=about["task"], labels=tuple(about["labels"]),
             image_root=get_home() / about["image_root"], table=_with_none(frame),
-            is_synthetic=about["is_synthetic"], notes=tuple(about["notes"]),
+            is_synthetic=about["is_synthetic"], is_ordered=about.get("is_ordered", False),
+            notes=tuple(about["notes"]),
         )  # fmt: skip
         return DataView(
             key=key, data=about["data"], manifest=manifest, report=about["report"],
@@ -178,9 +192,11 @@ def _identify(data: DataConfig) -> dict[str, Any]:
     """See `DataView.data`; the same for equal settings, written in full or not."""
     options = build_part(DATASETS[data.dataset].options, data.options, section="data")
     root = str(Path(data.root).expanduser().resolve()) if data.root else None
-    return {
-        "dataset": data.dataset, "root": root, "options": dataclasses.asdict(options), "split_seed": data.split_seed
-    }  # fmt: skip
+    usual = DataConfig()
+    # only where they are not as usual: a set that was prepared before there were such settings keeps its key
+    more = {name: getattr(data, name) for name in EXTRA_SETTINGS if getattr(data, name) != getattr(usual, name)}
+    options = dataclasses.asdict(options)
+    return {"dataset": data.dataset, "root": root, "options": options, "split_seed": data.split_seed, **more}
 
 
 def _write(view: DataView, path: Path) -> None:
@@ -195,6 +211,7 @@ def _write(view: DataView, path: Path) -> None:
         # relative where it can be: a home may be moved
         "image_root": root.relative_to(home).as_posix() if root.is_relative_to(home) else str(root),
         "is_synthetic": manifest.is_synthetic,
+        "is_ordered": manifest.is_ordered,
         "notes": list(manifest.notes),
         "report": view.report,
         "cache_name": view.cache_folder.name,

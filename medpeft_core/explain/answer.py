@@ -13,6 +13,7 @@ from PIL import Image
 from medpeft_core.datasets.images import read_image
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.prepare import PreparedData
+from medpeft_core.datasets.views import read_how
 from medpeft_core.errors import DataError, ExplainError
 from medpeft_core.explain.cam import Cam, find_cam
 from medpeft_core.explain.load import LoadedImage, LoadedRun, load_image, load_run, predict_image
@@ -78,7 +79,7 @@ class Explainer:
             raise ExplainError(f"The run {run.run_id} has no label {label!r}. Choose: {', '.join(loaded.labels)}.")
         seen = load_image(loaded, path)
         stamp = list(stamp_file(path))
-        picture = Image.fromarray(read_image(path).pixels)
+        picture = Image.fromarray(read_image(path, read_how(run.config().data)).pixels)
         picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BILINEAR)
         folder, key = ensure_dir(answers_dir(run)), answer_key(run, image, label)
         image_path = folder / f"{hash_values((image, *stamp))}.png"

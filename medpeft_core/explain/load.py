@@ -8,6 +8,7 @@ import torch
 
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets.pixel_cache import load_for_model
+from medpeft_core.datasets.views import read_how
 from medpeft_core.errors import RunError
 from medpeft_core.metrics.evaluate import probs_from_logits
 from medpeft_core.runs.run import Run
@@ -89,7 +90,7 @@ def load_image(loaded: LoadedRun, path: Path) -> LoadedImage:
     Raises:
         DataError: the file is missing, damaged, or no image that the lab reads.
     """
-    pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size)
+    pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size, read_how(loaded.config.data))
     height, width = pixels.shape[-2:]
     images = loaded.transform.plain(torch.tensor(pixels)[None], torch.tensor([[height, width]]))
     return LoadedImage(

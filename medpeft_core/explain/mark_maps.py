@@ -11,6 +11,7 @@ from PIL import Image
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import load_for_model
 from medpeft_core.datasets.progress import Progress
+from medpeft_core.datasets.views import read_how
 from medpeft_core.errors import ExplainError
 from medpeft_core.explain.answer import encode_cam
 from medpeft_core.explain.cam import find_cam
@@ -99,7 +100,9 @@ def draw_examples(
     files: dict[str, bytes] = {}
     for number, name in enumerate(choose_examples(answers, finding), start=1):
         row: Any = answers[answers["image"] == name].iloc[0]
-        original = load_for_model(manifest.image_root / name, loaded.config.data.cache_size)[0]  # (C, H, W)
+        original = load_for_model(
+            manifest.image_root / name, loaded.config.data.cache_size, read_how(loaded.config.data)
+        )[0]  # (C, H, W)
         size = original.shape[1], original.shape[2]
         painted = paint(original, find_patch(manifest, name, size), name)
         contents = {"original.webp": _encode(original)} | {f"{kind}.webp": _encode(painted[kind]) for kind in PAINTINGS}

@@ -182,6 +182,10 @@ def _move_in_or_out(job: Job, request: JobRequest, control: JobControl) -> dict[
 
         imported = import_run(Path(options["path"]), home=job.home, progress=control)
         return {"run_ids": (imported.run_id,), "result": imported.to_dict()}
+    if request.kind == "fetch_data":
+        from medpeft_core.datasets.fetching import fetch_data
+
+        return {"result": fetch_data(progress=control, **options)}
     if request.kind == "push_export":
         return {"result": {"address": _push(job, control, **options)}}
     with control.interruptible("loading the model library"):

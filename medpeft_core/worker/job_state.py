@@ -22,7 +22,9 @@ from medpeft_core.paths import read_json, write_json
 from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED
 
-JobKind = Literal["prepare", "launch", "pretrain", "add_weights", "export", "import_run", "push_export"]
+JobKind = Literal[
+    "prepare", "launch", "pretrain", "add_weights", "export", "import_run", "push_export", "add_data", "fetch_data"
+]
 JobStatus = Literal["running", "finished", "failed", "stopped", "interrupted"]
 
 STATUSES: tuple[JobStatus, ...] = (RUNNING, FINISHED, FAILED, STOPPED, INTERRUPTED)
@@ -37,8 +39,9 @@ class JobRequest:
 
     Attributes:
         kind: "prepare" (read, check and decode a data set), "launch" or "pretrain" (set runs or pre-trainings up),
-            "add_weights" (put weights on the shelf), "export" (write a run in another format), "import_run" or
-            "push_export" (send an export to the Hugging Face Hub).
+            "add_weights" (put weights on the shelf), "export" (write a run in another format), "import_run",
+            "push_export" (send an export to the Hugging Face Hub), "add_data" (store a data set of one's own) or
+            "fetch_data" (download one).
         title: one line for people.
         data: the resolved data section of a config, for a prepare job.
         configs: resolved configs of the runs to set up, for "launch" and "pretrain".

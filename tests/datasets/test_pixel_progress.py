@@ -32,9 +32,9 @@ def mixture(save_image) -> list[Path]:
 def test_build_pixel_cache_can_be_stopped_while_it_waits_for_a_slow_image(mixture, folder, monkeypatch):
     """Nothing was told until the first image was there, so with large images a stop took seconds."""
 
-    def load_slowly(path: Path, cache_size: int) -> Any:
+    def load_slowly(path: Path, *how: Any) -> Any:
         is_released.wait(timeout=30)
-        return load_for_model(path, cache_size)
+        return load_for_model(path, *how)
 
     def listen(what: str, done: int, total: int) -> None:
         told.append(done)

@@ -1,0 +1,110 @@
+"""The label tables of published data sets as plain data frames of text, with line numbers for what is odd in them.
+
+Tables that people bring themselves, with their own columns, encodings and separators, are read by `own/`.
+"""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from medpeft_core.errors import DataError
+
+
+def find_table(root: Path, names: tuple[str, ...], *, expected: str) -> Path:
+    """The first of some files that lies in a folder.
+
+    Args:
+        root: the folder.
+        names: paths below it, the preferred one first.
+        expected: a sentence on what the folder should hold.
+
+    Raises:
+        DataError: none is there; names the folder nearby that holds one.
+    """
+    found = next((root / name for name in names if (root / name).is_file()), None)
+    if found:
+        return found
+    below = next((path.parent for name in names for path in sorted(root.glob(f"*/{name}"))), None)
+    above = next((place for place in root.parents[:2] for name in names if (place / name).is_file()), None)
+    other = below or above
+    hint = f"{other} holds one: give that folder." if other else expected
+    missing = f"neither {' nor '.join(names)}" if len(names) > 1 else f"no {names[0]}"
+    raise DataError(f"{root} holds {missing}. {hint}")
+
+
+def read_columns(
+    path: Path, columns: tuple[str, ...], *, optional: tuple[str, ...] = (), num_following: int = 0
+) -> pd.DataFrame:
+    """Some columns of a CSV file as stripped text, indexed by line number.
+
+    Args:
+        path: the file, in UTF-8.
+        columns: names that must be in its header.
+        optional: names that need not; an absent one gives no column.
+        num_following: as many columns behind the last of `columns` are added as `following_0` and so on.
+
+    Raises:
+        DataError: a column is missing, a line is too short, or the file is no table.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = [name.strip() for name in next(csv.reader(file), [])]
+            missing = [name for name in columns if name not in header]
+            if missing:
+                found = ", ".join(name for name in header if name) or "none"
+                raise DataError(
+                    f"{path} lacks the column {', '.join(missing)}. Columns found: {found}. Get the original file."
+                )
+            at = [header.index(name) for name in columns]
+            at += range(at[-1] + 1, at[-1] + 1 + num_following)
+            names = [*columns, *(f"following_{number}" for number in range(num_following))]
+            present = [name for name in optional if name in header]
+            at += [header.index(name) for name in present]
+            rows = _numbered_rows(file)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV table in UTF-8 ({error}). Get the original file.") from error
+    short = next((line for line, row in rows if len(row) <= max(at)), None)
+    if short is not None:
+        raise DataError(
+            f"Line {short} of {path} has too few columns; it needs at least {max(at) + 1}. Get the original file."
+        )
+    data = {name: [row[column].strip() for _, row in rows] for name, column in zip([*names, *present], at, strict=True)}
+    return pd.DataFrame(data, index=[line for line, _ in rows], dtype=str)
+
+
+def parse_numbers(
+    path: Path, table: pd.DataFrame, columns: tuple[str, ...], *, allowed: tuple[float, ...] = ()
+) -> pd.DataFrame:
+    """Columns of text as float64; empty cells and "nan" become NaN.
+
+    Args:
+        path: for messages.
+        table: what `read_columns` gave.
+        columns: which.
+        allowed: the only values that may occur; empty for any.
+
+    Raises:
+        DataError: names line, column and value of the first that is no number, or not allowed.
+    """
+    numbers = pd.DataFrame(index=table.index)
+    for name in columns:
+        text = table[name]
+        values = pd.to_numeric(text.where(text != ""), errors="coerce").astype(float)
+        is_wrong = values.isna() & (text != "") & (text.str.lower() != "nan")
+        if allowed:
+            is_wrong |= values.notna() & ~values.isin(allowed)
+        if is_wrong.any():
+            line = is_wrong.index[is_wrong.to_numpy()].tolist()[0]
+            wanted = f"one of {', '.join(f'{value:g}' for value in allowed)}, or empty" if allowed else "a number"
+            raise DataError(
+                f"Line {line} of {path} has {name} {str(text[line])!r}, but it must be {wanted}. Get the original file."
+            )
+        numbers[name] = values
+    return numbers
+
+
+def _numbered_rows(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(lines)
+    return [(reader.line_num + 1, row) for row in reader if any(row)]  # + 1: the header was read before
