@@ -49,6 +49,7 @@ class Proposal:
         options: of that reader, all that differ from its defaults; `--set data.KEY=VALUE` on a command line.
         task: "multilabel" or "multiclass".
         labels: in their order.
+        counts: images with each label, in the order of `labels`; empty where nobody counted.
         is_ordered: the classes are grades.
         num_images: that would be in it.
         num_patients: None where no patients are known.
@@ -63,6 +64,7 @@ class Proposal:
     options: dict[str, Any]
     task: str
     labels: tuple[str, ...]
+    counts: tuple[int, ...] = ()
     is_ordered: bool = False
     num_images: int = 0
     num_patients: int | None = None
