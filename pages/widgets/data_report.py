@@ -63,7 +63,7 @@ def draw_findings(report: dict[str, Any]) -> None:
         if not worth:
             st.markdown(":green[:material/check_circle:] Nothing stands in the way of training.")
         for item in worth[:num_shown]:
-            _draw_finding(item)
+            draw_finding(item)
         _fold(f"{len(worth) - num_shown} more to mind", worth[num_shown:], icon=":material/warning:")
         _fold("What was checked and noted", rest, icon=":material/checklist:")
 
@@ -73,7 +73,7 @@ def _fold(title: str, findings: list[dict[str, str]], *, icon: str) -> None:
         return
     with st.expander(title, icon=icon):
         for item in findings:
-            _draw_finding(item)
+            draw_finding(item)
 
 
 def draw_checks(view: DataView) -> None:
@@ -106,7 +106,8 @@ def draw_checks(view: DataView) -> None:
     _draw_downloads(view)
 
 
-def _draw_finding(item: dict[str, str]) -> None:
+def draw_finding(item: dict[str, str]) -> None:
+    """One finding: how serious it is, what was found, and what to do."""
     icon, word = SEVERITIES[item["severity"]]
     advice = f"  \n:material/arrow_right_alt: {escape_markdown(item['advice'])}" if item["advice"] else ""
     st.markdown(f"{icon} **{word}:** {escape_markdown(item['text'])}{advice}")
