@@ -35,7 +35,12 @@ def find_table(root: Path, names: tuple[str, ...], *, expected: str) -> Path:
 
 
 def read_columns(
-    path: Path, columns: tuple[str, ...], *, optional: tuple[str, ...] = (), num_following: int = 0
+    path: Path,
+    columns: tuple[str, ...],
+    *,
+    optional: tuple[str, ...] = (),
+    num_following: int = 0,
+    delimiter: str = ",",
 ) -> pd.DataFrame:
     """Some columns of a CSV file as stripped text, indexed by line number.
 
@@ -44,13 +49,14 @@ def read_columns(
         columns: names that must be in its header.
         optional: names that need not; an absent one gives no column.
         num_following: as many columns behind the last of `columns` are added as `following_0` and so on.
+        delimiter: what separates the columns; a tab in .tab files.
 
     Raises:
         DataError: a column is missing, a line is too short, or the file is no table.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = [name.strip() for name in next(csv.reader(file), [])]
+            header = [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
             missing = [name for name in columns if name not in header]
             if missing:
                 found = ", ".join(name for name in header if name) or "none"
@@ -62,7 +68,7 @@ def read_columns(
             names = [*columns, *(f"following_{number}" for number in range(num_following))]
             present = [name for name in optional if name in header]
             at += [header.index(name) for name in present]
-            rows = _numbered_rows(file)
+            rows = _numbered_rows(file, delimiter)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV table in UTF-8 ({error}). Get the original file.") from error
     short = next((line for line, row in rows if len(row) <= max(at)), None)
@@ -105,6 +111,6 @@ def parse_numbers(
     return numbers
 
 
-def _numbered_rows(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
-    reader = csv.reader(lines)
+def _numbered_rows(lines: Iterable[str], delimiter: str) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=delimiter)
     return [(reader.line_num + 1, row) for row in reader if any(row)]  # + 1: the header was read before

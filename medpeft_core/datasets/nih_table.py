@@ -70,7 +70,7 @@ def read_boxes(path: Path, labels: tuple[str, ...], files: dict[str, Path]) -> d
         boxes.setdefault(name, []).append(
             {"label": label, **dict(zip(("x", "y", "width", "height"), corner, strict=True))}
         )
-    return {name: json.dumps([_scale(box, files[name]) for box in found]) for name, found in boxes.items()}
+    return {name: json.dumps([scale_box(box, files[name]) for box in found]) for name, found in boxes.items()}
 
 
 def _parse_findings(path: Path, texts: pd.Series, labels: tuple[str, ...]) -> pd.DataFrame:
@@ -88,7 +88,8 @@ def _parse_findings(path: Path, texts: pd.Series, labels: tuple[str, ...]) -> pd
     return pd.DataFrame(targets[codes], columns=list(labels), index=texts.index)
 
 
-def _scale(box: dict, file: Path) -> dict:
+def scale_box(box: dict, file: Path) -> dict:
+    """A box in pixels of an original film of NIH, brought to those of its file on disk, which may be smaller."""
     try:
         _, width = read_size(file)
     except UnreadableImageError:  # the pixel cache will tell; here the film is taken to be an original
