@@ -8,6 +8,7 @@ from medpeft_core.datasets.report_words import has, its, join
 from medpeft_core.datasets.splits import hash_order
 
 FEW_POSITIVES = 10
+MAX_NAMED = 20  # labels in a sentence
 
 
 def select_fraction(manifest_train: Manifest, fraction: float, *, seed: int) -> np.ndarray:
@@ -67,7 +68,8 @@ def fraction_warnings(counts: pd.DataFrame) -> list[str]:
     sentences = [_tell_none(counts.index[is_so].tolist(), kind) for kind, is_so in has_none.items() if is_so.any()]
     few = counts[(counts["num_positive"] < FEW_POSITIVES) & ~has_none["positive"] & ~has_none["negative"]]
     if len(few):
-        numbers = ", ".join(f"{label} {int(number)}" for label, number in few["num_positive"].items())
+        numbers = ", ".join(f"{label} {int(number)}" for label, number in few["num_positive"][:MAX_NAMED].items())
+        numbers += f" and {len(few) - MAX_NAMED} more" if len(few) > MAX_NAMED else ""
         consequence = "expect such labels to be learned badly and to vary with the seed"
         sentences.append(f"Few positive images in this training set: {numbers}; {consequence}.")
     return sentences
@@ -75,9 +77,9 @@ def fraction_warnings(counts: pd.DataFrame) -> list[str]:
 
 def _tell_none(labels: list[str], kind: str) -> str:
     outputs = "output stays" if len(labels) == 1 else "outputs stay"
-    return (
-        f"{join(labels)} {has(labels)} no {kind} image in this training set; {its(labels)} {outputs}, but cannot learn."
-    )
+    further = [f"{len(labels) - MAX_NAMED} more"] if len(labels) > MAX_NAMED else []
+    named = join([*labels[:MAX_NAMED], *further])
+    return f"{named} {has(labels)} no {kind} image in this training set; {its(labels)} {outputs}, but cannot learn."
 
 
 def _image_names(manifest: Manifest) -> np.ndarray:

@@ -9,6 +9,7 @@ from medpeft_core.errors import MetricError
 from medpeft_core.metrics.weighted import Ranking, WeightedRanking
 
 CELLS_AT_ONCE = 1_000_000  # of a (resamplings, images) array: fits a processor's cache, and keeps NumPy busy
+CLASSES_AT_ONCE = 128  # rankings of thousands of classes would not fit into memory
 
 WeightedMetric = Callable[[WeightedRanking], np.ndarray]
 WEIGHTED_METRICS: dict[str, WeightedMetric] = {
@@ -101,20 +102,23 @@ def bootstrap_samples(
     patient_index, num_patients = number_patients(patients, len(probs))
     if num_samples < 1:
         raise MetricError(f"num_samples is {num_samples}, but it must be 1 or more.")
-    known = ~np.isnan(targets)
-    rankings, owners = [], []
-    for k in range(probs.shape[1]):
-        rows = np.flatnonzero(known[:, k])
-        ranking = Ranking.build(probs[rows, k], targets[rows, k])
-        rankings.append(ranking)
-        owners.append(patient_index[rows][ranking.order])
     samples = {name: np.full((num_samples, probs.shape[1]), np.nan) for name in metrics}
-    for start, counts in _draw_patients(num_patients, num_samples, len(probs), seed):
-        for k, ranking in enumerate(rankings):
-            weighted = WeightedRanking.build(ranking, np.take(counts, owners[k], axis=1))
-            for name in metrics:
-                samples[name][start : start + len(counts), k] = WEIGHTED_METRICS[name](weighted)
+    for first in range(0, probs.shape[1], CLASSES_AT_ONCE):
+        columns = range(first, min(first + CLASSES_AT_ONCE, probs.shape[1]))
+        rankings = {k: _rank_class(probs[:, k], targets[:, k], patient_index) for k in columns}
+        for start, counts in draw_patients(num_patients, num_samples, len(probs), seed):
+            for k, (ranking, owners) in rankings.items():
+                weighted = WeightedRanking.build(ranking, np.take(counts, owners, axis=1))
+                for name in metrics:
+                    samples[name][start : start + len(counts), k] = WEIGHTED_METRICS[name](weighted)
     return samples
+
+
+def _rank_class(probs: np.ndarray, targets: np.ndarray, patients: np.ndarray) -> tuple[Ranking, np.ndarray]:
+    """The ranking of one class over the images whose label is known, and the patient of each place in it."""
+    rows = np.flatnonzero(~np.isnan(targets))
+    ranking = Ranking.build(probs[rows], targets[rows])
+    return ranking, patients[rows][ranking.order]
 
 
 def bootstrap_means(values: np.ndarray, patients: np.ndarray, *, num_samples: int, seed: int) -> np.ndarray:
@@ -129,7 +133,7 @@ def bootstrap_means(values: np.ndarray, patients: np.ndarray, *, num_samples: in
     patient_index, num_patients = number_patients(patients, len(values))
     sums = np.bincount(patient_index, weights=values, minlength=num_patients)
     sizes = np.bincount(patient_index, minlength=num_patients)
-    draws = _draw_patients(num_patients, num_samples, len(values), seed)
+    draws = draw_patients(num_patients, num_samples, len(values), seed)
     return np.concatenate([(counts @ sums) / (counts @ sizes) for _, counts in draws])
 
 
@@ -170,8 +174,11 @@ def number_patients(patients: np.ndarray, num_images: int) -> tuple[np.ndarray, 
     return index, len(unique)
 
 
-def _draw_patients(num_patients: int, num_samples: int, num_images: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Resamplings in portions: number of the first, and (S, patients) how often each patient is drawn."""
+def draw_patients(num_patients: int, num_samples: int, num_images: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Resamplings in portions: number of the first, and (S, patients) how often each patient is drawn.
+
+    The draws do not depend on the portions, which are as large as (resamplings, `num_images`) numbers may be.
+    """
     rng = np.random.default_rng(seed)
     portion = max(1, CELLS_AT_ONCE // num_images)
     for start in range(0, num_samples, portion):

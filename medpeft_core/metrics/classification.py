@@ -1,4 +1,7 @@
-"""Metrics of decisions: what is right and wrong once a threshold is chosen or the likeliest class is taken."""
+"""Metrics of the decisions about one label: what is right and wrong once a threshold is chosen.
+
+Where classes exclude each other the likeliest is taken instead: `exclusive.py`.
+"""
 
 from dataclasses import dataclass
 
@@ -80,37 +83,6 @@ def compute_f1(probs: np.ndarray, targets: np.ndarray, threshold: float) -> floa
 def compute_accuracy(probs: np.ndarray, targets: np.ndarray, threshold: float) -> float:
     """Share of right decisions at a threshold; NaN without images. Input: `compute_confusion`."""
     return compute_confusion(probs, targets, threshold).accuracy
-
-
-def is_top_class_right(probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Whether the likeliest of K exclusive classes is the true one, for each image; of equal ones the first counts.
-
-    Args:
-        probs: (N, K) softmax probabilities.
-        targets: (N, K) one-hot.
-
-    Returns:
-        (N,) booleans.
-    """
-    return np.argmax(probs, axis=1) == np.argmax(targets, axis=1)
-
-
-def compute_macro_f1(probs: np.ndarray, targets: np.ndarray) -> float:
-    """Unweighted mean over the classes of the F1 of taking the likeliest class.
-
-    Classes that neither occur nor are predicted are left out.
-
-    Args:
-        probs: (N, K) softmax probabilities.
-        targets: (N, K) one-hot.
-
-    Returns:
-        A value in [0, 1], or NaN without images.
-    """
-    predicted, true = np.argmax(probs, axis=1), np.argmax(targets, axis=1)
-    classes = np.union1d(predicted, true)
-    scores = [compute_f1((predicted == number).astype(float), true == number, 0.5) for number in classes]
-    return float(np.mean(scores)) if scores else float("nan")
 
 
 def _divide(part: int, whole: int) -> float:

@@ -12,14 +12,22 @@ from medpeft_core.metrics.bootstrap import (
     BootstrapResult,
     Interval,
     bootstrap_intervals,
-    bootstrap_means,
     number_patients,
     percentile_interval,
 )
-from medpeft_core.metrics.classification import compute_confusion, compute_macro_f1, is_top_class_right
+from medpeft_core.metrics.classification import compute_confusion
+from medpeft_core.metrics.exclusive import (
+    DECISION_METRICS,
+    ClassSums,
+    bootstrap_decisions,
+    compute_decisions,
+    count_classes,
+    find_top_class,
+)
 
 TASKS = ("multilabel", "multiclass")
 INTERVAL_KIND = "patient-level bootstrap, percentile"
+MAX_CONFUSION_CLASSES = 200  # the matrix of more would make metrics.json slow to read; the predictions hold it
 
 
 def probs_from_logits(logits: np.ndarray, task: str) -> np.ndarray:
@@ -46,8 +54,14 @@ def evaluate_predictions(
     bootstrap_samples: int,
     confidence: float,
     seed: int,
+    is_ordered: bool = False,
 ) -> dict[str, Any]:
     """Metrics of each class against all others, and their means, with intervals.
+
+    For "multiclass" the likeliest class is the answer, and no threshold is used: sensitivity, specificity and F1 of a
+    class are those of this answer, and accuracy, macro_f1, weighted_f1, balanced_accuracy and quadratic_kappa, each
+    with its `_low` and `_high`, and `confusion` are added: rows are true classes, columns predicted ones, in the order
+    of the labels; None above `MAX_CONFUSION_CLASSES` classes.
 
     Args:
         probs: (N, K) probabilities.
@@ -60,6 +74,7 @@ def evaluate_predictions(
         bootstrap_samples: resamplings of the patients; 0 leaves out the intervals.
         confidence: level of the intervals, such as 0.95.
         seed: of the resampling.
+        is_ordered: the classes are grades, the mildest first; else the quadratic kappa is None.
 
     Returns:
         A dict that is JSON: a number that has no meaning is None, and `reason` says why.
@@ -75,7 +90,7 @@ def evaluate_predictions(
         intervals = bootstrap_intervals(
             probs, targets, patients, num_samples=bootstrap_samples, confidence=confidence, seed=seed
         )
-    chosen = thresholds or {}
+    chosen = thresholds if thresholds is not None and task == "multilabel" else {}
     per_class = {
         label: _evaluate_class(probs[:, k], targets[:, k], chosen.get(label), _intervals_of(intervals, k))
         for k, label in enumerate(labels)
@@ -91,8 +106,16 @@ def evaluate_predictions(
         "per_class": per_class,
     }
     if task == "multiclass":
-        options = {"num_samples": bootstrap_samples, "seed": seed}
-        result |= _evaluate_top_class(probs, targets, np.asarray(patients, dtype=object), options, confidence)
+        result |= _evaluate_top_class(
+            probs,
+            targets,
+            np.asarray(patients, dtype=object),
+            per_class,
+            num_samples=bootstrap_samples,
+            confidence=confidence,
+            seed=seed,
+            is_ordered=is_ordered,
+        )
     return result
 
 
@@ -138,21 +161,50 @@ def _average(per_class: dict[str, dict[str, Any]], intervals: dict[str, Interval
 
 
 def _evaluate_top_class(
-    probs: np.ndarray, targets: np.ndarray, patients: np.ndarray, options: dict[str, int], confidence: float
+    probs: np.ndarray,
+    targets: np.ndarray,
+    patients: np.ndarray,
+    per_class: dict[str, dict[str, Any]],
+    *,
+    num_samples: int,
+    confidence: float,
+    seed: int,
+    is_ordered: bool,
 ) -> dict[str, Any]:
+    """What taking the likeliest class gives over all classes; that of each class is written into `per_class`."""
     known = ~np.isnan(targets).any(axis=1)
-    probs, targets, patients = probs[known], targets[known], patients[known]
-    if len(probs) == 0:
-        return {"accuracy": None, "accuracy_low": None, "accuracy_high": None, "macro_f1": None}
-    is_right = is_top_class_right(probs, targets)
-    interval = None
-    if options["num_samples"] > 0:
-        interval = percentile_interval(bootstrap_means(is_right.astype(float), patients, **options), confidence)
+    true, predicted = np.argmax(targets[known], axis=1), find_top_class(probs[known])
+    num_classes = len(per_class)
+    sums = compute_decisions(true, predicted, num_classes)
+    for name in ("sensitivity", "specificity", "f1"):
+        for figures, value in zip(per_class.values(), getattr(sums, name)()[0], strict=True):
+            figures[name] = _as_number(value)
+    samples: dict[str, np.ndarray] = {}
+    if num_samples > 0 and len(true):
+        samples = bootstrap_decisions(true, predicted, num_classes, patients[known], num_samples=num_samples, seed=seed)
+    is_small = num_classes <= MAX_CONFUSION_CLASSES
     return {
-        "accuracy": float(is_right.mean()),
-        **_ends("accuracy_low", "accuracy_high", interval),
-        "macro_f1": _as_number(compute_macro_f1(probs, targets)),
+        "is_ordered": is_ordered,
+        **_describe_decisions(sums, samples, confidence, is_ordered=is_ordered),
+        "confusion": count_classes(true, predicted, num_classes).tolist() if is_small else None,
     }
+
+
+def _describe_decisions(
+    sums: ClassSums, samples: dict[str, np.ndarray], confidence: float, *, is_ordered: bool
+) -> dict[str, float | None]:
+    """Each of `DECISION_METRICS` with its interval."""
+    described: dict[str, float | None] = {}
+    for name in DECISION_METRICS:
+        if name == "quadratic_kappa" and not is_ordered:
+            described |= {name: None, **_ends(f"{name}_low", f"{name}_high", None)}
+            continue
+        interval = percentile_interval(samples[name], confidence) if name in samples else None
+        described |= {
+            name: _as_number(getattr(sums, name)()[0]),
+            **_ends(f"{name}_low", f"{name}_high", interval),
+        }
+    return described
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -94,3 +94,47 @@ METRICS.add(
         reference="Metz 1978, Seminars in Nuclear Medicine 8(4)",
     )
 )
+METRICS.add(
+    MetricSpec(
+        name="macro_f1",
+        title="Macro F1",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="The F1 of each class when the likeliest class is taken, averaged over the classes. "
+        "A rare class counts as much as a frequent one.",
+        reference="van Rijsbergen 1979, Information Retrieval, ch. 7",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="weighted_f1",
+        title="Weighted F1",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="The F1 of each class when the likeliest class is taken, averaged over the images. "
+        "A frequent class decides it, so look at the macro F1 beside it.",
+        reference="van Rijsbergen 1979, Information Retrieval, ch. 7",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="balanced_accuracy",
+        title="Balanced accuracy",
+        higher_is_better=True,
+        range=(0.0, 1.0),
+        explanation="The share of each class that is called so, averaged over the classes. "
+        "Guessing among K classes scores 1 / K, however rare they are.",
+        reference="Brodersen et al. 2010, ICPR",
+    )
+)
+METRICS.add(
+    MetricSpec(
+        name="quadratic_kappa",
+        title="Quadratic kappa",
+        higher_is_better=True,
+        range=(-1.0, 1.0),
+        explanation="How well grades agree beyond chance, where a grade that is two steps off counts four times as "
+        "much as one that is one step off. 0 is chance and 1 is perfect; only for classes in an order.",
+        reference="Cohen 1968, Psychological Bulletin 70(4)",
+    )
+)

@@ -8,10 +8,14 @@ from torch import nn
 
 from medpeft_core.config import RunConfig
 from medpeft_core.metrics.auroc import compute_auroc
+from medpeft_core.metrics.evaluate import probs_from_logits
 from medpeft_core.training.augment import Transform
 from medpeft_core.training.control import Control
 from medpeft_core.training.data import BatchSource, SplitData
 from medpeft_core.training.loss import compute_loss
+
+MAX_LIVE_LABELS = 200  # with a live figure each; the events of more would make the log slow to read
+MAX_NAMED = 10
 
 
 class Stopped(Exception):  # noqa: N818  (not an error: somebody asked for it)
@@ -64,16 +68,29 @@ def compute_val_metrics(
         The mean AUROC over the labels where it exists (None when there is none), AUROC by label, and the loss.
     """
     loss = float(compute_loss(torch.from_numpy(logits), torch.from_numpy(targets), task=task, class_weights=None))
+    scores = logits.astype(np.float64) if task == "multilabel" else probs_from_logits(logits, task)
     per_label: dict[str, float | None] = {}
     for index, label in enumerate(labels):
         known = ~np.isnan(targets[:, index])
-        scores = logits[:, index] if task == "multilabel" else _softmax(logits)[:, index]
-        value = compute_auroc(scores[known].astype(np.float64), targets[known, index]) if known.any() else float("nan")
+        value = compute_auroc(scores[known, index], targets[known, index]) if known.any() else float("nan")
         per_label[label] = None if np.isnan(value) else float(value)
     defined = [value for value in per_label.values() if value is not None]
     return (float(np.mean(defined)) if defined else None), per_label, loss
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+def describe_left_out(per_label: dict[str, float | None]) -> str | None:
+    """Which labels the mean val AUROC cannot count, as a sentence; None when it counts all.
+
+    Args:
+        per_label: AUROC by label, as `compute_val_metrics` gives it.
+    """
+    missing = [label for label, value in per_label.items() if value is None]
+    if not missing:
+        return None
+    named = ", ".join(missing[:MAX_NAMED]) + (f" and {len(missing) - MAX_NAMED} more" * (len(missing) > MAX_NAMED))
+    if len(missing) == len(per_label):
+        return "No label has both positive and negative val images: the weights are chosen by the val loss."
+    return (
+        f"The val AUROC leaves out {len(missing)} of {len(per_label)} labels, of which val has no positive or no "
+        f"negative image: {named}."
+    )

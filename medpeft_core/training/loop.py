@@ -11,7 +11,13 @@ from medpeft_core.training.checkpoint import Position
 from medpeft_core.training.control import Control
 from medpeft_core.training.device import autocast
 from medpeft_core.training.epochs import EpochLoop
-from medpeft_core.training.evaluate import choose_val_rows, compute_val_metrics, predict_split
+from medpeft_core.training.evaluate import (
+    MAX_LIVE_LABELS,
+    choose_val_rows,
+    compute_val_metrics,
+    describe_left_out,
+    predict_split,
+)
 from medpeft_core.training.loss import build_not_finite_error, compute_loss
 from medpeft_core.training.optim import Schedule
 from medpeft_core.training.parts import LoopParts
@@ -89,6 +95,8 @@ class TrainingLoop(EpochLoop):
             raise self.build_error("The model's output", position.step)
         auroc, per_label, loss = compute_val_metrics(logits, data.targets.numpy(), task=parts.task, labels=parts.labels)
         score = auroc if auroc is not None else -loss
+        if position.best_score is None and (note := describe_left_out(per_label)):
+            self.emit("log", text=note)
         is_best = position.best_score is None or score > position.best_score
         if is_best:
             position.best_score, position.best_step, position.best_epoch = score, position.step, position.epoch
@@ -102,7 +110,7 @@ class TrainingLoop(EpochLoop):
             split="val",
             val_auroc=auroc,
             val_loss=loss,
-            val_auroc_per_class=per_label,
+            val_auroc_per_class=per_label if len(per_label) <= MAX_LIVE_LABELS else {},
             num_images=len(data),
             is_subset=self.val_rows is not None,
             is_best=is_best,

@@ -46,6 +46,7 @@ def describe_origin(prepared: PreparedData, *, device: str) -> dict[str, Any]:
         "data_fingerprint": prepared.fingerprint,
         "pixels_sha256": prepared.pixels_sha256,
         "task": manifest.task,
+        "is_ordered": manifest.is_ordered,
         "labels": list(manifest.labels),
         "is_synthetic": manifest.is_synthetic,
         "data_notes": list(manifest.notes),

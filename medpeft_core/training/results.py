@@ -50,16 +50,27 @@ def load_predictions(path: Path, labels: tuple[str, ...]) -> tuple[pd.DataFrame,
 
 
 def evaluate_stored(
-    folder: Path, *, labels: tuple[str, ...], task: str, evaluation: EvaluationConfig
+    folder: Path, *, labels: tuple[str, ...], task: str, evaluation: EvaluationConfig, is_ordered: bool = False
 ) -> dict[str, Any]:
     """Figures of val and test from the stored predictions, with thresholds chosen on val (Youden 1950).
+
+    Classes that exclude each other have none: the likeliest one is the answer.
+
+    Args:
+        folder: of the predictions.
+        labels: the K names.
+        task: "multilabel" or "multiclass".
+        evaluation: number of resamplings and level of the intervals.
+        is_ordered: the classes of a "multiclass" task are grades.
 
     Returns:
         {"thresholds": label -> number or None, "val": ..., "test": ...}, each as `evaluate_predictions` gives it.
     """
     loaded = {name: load_predictions(folder / f"{name}.parquet", labels) for name in ("val", "test")}
     _, val_logits, val_targets = loaded["val"]
-    thresholds = find_thresholds(probs_from_logits(val_logits, task), val_targets, labels)
+    thresholds: dict[str, float | None] = dict.fromkeys(labels)
+    if task == "multilabel":
+        thresholds = find_thresholds(probs_from_logits(val_logits, task), val_targets, labels)
     result: dict[str, Any] = {"thresholds": thresholds}
     for name, (table, logits, targets) in loaded.items():
         # pseudonyms differ from home to home, and with them the resamplings; first image names do not
@@ -75,5 +86,6 @@ def evaluate_stored(
             bootstrap_samples=evaluation.bootstrap_samples,
             confidence=evaluation.confidence,
             seed=BOOTSTRAP_SEED,
+            is_ordered=is_ordered,
         )
     return result

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from medpeft_core.datasets.prepare import PreparedData
+from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.runs.run import Run
 from medpeft_core.training.best import load_best, mend_best
 from medpeft_core.training.build import build_loop_parts, build_model
@@ -85,10 +86,14 @@ def _evaluate_best(
     for name, values in logits.items():
         save_predictions(run.predictions_dir / f"{name}.parquet", splits[name].manifest, values)
     loop.control.set_progress(phase="computing intervals")
-    figures = evaluate_stored(
-        run.predictions_dir, labels=parts.labels, task=parts.task, evaluation=parts.config.evaluation
-    )
     manifest = prepared.manifest
+    figures = evaluate_stored(
+        run.predictions_dir,
+        labels=parts.labels,
+        task=parts.task,
+        evaluation=parts.config.evaluation,
+        is_ordered=manifest.is_ordered,
+    )
     training = describe_training(parts, loop, splits["train"])
     run.save_metrics(
         {
@@ -97,6 +102,7 @@ def _evaluate_best(
             "dataset": manifest.dataset,
             "is_synthetic": manifest.is_synthetic,
             "task": manifest.task,
+            "is_ordered": manifest.is_ordered,
             "labels": list(manifest.labels),
             "notes": list(manifest.notes),
             **figures,
@@ -122,6 +128,7 @@ def summarise_figures(figures: dict[str, Any], training: dict[str, Any]) -> dict
         "test_auroc": test["auroc"],
         "test_auroc_low": test["auroc_low"],
         "test_auroc_high": test["auroc_high"],
+        **{f"test_{name}": figures["test"][name] for name in DECISION_METRICS if name in figures["test"]},
         "num_trainable_params": training["num_trainable_params"],
         "wall_time_s": training["wall_time_s"],
     }

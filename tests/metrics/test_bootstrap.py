@@ -51,14 +51,14 @@ def test_bootstrap_samples_draw_whole_patients(monkeypatch):
     """Each resampling is some multiset of patients: recompute it from the counts that were drawn."""
     probs, targets, patients = draw(1, num_classes=2)
     drawn = []
-    real = bootstrap_module._draw_patients
+    real = bootstrap_module.draw_patients
 
     def remember(*arguments):
         for start, counts in real(*arguments):
             drawn.append(counts.copy())
             yield start, counts
 
-    monkeypatch.setattr(bootstrap_module, "_draw_patients", remember)
+    monkeypatch.setattr(bootstrap_module, "draw_patients", remember)
     monkeypatch.setattr(bootstrap_module, "CELLS_AT_ONCE", 1000)
     samples = bootstrap_samples(probs, targets, patients, num_samples=25, seed=3)
     counts = np.concatenate(drawn)
