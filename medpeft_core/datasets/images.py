@@ -4,7 +4,6 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,12 +14,16 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from medpeft_core.errors import DataError
+from medpeft_core.datasets.decoded import AS_STORED as AS_STORED
+from medpeft_core.datasets.decoded import MAX_PIXELS as MAX_PIXELS
+from medpeft_core.datasets.decoded import MIN_SIDE as MIN_SIDE
+from medpeft_core.datasets.decoded import MISSING_REASON as MISSING_REASON
+from medpeft_core.datasets.decoded import DecodedImage as DecodedImage
+from medpeft_core.datasets.decoded import Reading as Reading
+from medpeft_core.datasets.decoded import UnreadableImageError as UnreadableImageError
+from medpeft_core.datasets.decoded import check_size
 
-MIN_SIDE = 16
-MAX_PIXELS = 100_000_000
 GREY_BITS = (8, 10, 12, 14, 16)
-MISSING_REASON = "does not exist"
 _ROWS_AT_ONCE = 64
 
 # Classes instead of Image.open: that one warns or raises by a global limit before the size can be told.
@@ -36,47 +39,6 @@ _DECODING_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-
-
-class UnreadableImageError(DataError):
-    """One image file cannot be used.
-
-    Attributes:
-        reason: what is wrong, as the end of a sentence that begins with the file's name: "is cut off or damaged".
-    """
-
-    def __init__(self, path: Path, reason: str, remedy: str) -> None:
-        super().__init__(f"{path.name} {reason}. {remedy}")
-        self.reason = reason
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How DICOM files are read where they leave a choice; other files leave none. See `DataConfig`.
-
-    Attributes:
-        window: "auto", "percentiles", "full", or the number of one of the file's windows.
-        frame: "first", "middle", "last", or the number of a frame from 1.
-    """
-
-    window: str = "auto"
-    frame: str = "first"
-
-
-AS_STORED = Reading()
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """The pixels of one image file.
-
-    Attributes:
-        pixels: uint8, (H, W) for grey and (H, W, 3) for colour, EXIF orientation applied.
-        warnings: sentences on what was changed to get there.
-    """
-
-    pixels: np.ndarray
-    warnings: tuple[str, ...] = ()
 
 
 def read_image(path: Path, reading: Reading = AS_STORED) -> DecodedImage:
@@ -154,7 +116,7 @@ def scale_short_side(pixels: np.ndarray, size: int) -> np.ndarray:
 
 def _decode(path: Path, file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
     image = _open_header(path, file)
-    _check_size(path, image.width, image.height, max_pixels)
+    check_size(path, image.width, image.height, max_pixels)
     try:
         image.load()
     except _DECODING_ERRORS as error:
@@ -175,15 +137,6 @@ def _open_header(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
         return opener(file, str(path))
     except _DECODING_ERRORS as error:
         raise UnreadableImageError(path, "has a damaged header", "Get the file again, or remove it.") from error
-
-
-def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        reason = f"is {width} x {height} pixels, but an image needs at least {MIN_SIDE} on each side"
-        raise UnreadableImageError(path, reason, "Remove it, or replace it by a larger one.")
-    if width * height > max_pixels:
-        reason = f"is {width} x {height} pixels, but at most {max_pixels // 1_000_000} megapixels are read"
-        raise UnreadableImageError(path, reason, "Scale it down first.")
 
 
 def _turn_upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

@@ -3,14 +3,14 @@
 import pandas as pd
 
 OLDEST_YEARS = 120  # tables hold ages such as 414, which are typing errors
-_YEARS_PER_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_LATERAL = ("LATERAL", "LL", "RL", "LLAT", "RLAT", "LAT")
+YEARS_PER_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+LATERAL_VIEWS = ("LATERAL", "LL", "RL", "LLAT", "RLAT", "LAT")
 
 
 def parse_ages(texts: pd.Series) -> pd.Series:
     """Years (float) from "58", "058Y", "009M", "030W" or "012D"; missing where that is no age."""
     parts = texts.astype(str).str.strip().str.upper().str.extract(r"^(\d+(?:\.\d+)?)([YMWD]?)$")
-    return pd.to_numeric(parts[0]).astype(float) * parts[1].replace("", "Y").map(_YEARS_PER_UNIT).astype(float)
+    return pd.to_numeric(parts[0]).astype(float) * parts[1].replace("", "Y").map(YEARS_PER_UNIT).astype(float)
 
 
 def drop_odd_ages(years: pd.Series, notes: list[str]) -> pd.Series:
@@ -35,5 +35,5 @@ def parse_sexes(texts: pd.Series) -> pd.Series:
 def parse_views(texts: pd.Series) -> pd.Series:
     """ "PA", "AP", "LATERAL" or what the data set says, in capitals; missing where it is empty."""
     views = texts.astype(str).str.strip().str.upper()
-    views = views.where(~views.isin(_LATERAL), "LATERAL")
+    views = views.where(~views.isin(LATERAL_VIEWS), "LATERAL")
     return views.where(~views.isin(["", "NAN", "NONE"]), None).astype(object)
