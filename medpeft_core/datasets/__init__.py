@@ -1,6 +1,15 @@
-"""The data sets; to add one, write its reader file and add an import line here."""
+"""The data sets; to add one, write its reader file and add an import line here.
 
-from medpeft_core.datasets import chexpert, nih, phantom, phantom_shortcut
+The order is that of the lists people choose from: drawn by the lab, one's own, then published ones: chest radiographs,
+skin, ultrasound, fundus, collections.
+"""
+
+# isort: off
+from medpeft_core.datasets import phantom, phantom_shortcut
+from medpeft_core.datasets import nih, chexpert
+from medpeft_core.datasets import med_mnist
+
+# isort: on
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
 
-__all__ = ["DATASETS", "DatasetSpec", "chexpert", "nih", "phantom", "phantom_shortcut"]
+__all__ = ["DATASETS", "DatasetSpec", "chexpert", "med_mnist", "nih", "phantom", "phantom_shortcut"]

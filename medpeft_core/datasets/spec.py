@@ -46,6 +46,7 @@ class FetchOffer:
     Attributes:
         source: host or address that is asked.
         num_bytes: of the download; None where nobody says.
+        is_limit: it may be less; nobody says how much.
         num_files: files that are asked for.
         licence: terms of use in one sentence.
         is_there: everything has been fetched before.
@@ -58,9 +59,10 @@ class FetchOffer:
     licence: str
     is_there: bool
     note: str = ""
+    is_limit: bool = False
 
 
-def know_no_parts(root: Path, options: Any) -> list[FolderPart]:
+def know_no_parts(root: Path | None, options: Any) -> list[FolderPart]:
     """The `inspect` of data sets without a folder of their own."""
     return []
 
@@ -109,7 +111,7 @@ class DatasetSpec:
     is_present: Callable[..., bool] = need_no_drawing
     size: str = ""
     modality: str = ""
-    inspect: Callable[[Path, Any], list[FolderPart]] = know_no_parts
+    inspect: Callable[..., list[FolderPart]] = know_no_parts
     offer: Callable[[Path | None, Any], FetchOffer] | None = None
     fetch: Callable[..., None] | None = None
     is_light: bool = True
