@@ -4,8 +4,11 @@ Tables that people bring themselves, with their own columns, encodings and separ
 """
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -45,7 +48,7 @@ def read_columns(
     """Some columns of a CSV file as stripped text, indexed by line number.
 
     Args:
-        path: the file, in UTF-8.
+        path: the file, in UTF-8; may be packed as .gz.
         columns: names that must be in its header.
         optional: names that need not; an absent one gives no column.
         num_following: as many columns behind the last of `columns` are added as `following_0` and so on.
@@ -55,7 +58,7 @@ def read_columns(
         DataError: a column is missing, a line is too short, or the file is no table.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with _open_text(path) as file:
             header = [name.strip() for name in next(csv.reader(file, delimiter=delimiter), [])]
             missing = [name for name in columns if name not in header]
             if missing:
@@ -68,16 +71,18 @@ def read_columns(
             names = [*columns, *(f"following_{number}" for number in range(num_following))]
             present = [name for name in optional if name in header]
             at += [header.index(name) for name in present]
-            rows = _numbered_rows(file, delimiter)
+            rows, short = _numbered_rows(file, at, delimiter)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV table in UTF-8 ({error}). Get the original file.") from error
-    short = next((line for line, row in rows if len(row) <= max(at)), None)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is cut off or damaged ({error}). Get it again.") from error
     if short is not None:
         raise DataError(
             f"Line {short} of {path} has too few columns; it needs at least {max(at) + 1}. Get the original file."
         )
-    data = {name: [row[column].strip() for _, row in rows] for name, column in zip([*names, *present], at, strict=True)}
-    return pd.DataFrame(data, index=[line for line, _ in rows], dtype=str)
+    lines = list(rows)
+    data = {name: [rows[line][place] for line in lines] for place, name in enumerate([*names, *present])}
+    return pd.DataFrame(data, index=lines, dtype=str)
 
 
 def parse_numbers(
@@ -111,6 +116,21 @@ def parse_numbers(
     return numbers
 
 
-def _numbered_rows(lines: Iterable[str], delimiter: str) -> list[tuple[int, list[str]]]:
+def _open_text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _numbered_rows(lines: Iterable[str], at: list[int], delimiter: str) -> tuple[dict[int, list[str]], int | None]:
+    """Line number -> the stripped cells at some columns, and the first line that is too short for them."""
     reader = csv.reader(lines, delimiter=delimiter)
-    return [(reader.line_num + 1, row) for row in reader if any(row)]  # + 1: the header was read before
+    rows: dict[int, list[str]] = {}
+    for row in reader:
+        if not any(row):
+            continue
+        line = reader.line_num + 1  # the header was read before
+        if len(row) <= max(at):
+            return rows, line
+        rows[line] = [row[column].strip() for column in at]  # reports in other columns may be long, and are not kept
+    return rows, None
