@@ -8,6 +8,7 @@ from pages.widgets.frame import ensure_frame
 from pages.widgets.lab import get_lab
 from pages.widgets.latest_runs import draw_latest_runs
 from pages.widgets.lesson_links import draw_lessons
+from pages.widgets.own_draft import OWN_LINK
 from pages.widgets.pretrain_notice import draw_pretrain_notice
 from pages.widgets.wording import DISCLAIMER
 
@@ -29,6 +30,9 @@ has_runs = bool(list_summaries(get_lab().store))
 with st.container(horizontal=True, gap="small"):
     st.page_link("pages/train.py", label="Train a model", icon=":material/model_training:")
     st.page_link("pages/data.py", label="Look at the data", icon=":material/radiology:")
+    st.page_link(
+        "pages/data.py", label="Add your own images", icon=":material/add_photo_alternate:", query_params=OWN_LINK
+    )
     st.page_link("pages/pretrain.py", label="Pre-train without labels", icon=":material/grid_view:")
     if has_runs:
         st.page_link("pages/compare.py", label="Compare runs", icon=":material/compare_arrows:")

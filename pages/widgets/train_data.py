@@ -13,6 +13,7 @@ from pages.widgets.data_jobs import find_job
 from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
+from pages.widgets.own_draft import OWN_LINK
 from pages.widgets.train_answers import forget_answers
 from pages.widgets.train_messages import draw_problem
 
@@ -45,6 +46,9 @@ def draw_unprepared(config: RunConfig) -> None:
             label="Data page",
             icon=":material/radiology:",
             query_params=build_data_link(config.data) if job is not None else None,
+        )
+        st.page_link(
+            "pages/data.py", label="Add your own images", icon=":material/add_photo_alternate:", query_params=OWN_LINK
         )
 
 

@@ -1,0 +1,91 @@
+"""Own images that come through the browser: safe names below one folder, and nothing left of what nobody wants."""
+
+import io
+import os
+import time
+from pathlib import PurePosixPath
+
+import pytest
+
+from medpeft_core.errors import DataError
+from pages.widgets import own_uploads
+from pages.widgets.own_uploads import (
+    clean_path,
+    describe_folder,
+    find_top,
+    keep_files,
+    make_folder,
+    remove_upload,
+    sweep_uploads,
+)
+
+
+class Upload(io.BytesIO):
+    """What the widget gives, as far as it is used."""
+
+    def __init__(self, name: str, content: bytes = b"image") -> None:
+        super().__init__(content)
+        self.name, self.size = name, len(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("eyes/healthy/1.png", "eyes/healthy/1.png"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("/abs/1.png", "abs/1.png"),
+        ("C:\\films\\1.png", "C_/films/1.png"),
+        ("Röntgen Thorax/Bild 1.png", "Röntgen Thorax/Bild 1.png"),
+        ("a/b\x00\n<c>?.png", "a/b___c__.png"),
+        ("x" * 300 + ".png", "x" * 116 + ".png"),
+        ("eyes/.DS_Store", None),
+        ("__MACOSX/1.png", None),
+        ("eyes/Thumbs.db", None),
+        ("", None),
+        ("..", None),
+    ],
+)
+def test_name_of_an_upload_leads_nowhere_else(name, kept):
+    assert clean_path(name) == (None if kept is None else PurePosixPath(kept))
+
+
+def test_uploads_lie_in_their_folders_below_the_one_that_was_chosen(home):
+    folder = make_folder()
+    told = []
+    files = [Upload("eyes/healthy/1.png"), Upload("eyes/sick/1.png", b"other"), Upload("eyes/.DS_Store")]
+    assert keep_files(files, folder, tell=lambda done, total: told.append((done, total))) == 2
+    assert find_top(folder) == folder / "eyes"
+    assert (folder / "eyes/healthy/1.png").read_bytes() == b"image"
+    assert (folder / "eyes/sick/1.png").read_bytes() == b"other"
+    assert told == [(0, 2), (1, 2)]
+    assert describe_folder(folder) == (2, 10)
+
+
+def test_files_of_one_name_do_not_replace_one_another(home):
+    with pytest.raises(DataError, match=r"Two of the files are named 1\.png\. Upload the folder"):
+        keep_files([Upload("1.png"), Upload("1.png", b"other")], make_folder(), tell=lambda done, total: None)
+
+
+def test_folder_beside_a_table_is_no_folder_that_was_chosen(home):
+    folder = make_folder()
+    keep_files([Upload("labels.csv"), Upload("images/1.png")], folder, tell=lambda done, total: None)
+    assert find_top(folder) == folder
+
+
+def test_only_uploads_are_removed(home, tmp_path):
+    folder, other = make_folder(), tmp_path / "own-0123456789abcdef"
+    (folder / "eyes").mkdir()
+    other.mkdir()
+    remove_upload(other)
+    assert other.is_dir()
+    remove_upload(folder / "eyes")
+    assert not folder.exists()
+
+
+def test_upload_that_nobody_made_a_set_of_goes_after_a_day(home):
+    old, new = make_folder(), make_folder()
+    yesterday = time.time() - own_uploads.KEPT_S - 60
+    os.utime(old, (yesterday, yesterday))
+    sweep_uploads()
+    assert not old.exists()
+    assert new.is_dir()
