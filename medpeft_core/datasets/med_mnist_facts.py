@@ -29,7 +29,8 @@ TITLES = {
 }
 SIZES = ("28", "64", "128", "224")
 ORDINAL, MULTI_LABEL = "ordinal-regression", "multi-label, binary-class"
-_SLACK_BYTES = 1 << 20  # labels, headers and directory of the zip archive
+_LABEL_BYTES = 8
+_SLACK_BYTES = 1 << 14  # headers and directory of the zip archive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,8 @@ class MedMnistFacts:
     @property
     def max_bytes(self) -> int:
         """The size of the .npz file if nothing in it could be compressed; the files have 70 to 85 % of it."""
-        values = self.side * self.side * self.channels + len(self.labels)
-        return self.num_all * values + _SLACK_BYTES
+        label_bytes = _LABEL_BYTES * (len(self.labels) if self.task == MULTI_LABEL else 1)
+        return self.num_all * (self.side * self.side * self.channels + label_bytes) + _SLACK_BYTES
 
 
 def find_facts(name: str, size: str) -> MedMnistFacts:
