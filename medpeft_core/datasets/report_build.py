@@ -47,7 +47,7 @@ def build_report(
         dataset=manifest.dataset, title=spec.title, task=manifest.task, is_synthetic=manifest.is_synthetic,
         num_images=len(manifest), num_patients=_count_patients(manifest, np.arange(len(manifest))),
         splits={name: _describe_split(manifest, rows) for name, rows in rows_of.items()},
-        labels={label: {name: _plain(counts[name], label) for name in SPLITS} for label in manifest.labels},
+        labels=_describe_labels(manifest.labels, counts),
         age=_describe_age(table), sex=_count_values(table, "sex"), view=_count_values(table, "view"),
         notes=list(manifest.notes), advice=list_advice(findings),
         findings=[dataclasses.asdict(item) for item in findings], **facts,
@@ -62,8 +62,13 @@ def _count_patients(manifest: Manifest, rows: np.ndarray) -> int | None:
     return int(manifest.table["patient_id"].iloc[rows].nunique()) if manifest.has_patients else None
 
 
-def _plain(counts: pd.DataFrame, label: str) -> dict[str, Any]:
-    row = counts.loc[[label]].to_dict("records")[0]
+def _describe_labels(labels: tuple[str, ...], counts: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
+    """Label to split to its counts; in one go, because there may be thousands of labels."""
+    columns = {name: frame.to_dict("index") for name, frame in counts.items()}
+    return {label: {name: _plain(columns[name][label]) for name in SPLITS} for label in labels}
+
+
+def _plain(row: dict[Any, Any]) -> dict[str, Any]:
     prevalence = None if np.isnan(row["prevalence"]) else float(row["prevalence"])
     numbers = {name: int(row[name]) for name in ("num_images", "num_positive", "num_negative")}
     return {**numbers, "prevalence": prevalence}
