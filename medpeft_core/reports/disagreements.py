@@ -40,6 +40,11 @@ def pair_predictions(first_run: Run, first: Predictions, second_run: Run, second
             what = f"{sections[0].dataset} with other options or from another folder"
         raise RunError(f"The two runs were tested on different data: {what}. Choose a second run on the same data.")
     labels = tuple(label for label in first.labels if label in second.labels)
+    if first.task != second.task:
+        raise RunError(
+            "One of the two runs tells exclusive classes apart, the other independent labels, so their answers cannot "
+            "be laid beside each other. Choose a second run that was trained on the same labels."
+        )
     if not labels:
         raise RunError("The two runs know no label in common. Choose a second run with the same labels.")
     rows = {name: row for row, name in enumerate(second.table["image"])}
@@ -63,7 +68,7 @@ def pair_predictions(first_run: Run, first: Predictions, second_run: Run, second
 
 
 def sort_disagreements(pair: Pair, label: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Images on which the calls of two runs, each at its own threshold from val, differ.
+    """Images on which the calls of two runs differ: each at its own threshold from val, or their likeliest classes.
 
     Args:
         pair: the runs.
@@ -78,6 +83,8 @@ def sort_disagreements(pair: Pair, label: str | None = None) -> tuple[np.ndarray
     rows = np.flatnonzero(pair.partners >= 0)
     if not labels or len(rows) == 0:
         return empty, empty
+    if pair.first.is_exclusive:
+        return _sort_classes(pair, rows, label)
     first, second = (_gather(item, labels) for item in (pair.first, pair.second))
     probs = first[0][rows], second[0][pair.partners[rows]]  # (M, K) each
     has_both = ~np.isnan(first[1]) & ~np.isnan(second[1])  # (K,)
@@ -88,6 +95,26 @@ def sort_disagreements(pair: Pair, label: str | None = None) -> tuple[np.ndarray
     order = order[largest[order] >= 0]
     own = np.array([pair.first.labels.index(name) for name in labels])
     return rows[order], own[column[order]]
+
+
+def _sort_classes(pair: Pair, rows: np.ndarray, label: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """The same for exclusive classes: with a label, images that one run calls so and the other not."""
+    partners = pair.partners[rows]
+    names = [np.array(item.labels, dtype=object) for item in (pair.first, pair.second)]
+    called = names[0][pair.first.called_classes()[rows]], names[1][pair.second.called_classes()[partners]]
+    differs = called[0] != called[1]
+    if label is not None:
+        differs &= (called[0] == label) | (called[1] == label)
+    rows, partners = rows[differs], partners[differs]
+    own = pair.first.called_classes()[rows]
+    if label is not None:
+        own = np.full(len(rows), pair.first.labels.index(label))
+    columns = {name: k for k, name in enumerate(pair.second.labels)}
+    there = np.array([columns.get(name, -1) for name in pair.first.labels])[own]
+    second = np.where(there >= 0, pair.second.probs()[partners, there], 0.0)
+    distance = np.abs(pair.first.probs()[rows, own] - second)
+    order = np.argsort(-distance, kind="stable")
+    return rows[order], own[order]
 
 
 def _gather(predictions: Predictions, labels: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

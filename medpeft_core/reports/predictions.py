@@ -1,6 +1,7 @@
 """Stored predictions of a run as a table to look images up in: which to show, which label to explain. Light.
 
-Where two runs differ is told in `disagreements.py`.
+Where the classes exclude each other, `class_cases.py` sorts the images; where two runs differ is told in
+`disagreements.py`.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pandas as pd
 
 from medpeft_core.errors import RunError
 from medpeft_core.metrics.evaluate import probs_from_logits
+from medpeft_core.metrics.exclusive import find_top_class
 from medpeft_core.runs.run import Run
 
 CASES = {
@@ -33,12 +35,19 @@ class Predictions:
         table: a row per image: `image` (its name in the manifest), `patient_id`, and for each label `prob_<label>`
             (0 to 1) and `target_<label>` (0, 1, or NaN where unknown).
         labels: the K labels.
-        thresholds: label to the probability chosen on val; None where none could be chosen.
+        thresholds: label to the probability chosen on val; None where none could be chosen, or none is used.
+        task: "multilabel", or "multiclass", where the likeliest class is the answer.
     """
 
     table: pd.DataFrame
     labels: tuple[str, ...]
     thresholds: dict[str, float | None]
+    task: str = "multilabel"
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether each image belongs to exactly one of the labels."""
+        return self.task == "multiclass"
 
     def probs(self) -> np.ndarray:
         """(N, K) probabilities."""
@@ -47,6 +56,15 @@ class Predictions:
     def targets(self) -> np.ndarray:
         """(N, K) 0, 1, or NaN where unknown."""
         return self._matrix("target_")
+
+    def called_classes(self) -> np.ndarray:
+        """(N,) number of the likeliest class of each image; only where classes exclude each other."""
+        return find_top_class(self.probs())
+
+    def true_classes(self) -> np.ndarray:
+        """(N,) number of the true class of each image, -1 where unknown; only where classes exclude each other."""
+        is_true = self.targets() == 1  # (N, K)
+        return np.where(is_true.any(axis=1), is_true.argmax(axis=1), -1)
 
     def _matrix(self, prefix: str) -> np.ndarray:
         return self.table[[f"{prefix}{label}" for label in self.labels]].to_numpy(dtype=np.float64)
@@ -81,15 +99,26 @@ def load_predictions(run: Run, split: str = "test") -> Predictions:
     return Predictions(
         table=pd.DataFrame(columns),
         labels=labels,
-        thresholds={label: metrics["thresholds"].get(label) for label in labels},
+        thresholds=find_thresholds(metrics),
+        task=metrics["task"],
     )
+
+
+def find_thresholds(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """Label to its threshold from val; None for all where the likeliest class is the answer."""
+    if metrics["task"] == "multiclass":
+        return dict.fromkeys(metrics["labels"])
+    return {label: metrics["thresholds"].get(label) for label in metrics["labels"]}
 
 
 def choose_labels(predictions: Predictions) -> np.ndarray:
     """(N,) number of the label to explain of each image.
 
-    It is the most probable of the labels that are true for the image, or of all where none is known to be true.
+    It is the most probable of the labels that are true for the image, or of all where none is known to be true; where
+    classes exclude each other it is the likeliest.
     """
+    if predictions.is_exclusive:
+        return predictions.called_classes()
     probs, is_true = predictions.probs(), predictions.targets() == 1  # (N, K)
     has_true = is_true.any(axis=1, keepdims=True)
     return np.where(is_true | ~has_true, probs, -1.0).argmax(axis=1)
@@ -155,8 +184,14 @@ def choose_other_label(predictions: Predictions, row: int, label: str) -> str | 
     """The most probable label of an image that was called, other than the given one.
 
     Returns:
-        The most probable of all others when none of them was called; None when there is no other label.
+        The most probable of all others when none of them was called; None when there is no other label. Where classes
+        exclude each other and the answer is wrong, it is the answer, or the truth beside the answer.
     """
+    if predictions.is_exclusive:
+        pair = predictions.called_classes()[row], predictions.true_classes()[row]
+        others = [predictions.labels[number] for number in pair if number >= 0 and predictions.labels[number] != label]
+        if others:
+            return others[0]
     probs = dict(zip(predictions.labels, predictions.probs()[row], strict=True))
     others = [name for name in predictions.labels if name != label]
     limits = predictions.thresholds

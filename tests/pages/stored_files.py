@@ -13,6 +13,7 @@ import pandas as pd
 
 from medpeft_core.config import EvaluationConfig
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.runs.run import Run
 from medpeft_core.training.results import evaluate_stored, save_predictions
 
@@ -93,11 +94,13 @@ def write_weights(run: Run) -> None:
 
 def write_results(run: Run, *, quality: float, labels: tuple[str, ...], seed: int, epochs_done: int) -> None:
     """Predictions, and metrics.json computed from them as the worker computes it."""
-    files, figures = _make_predictions(labels, quality, seed % 5)
+    origin = run.provenance()
+    task, is_ordered = origin["task"], bool(origin.get("is_ordered"))
+    files, figures = _make_predictions(labels, quality, seed % 5, task, is_ordered)
     run.predictions_dir.mkdir()
     for name, content in files.items():
         (run.predictions_dir / name).write_bytes(content)
-    config, origin = run.config(), run.provenance()
+    config = run.config()
     val, test = figures["val"]["macro"], figures["test"]["macro"]
     training = {
         "num_params": origin["num_params"],
@@ -126,11 +129,13 @@ def write_results(run: Run, *, quality: float, labels: tuple[str, ...], seed: in
             "test_auroc": test["auroc"],
             "test_auroc_low": test["auroc_low"],
             "test_auroc_high": test["auroc_high"],
+            **{f"test_{name}": figures["test"][name] for name in DECISION_METRICS if name in figures["test"]},
             "num_trainable_params": training["num_trainable_params"],
             "wall_time_s": training["wall_time_s"],
             "dataset": config.data.dataset,
             "is_synthetic": origin["is_synthetic"],
-            "task": "multilabel",
+            "task": task,
+            "is_ordered": is_ordered,
             "labels": list(labels),
             "notes": origin["data_notes"],
             **figures,
@@ -140,21 +145,33 @@ def write_results(run: Run, *, quality: float, labels: tuple[str, ...], seed: in
 
 
 @functools.cache
-def _make_predictions(labels: tuple[str, ...], quality: float, seed: int) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _make_predictions(
+    labels: tuple[str, ...], quality: float, seed: int, task: str, is_ordered: bool
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The prediction files of both splits, and the figures from them; made once for equal arguments."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _save_predictions(folder, labels, quality, seed)
-        figures = evaluate_stored(folder, labels=labels, task="multilabel", evaluation=EVALUATION)
+        _save_predictions(folder, labels, quality, seed, task)
+        figures = evaluate_stored(folder, labels=labels, task=task, evaluation=EVALUATION, is_ordered=is_ordered)
         return {path.name: path.read_bytes() for path in folder.iterdir()}, figures
 
 
-def _save_predictions(folder: Path, labels: tuple[str, ...], quality: float, seed: int) -> None:
+def _draw_targets(rng: np.random.Generator, count: int, labels: tuple[str, ...], task: str) -> np.ndarray:
+    """(count, K) of 0 and 1; of exclusive classes the later ones are rarer."""
+    is_never = np.array([label == "Never" for label in labels])
+    if task == "multiclass":
+        shares = np.where(is_never, 0, 1 / np.arange(1, len(labels) + 1))
+        return np.eye(len(labels))[rng.choice(len(labels), count, p=shares / shares.sum())]
+    targets = (rng.random((count, len(labels))) < 0.3).astype(float)
+    targets[:2] = [[1.0], [0.0]]  # both classes in each label
+    targets[:, is_never] = 0.0
+    return targets
+
+
+def _save_predictions(folder: Path, labels: tuple[str, ...], quality: float, seed: int, task: str) -> None:
     rng = np.random.default_rng(seed)
     for split, count in HELD_OUT.items():
-        targets = (rng.random((count, len(labels))) < 0.3).astype(float)
-        targets[:2] = [[1.0], [0.0]]  # both classes in each label
-        targets[:, [label == "Never" for label in labels]] = 0.0
+        targets = _draw_targets(rng, count, labels, task)
         logits = rng.standard_normal(targets.shape) + quality * targets - 1.0
         table = pd.DataFrame(
             {
@@ -165,7 +182,7 @@ def _save_predictions(folder: Path, labels: tuple[str, ...], quality: float, see
             }
         )
         manifest = Manifest(
-            dataset="phantom", task="multilabel", labels=labels, image_root=folder, table=table, is_synthetic=True
+            dataset="phantom", task=task, labels=labels, image_root=folder, table=table, is_synthetic=True
         )
         save_predictions(folder / f"{split}.parquet", manifest, logits)
 

@@ -56,7 +56,7 @@ def make_run(
         phase: what the worker is at.
         settings: section to settings, laid over the config.
         meta: laid over tags, notes and owner.
-        provenance: laid over where the run comes from.
+        provenance: laid over where the run comes from; with the task "multiclass" the labels are exclusive classes.
         heard_s: how long ago a running run was last heard of.
         device: its lock.
     """

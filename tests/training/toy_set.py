@@ -37,16 +37,22 @@ def register_toy(
     folder: Path,
     *,
     task: str = "multilabel",
-    change: Callable[[pd.DataFrame], None] = lambda table: None,
+    change: Callable[[pd.DataFrame], pd.DataFrame | None] = lambda table: None,
     labels: tuple[str, ...] | None = None,
+    is_ordered: bool = False,
 ) -> None:
-    """Draw the images and register the set as `toy`; `change` may alter its table, `labels` says which columns are."""
+    """Draw the images and register the set as `toy`; `change` may alter its table or give another, `labels` says which
+    columns are."""
     table = _draw_images(folder, task)
-    change(table)
+    changed = change(table)
+    table = table if changed is None else changed
     labels = labels or tuple(name for name in table.columns if name not in ("image", "patient_id", "split"))
 
     def read(root: Path | None, options: NoOptions, *, split_seed: int, progress: Any) -> Manifest:
-        return Manifest(dataset="toy", task=task, labels=labels, image_root=folder, table=table, is_synthetic=True)
+        return Manifest(
+            dataset="toy", task=task, labels=labels, image_root=folder, table=table, is_synthetic=True,
+            is_ordered=is_ordered,
+        )  # fmt: skip
 
     spec = DatasetSpec(
         name="toy", title="Toy squares", description="Squares.", task=task, labels=labels, is_synthetic=True,
