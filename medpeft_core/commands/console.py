@@ -51,6 +51,7 @@ class ProgressBar:
         self._started = time.monotonic()
         self._last_line = self._started
         self._what, self._what_started = "", self._started
+        self._done_before = 0  # what is there when a phase begins is no measure of its speed
 
     def __enter__(self) -> Self:
         return self
@@ -64,14 +65,15 @@ class ProgressBar:
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if what != self._what:
-            self._what, self._what_started = what, now
+            self._what, self._what_started, self._done_before = what, now, done
         if now - self._started < QUIET_FIRST_S:
             return
         if sys.stderr.isatty():
             self._draw(what, done, total)
         elif now - self._last_line > PLAIN_EVERY_S:
             self._last_line = now
-            left = (now - self._what_started) / done * (total - done) if done else None
+            gained = done - self._done_before
+            left = (now - self._what_started) / gained * (total - done) if gained > 0 else None
             far = f": {done} of {total}" if total else " ..."
             tell(f"{what}{far}" + (f", about {describe_seconds(left)} left" if left is not None else ""))
 
@@ -88,7 +90,7 @@ class ProgressBar:
             )
             self._bar.start()
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total or None)  # None: it has no end that is known
+            self._tasks[what] = self._bar.add_task(what, total=total or None, completed=done)  # None: no end is known
         self._bar.update(self._tasks[what], completed=done, total=total or None)
 
 

@@ -4,7 +4,6 @@ A cache is a folder with `pixels.u8` (the images one after the other, each as C,
 image) and `index.json`. Making one is the job of `pixels.py`.
 """
 
-import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,8 @@ from medpeft_core.paths import read_json
 
 FORMAT_VERSION = 1  # to be raised whenever the same files would give other pixels
 PIXELS_FILE, TABLE_FILE, HEADER_FILE = "pixels.u8", "images.parquet", "index.json"
+
+FileState = tuple[int, int]
 
 
 def load_for_model(
@@ -40,6 +41,15 @@ def load_for_model(
     return np.ascontiguousarray(pixels), (height, width), decoded.warnings
 
 
+def find_state(path: Path) -> FileState:
+    """Size in bytes and time of change in ns of a file; -1 and -1 where it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
 def pixel_cache_key(paths: list[Path], names: list[str], *, cache_size: int, reading: Reading = AS_STORED) -> str:
     """Name of the cache of these files: it changes when a file is changed, added, removed or moved to another row.
 
@@ -49,14 +59,15 @@ def pixel_cache_key(paths: list[Path], names: list[str], *, cache_size: int, rea
         cache_size: short side in pixels.
         reading: of DICOM files; another one gives other pixels.
     """
+    return key_of_states([find_state(path) for path in paths], names, cache_size=cache_size, reading=reading)
+
+
+def key_of_states(states: list[FileState], names: list[str], *, cache_size: int, reading: Reading) -> str:
+    """As `pixel_cache_key`, from what was found of the files before."""
     digest = hashlib.sha256(f"{FORMAT_VERSION}\n{cache_size}\n".encode())
     if reading != AS_STORED:
         digest.update(f"{reading.window}\0{reading.frame}\n".encode())
-    for path, name in zip(paths, names, strict=True):
-        size, changed_ns = -1, -1
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            size, changed_ns = status.st_size, status.st_mtime_ns
+    for (size, changed_ns), name in zip(states, names, strict=True):
         digest.update(f"{name}\0{size}\0{changed_ns}\n".encode())
     return digest.hexdigest()[:32]
 

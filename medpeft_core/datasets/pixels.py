@@ -1,52 +1,44 @@
-"""Building a pixel cache: decode all images in threads, write them in order, show the cache only when it is whole."""
+"""Building a pixel cache: decode in parallel, go on from what a stopped builder left, show it only when it is whole."""
 
 import contextlib
+import errno
 import functools
 import os
 import shutil
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
-import numpy as np
-import pandas as pd
 
-from medpeft_core.datasets.images import AS_STORED, Reading, UnreadableImageError
+from medpeft_core.datasets.images import AS_STORED, Reading
 from medpeft_core.datasets.pixel_cache import (
-    FORMAT_VERSION,
-    HEADER_FILE,
-    PIXELS_FILE,
-    TABLE_FILE,
     PixelCache,
-    digest_pixels,
+    key_of_states,
     load_for_model,
     pixel_cache_key,
 )
+from medpeft_core.datasets.pixel_decoding import Loaded, load_all, load_image
+from medpeft_core.datasets.pixel_journal import (
+    PixelJournal,
+    Row,
+    has_pixels,
+    is_same_file,
+    remove_stale,
+    row_state,
+    unfinished_folder,
+)
+from medpeft_core.datasets.pixel_table import drop_journal, finish_pixels
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.errors import DataError
-from medpeft_core.paths import ensure_dir, write_json
+from medpeft_core.paths import ensure_dir
 
 __all__ = ["PixelCache", "build_pixel_cache", "find_pixel_cache", "load_for_model", "pixel_cache_key"]
 
 MAX_THREADS = 32
-_IN_FLIGHT_PER_THREAD = 4  # decoded images that wait to be written; bounds memory
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _REPORT_EVERY_S = 0.1
-_PATIENCE_S = 0.4  # with one slow image, before progress is told again
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    """What a decoding thread hands over; `pixels` is None for an unreadable image."""
-
-    pixels: np.ndarray | None = None
-    source_size: tuple[int, int] = (0, 0)
-    warning: str = ""
-    error: str = ""
-    digest: str = ""
 
 
 def build_pixel_cache(
@@ -57,12 +49,17 @@ def build_pixel_cache(
     progress: Progress,
     num_threads: int | None = None,
     reading: Reading = AS_STORED,
+    names: list[str] | None = None,
 ) -> PixelCache:
     """Decode every image into a new cache in `folder`, or open the one that is there.
 
     Unreadable images do not stop it; they are listed in the cache's `errors`. Two builders of one folder wait for each
-    other. If `progress` raises, or the disk is full, no trace of a cache is left. A cache that is damaged, or some of
-    whose unreadable images can be read by now, is built anew.
+    other. A cache that is damaged, or some of whose unreadable images can be read by now, is built anew.
+
+    What a builder decoded before it was killed, or before `progress` raised to stop it, stays hidden beside the folder,
+    and the next builder goes on from there, unless a week has passed or the lab's clean-up took it. A full disk is
+    freed of it. Of what was kept, an image counts only while its file has the size and time of change at which it was
+    decoded.
 
     Args:
         paths: the image of each row.
@@ -71,37 +68,48 @@ def build_pixel_cache(
         progress: told at most ten times a second.
         num_threads: None: one per CPU core.
         reading: of DICOM files; it must be part of the folder's name.
+        names: as `pixel_cache_key` was given them. Where files have changed since the folder was named, the cache is
+            then put beside it, under the name of the files that were decoded.
 
     Raises:
         DataError: the cache cannot be written; says how many bytes it needs, and where.
     """
     progress = _throttled(progress)
-    with _disk_errors(folder, paths, cache_size, written=0, done=0):
+    with _disk_errors(folder, len(paths), cache_size, []):
         ensure_dir(folder.parent)
-    with _locked(folder, len(paths), progress, needed=cache_size**2 * len(paths)):
+    remove_stale(folder.parent)
+    unfinished = unfinished_folder(folder)
+    with _locked(folder, len(paths), cache_size, progress):
         cache = find_pixel_cache(paths, cache_size=cache_size, folder=folder, reading=reading)
         if cache is not None:
             return cache
-        temporary = folder.parent / f".{folder.name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)  # of a builder that was killed: under the lock nobody works there
-        began = time.monotonic()
-        try:
-            load = functools.partial(_load, cache_size=cache_size, reading=reading)
-            rows = _write_images(paths, cache_size, temporary, progress, num_threads or _count_cores(), load=load)
-            num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
-            with _disk_errors(folder, paths, cache_size, written=num_bytes, done=len(paths)):
-                _finish(temporary, rows, cache_size, progress, decode_s=time.monotonic() - began)
-                shutil.rmtree(folder, ignore_errors=True)
-                temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return PixelCache.open(folder)
+        if find_pixel_cache(paths, cache_size=cache_size, folder=unfinished, reading=reading) is not None:
+            return _show(unfinished, folder)  # its builder was killed just before this
+        with _swept(unfinished):
+            load = functools.partial(load_image, cache_size=cache_size, reading=reading)
+            about = {"cache_size": cache_size, "window": reading.window, "frame": reading.frame}
+            rows, decode_s = _decode(paths, folder, about, load, progress, num_threads=num_threads or _count_cores())
+            name = folder.name
+            if names is not None:
+                name = key_of_states([row_state(row) for row in rows], names, cache_size=cache_size, reading=reading)
+            if name == folder.name:
+                with _disk_errors(folder, len(paths), cache_size, rows):
+                    finish_pixels(unfinished, rows, cache_size, progress, decode_s=decode_s)
+                    return _show(unfinished, folder)
+        true_folder = folder.with_name(name)
+        with _locked(true_folder, len(paths), cache_size, progress):
+            shutil.rmtree(unfinished_folder(true_folder), ignore_errors=True)
+            unfinished.rename(unfinished_folder(true_folder))
+    return build_pixel_cache(
+        paths, cache_size=cache_size, folder=true_folder, progress=progress, num_threads=num_threads, reading=reading,
+        names=names,
+    )  # fmt: skip
 
 
 def find_pixel_cache(
     paths: list[Path], *, cache_size: int, folder: Path, reading: Reading = AS_STORED
 ) -> PixelCache | None:
-    """The cache that is there, or None where `build_pixel_cache` would build one.
+    """The cache that is there, or None where `build_pixel_cache` would build one or go on with one.
 
     It opens no image but those that could not be read before.
     """
@@ -111,168 +119,99 @@ def find_pixel_cache(
         cache = PixelCache.open(folder)
     except DataError:
         return None
-    has_recovered = any(not _load(paths[row], cache_size, reading).error for row in cache.errors)
+    has_recovered = any(not load_image(paths[row], cache_size, reading).error for row in cache.errors)
     return None if has_recovered or cache.num_images != len(paths) else cache
 
 
+def _decode(
+    paths: list[Path],
+    folder: Path,
+    about: dict[str, Any],
+    load: Callable[[Path], Loaded],
+    progress: Progress,
+    *,
+    num_threads: int,
+) -> tuple[list[Row], float | None]:
+    """Fill the unfinished cache of a folder.
+
+    Returns:
+        The rows of all images, and the seconds that decoding all of them takes, as far as some were decoded now.
+    """
+
+    def is_current(number: int, row: Row) -> bool:
+        return is_same_file(paths[number], row) and not (row["error"] and not load(paths[number]).error)
+
+    total, cache_size = len(paths), about["cache_size"]
+    with _disk_errors(folder, total, cache_size, []):
+        journal = PixelJournal(unfinished_folder(folder), {"num_images": total, **about})
+    with journal:
+        with _disk_errors(folder, total, cache_size, journal.rows):
+            journal.check(is_current, lambda done, found: progress("checking what was decoded before", done, found))
+        rows, num_found = journal.rows, len(journal.rows)
+        progress("decoding images", num_found, total)
+        began = time.monotonic()
+        images = load_all(paths[num_found:], load, num_threads)
+        with contextlib.closing(images), _disk_errors(folder, total, cache_size, rows):
+            for loaded in images:
+                if loaded is not None:
+                    journal.append(loaded)
+                progress("decoding images", len(rows), total)
+            journal.sync()
+        num_decoded = total - num_found
+        return rows, (time.monotonic() - began) * total / num_decoded if num_decoded else None
+
+
+def _show(unfinished: Path, folder: Path) -> PixelCache:
+    """Give a whole cache its name, in the place of one that is no good."""
+    drop_journal(unfinished)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    return PixelCache.open(folder)
+
+
 @contextlib.contextmanager
-def _locked(folder: Path, total: int, progress: Progress, *, needed: int) -> Iterator[None]:
+def _swept(unfinished: Path) -> Iterator[None]:
+    """When the work fails: keep what was decoded, unless it is nothing, or the disk is full and must be freed."""
+    try:
+        yield
+    except BaseException as error:
+        cause = error.__cause__
+        if (isinstance(cause, OSError) and cause.errno in _FULL) or not has_pixels(unfinished):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, total: int, cache_size: int, progress: Progress) -> Iterator[None]:
     lock = filelock.FileLock(folder.parent / f"{folder.name}.lock")
     while True:
         try:
-            lock.acquire(timeout=0.5)
+            with _disk_errors(folder, total, cache_size, []):
+                lock.acquire(timeout=0.5)
             break
         except filelock.Timeout:
             progress("waiting for another process that decodes these images", 0, total)
-        except OSError as error:
-            raise _cannot_write(error, folder, total, needed) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _write_images(
-    paths: list[Path],
-    cache_size: int,
-    temporary: Path,
-    progress: Progress,
-    num_threads: int,
-    *,
-    load: Callable[[Path], _Loaded],
-) -> list[dict]:
-    """Append each image with its own number of channels to one file; one row of the table for each."""
-    rows: list[dict] = []
-    written = 0
-    progress("decoding images", 0, len(paths))
-    with contextlib.ExitStack() as stack:
-        with _disk_errors(temporary, paths, cache_size, written=0, done=0):
-            temporary.mkdir()
-            file = stack.enter_context((temporary / PIXELS_FILE).open("wb", buffering=0))
-        images = stack.enter_context(contextlib.closing(_load_all(paths, load, num_threads)))
-        for loaded in images:
-            if loaded is not None:
-                with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
-                    written += _write_all(file.fileno(), loaded.pixels)
-                rows.append(_describe(loaded))
-            progress("decoding images", len(rows), len(paths))
-        with _disk_errors(temporary, paths, cache_size, written=written, done=len(rows)):
-            os.fsync(file.fileno())
-    return rows
-
-
-def _load_all(
-    paths: list[Path], load: Callable[[Path], _Loaded], num_threads: int
-) -> Generator[_Loaded | None, None, None]:
-    """The images in their order, decoded ahead in threads, and None while a slow one is waited for.
-
-    Closing the iterator lets the threads end after the image that they are at.
-    """
-    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
-    waiting: deque[Future[_Loaded]] = deque()
-    try:
-        for path in paths:
-            waiting.append(pool.submit(load, path))
-            if len(waiting) >= num_threads * _IN_FLIGHT_PER_THREAD:
-                yield from _patiently(waiting.popleft())
-        while waiting:
-            yield from _patiently(waiting.popleft())
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _patiently(image: Future[_Loaded]) -> Iterator[_Loaded | None]:
-    """None again and again until the image is there, then the image."""
-    while not image.done():
-        if not wait([image], timeout=_PATIENCE_S).done:
-            yield None
-    yield image.result()
-
-
-def _load(path: Path, cache_size: int, reading: Reading) -> _Loaded:
-    try:
-        pixels, source_size, warnings = load_for_model(path, cache_size, reading)
-    except UnreadableImageError as error:
-        return _Loaded(error=error.reason)
-    return _Loaded(pixels=pixels, source_size=source_size, warning=" ".join(warnings), digest=digest_pixels(pixels))
-
-
-def _describe(loaded: _Loaded) -> dict:
-    channels, height, width = (0, 0, 0) if loaded.pixels is None else loaded.pixels.shape
-    return {
-        "channels": channels, "height": height, "width": width, "source_height": loaded.source_size[0],
-        "source_width": loaded.source_size[1], "warning": loaded.warning, "error": loaded.error,
-        "digest": loaded.digest,
-    }  # fmt: skip
-
-
-def _finish(temporary: Path, rows: list[dict], cache_size: int, progress: Progress, *, decode_s: float) -> None:
-    """Give all images one number of channels, and write table and header.
-
-    Args:
-        decode_s: seconds that decoding took, for people who want to know what a cache costs to make again.
-    """
-    table = pd.DataFrame(rows)
-    is_readable = table["channels"] > 0
-    channels = 3 if (table["channels"] == 3).any() else 1
-    if is_readable.any() and (table["channels"] != channels).any():
-        shape = tuple(table.loc[is_readable, ["height", "width"]].iloc[0])
-        _rewrite(temporary, table, channels, (int(shape[0]), int(shape[1])), progress)
-        table.loc[~is_readable, ["height", "width"]] = shape
-    sizes = channels * table["height"] * table["width"]
-    table["offset"] = sizes.cumsum() - sizes
-    table.drop(columns="channels").to_parquet(temporary / TABLE_FILE)
-    header = {
-        "format_version": FORMAT_VERSION,
-        "cache_size": cache_size,
-        "channels": channels,
-        "num_images": len(table),
-    }
-    write_json(temporary / HEADER_FILE, {**header, "num_bytes": int(sizes.sum()), "decode_s": round(decode_s, 3)})
-
-
-def _rewrite(temporary: Path, table: pd.DataFrame, channels: int, blank: tuple[int, int], progress: Progress) -> None:
-    """Repeat grey images into `channels`, and put a black image of size `blank` in the place of each unreadable one."""
-    copy = temporary / "rewritten.u8"
-    shapes = table[["channels", "height", "width"]].to_numpy(np.int64)
-    with (temporary / PIXELS_FILE).open("rb") as source, copy.open("wb") as target:
-        for done, (own_channels, height, width) in enumerate(shapes.tolist()):
-            progress("making grey and colour images alike", done, len(shapes))
-            block = np.zeros((1, *blank), np.uint8)
-            if own_channels:
-                block = np.frombuffer(source.read(own_channels * height * width), np.uint8).reshape(-1, height, width)
-            target.write(np.broadcast_to(block, (channels, *block.shape[1:])).tobytes())
-        target.flush()
-        os.fsync(target.fileno())
-    copy.replace(temporary / PIXELS_FILE)
-
-
-def _write_all(descriptor: int, pixels: np.ndarray | None) -> int:
-    """Write every byte (a nearly full disk takes a part without complaint) and count them."""
-    if pixels is None:
-        return 0
-    rest = memoryview(pixels.tobytes())
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    return pixels.nbytes
-
-
 @contextlib.contextmanager
-def _disk_errors(folder: Path, paths: list[Path], cache_size: int, *, written: int, done: int) -> Iterator[None]:
-    """Turn a failed write into a message with the space that all images need, estimated from those written."""
+def _disk_errors(folder: Path, total: int, cache_size: int, rows: list[Row]) -> Iterator[None]:
+    """Turn a failed write into a message with the space that all images need, estimated from the rows there are."""
     try:
         yield
+    except filelock.Timeout:  # an OSError as well
+        raise
     except OSError as error:
-        needed = round(written / done * len(paths)) if done else cache_size**2 * len(paths)
-        raise _cannot_write(error, folder, len(paths), needed) from error
-
-
-def _cannot_write(error: OSError, folder: Path, num_images: int, needed: int) -> DataError:
-    return DataError(
-        f"The pixel cache of {num_images} images cannot be written to {folder.parent}: {error.strerror or error}. It "
-        f"needs about {needed / 1e6:.0f} MB ({needed} bytes) there. Make space, or set MEDPEFT_HOME to a folder on a "
-        "larger disk."
-    )
+        num_bytes = sum(row["channels"] * row["height"] * row["width"] for row in rows)
+        needed = round(num_bytes / len(rows) * total) if rows else cache_size**2 * total
+        raise DataError(
+            f"The pixel cache of {total} images cannot be written to {folder.parent}: {error.strerror or error}. It "
+            f"needs about {needed / 1e6:.0f} MB ({needed} bytes) there. Make space, or set MEDPEFT_HOME to a folder on "
+            "a larger disk."
+        ) from error
 
 
 def _throttled(progress: Progress) -> Progress:

@@ -70,7 +70,7 @@ def prepare_dataset(data: DataConfig, *, progress: Progress = ignore_progress) -
 
     Args:
         data: its `patient_overlap` and `unreadable` decide what happens to such images.
-        progress: may raise to stop; then no half cache is left.
+        progress: may raise to stop; what was decoded by then is kept for the next time.
 
     Raises:
         DataError: the data cannot be used as they are; says which images or patients and what to do.
@@ -235,7 +235,7 @@ def _build_cache(manifest: Manifest, data: DataConfig, progress: Progress) -> Pi
     paths = manifest.paths()
     return build_pixel_cache(
         paths, cache_size=data.cache_size, folder=_cache_folder(manifest, paths, data), progress=progress,
-        reading=read_how(data),
+        reading=read_how(data), names=manifest.table["image"].tolist(),
     )  # fmt: skip
 
 

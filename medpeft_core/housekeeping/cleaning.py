@@ -166,7 +166,10 @@ def remove_exports(store: RunStore) -> Cleaned:
 
 
 def remove_leftovers(home: Path) -> Cleaned:
-    """Remove what killed programs left half made; what a living one is making is under its lock and stays."""
+    """Remove what killed programs left half made; what a living one is making is under its lock and stays.
+
+    A preparation that was stopped or killed would go on with its unfinished pixel cache; without it, it begins anew.
+    """
     removed, freed, kept = 0, 0, []
     for path in find_leftovers(home):
         lock_path = _find_lock(path)

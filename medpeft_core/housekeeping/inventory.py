@@ -15,6 +15,7 @@ from medpeft_core.housekeeping.places import (
     find_export_folders,
     find_leftovers,
     find_pictures,
+    find_unfinished_caches,
 )
 from medpeft_core.housekeeping.sizes import Part, Tell, measure_folder, measure_home
 from medpeft_core.housekeeping.usage import (
@@ -80,7 +81,12 @@ class BaseInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """Everything about a home at one moment."""
+    """Everything about a home at one moment.
+
+    Attributes:
+        leftover_bytes: of what was never finished, unfinished pixel caches among it.
+        unfinished_bytes: of unfinished pixel caches; a preparation would go on with them.
+    """
 
     parts: list[Part]
     caches: list[CacheInfo]
@@ -89,6 +95,7 @@ class Inventory:
     leftover_bytes: int
     picture_bytes: int
     export_bytes: int = 0
+    unfinished_bytes: int = 0
 
     @property
     def num_bytes(self) -> int:
@@ -112,6 +119,7 @@ def take_inventory(home: Path, tell: Tell = lambda text: None) -> Inventory:
         leftover_bytes=sum(measure_folder(path).num_bytes for path in find_leftovers(home)),
         picture_bytes=sum(_size(path) for path in find_pictures(home)),
         export_bytes=sum(measure_folder(path).num_bytes for path in find_export_folders(home)),
+        unfinished_bytes=sum(measure_folder(path).num_bytes for path in find_unfinished_caches(home)),
     )
 
 

@@ -21,6 +21,11 @@ def find_cache_folders(home: Path) -> list[Path]:
     return [path for path in list_folders(home, "cache/pixels") if CACHE_NAME.fullmatch(path.name)]
 
 
+def find_unfinished_caches(home: Path) -> list[Path]:
+    """The folders of pixel caches whose builder was stopped or killed, or is at work."""
+    return [path for path in list_folders(home, "cache/pixels") if re.fullmatch(r"\..+\.tmp", path.name)]
+
+
 def find_base_files(home: Path) -> list[Path]:
     """The files of base weights, without downloads."""
     return [path for path in list_files(home, "weights") if BASE_NAME.fullmatch(path.name)]
@@ -50,7 +55,7 @@ def find_export_folders(home: Path) -> list[Path]:
 
 def find_leftovers(home: Path) -> list[Path]:
     """Caches, features, sets, shelf files and exports that were never finished, and what could not be deleted."""
-    found = [path for path in list_folders(home, "cache/pixels") if re.fullmatch(r"\..+\.tmp", path.name)]
+    found = find_unfinished_caches(home)
     found += [path for path in list_folders(home, "datasets") if re.fullmatch(r"\..+\.partial-.+", path.name)]
     found += [path for path in list_files(home, "cache/features") if HALF_FEATURES_NAME.fullmatch(path.name)]
     found += [path for path in _find_unlocked(home) if _is_stale(path)]

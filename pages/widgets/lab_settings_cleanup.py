@@ -201,13 +201,24 @@ def _draw_deleted() -> None:
 
 def _draw_leftovers(inventory: Inventory) -> None:
     st.markdown("**Left over from work that was cut off**")
-    st.caption("Half-made caches and drawings of programs that were killed. Costs: nothing.")
+    st.caption(_describe_leftovers(inventory))
     _draw_removal(
         "leftovers",
         "Remove them",
         f"This frees {write_bytes(inventory.leftover_bytes)}.",
         partial(remove_leftovers, get_lab().home),
         is_possible=True,
+    )
+
+
+def _describe_leftovers(inventory: Inventory) -> str:
+    about = "Half-made files of programs that were stopped or killed. "
+    if not inventory.unfinished_bytes:
+        return f"{about}Costs: nothing."
+    return (
+        f"{about}{write_bytes(inventory.unfinished_bytes)} of it are images that were decoded before a preparation was "
+        "stopped. Costs: that preparation begins anew instead of going on. The first preparation after a week removes "
+        "them too."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medpeft_core.datasets import pixels as pixels_module
+from medpeft_core.datasets import pixel_decoding
 from medpeft_core.datasets.pixels import build_pixel_cache, load_for_model
 
 
@@ -42,7 +42,7 @@ def test_build_pixel_cache_can_be_stopped_while_it_waits_for_a_slow_image(mixtur
             raise StoppedError
 
     is_released, told = threading.Event(), []
-    monkeypatch.setattr(pixels_module, "load_for_model", load_slowly)
+    monkeypatch.setattr(pixel_decoding, "load_for_model", load_slowly)
     began = time.monotonic()
     with pytest.raises(StoppedError):
         build_pixel_cache(mixture, cache_size=24, folder=folder, progress=listen, num_threads=2)

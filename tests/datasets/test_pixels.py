@@ -10,6 +10,7 @@ import filelock
 import numpy as np
 import pytest
 
+from medpeft_core.datasets import pixel_decoding
 from medpeft_core.datasets import pixels as pixels_module
 from medpeft_core.datasets.pixels import PixelCache, build_pixel_cache, load_for_model, pixel_cache_key
 from medpeft_core.datasets.progress import ignore_progress
@@ -147,7 +148,7 @@ def test_digests_are_equal_for_equal_pixels_only(save_image, folder):
 
 def test_build_pixel_cache_opens_a_finished_one_without_decoding(films, folder, monkeypatch):
     build(films, folder)
-    monkeypatch.setattr(pixels_module, "load_for_model", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(pixel_decoding, "load_for_model", lambda *_: pytest.fail("decoded again"))
     assert build(films, folder).num_images == 12
 
 
@@ -189,8 +190,10 @@ def test_pixel_cache_key_follows_files_names_order_and_size(films):
     assert pixel_cache_key(films, names, cache_size=24) not in (key, touched)
 
 
-@pytest.mark.parametrize("when", [0, 1])
-def test_build_pixel_cache_leaves_nothing_when_stopped(films, folder, when, monkeypatch):
+@pytest.mark.parametrize(("when", "left"), [(0, []), (1, [".key.tmp"])])
+def test_build_pixel_cache_that_is_stopped_shows_no_cache_and_keeps_what_is_decoded(
+    films, folder, when, left, monkeypatch
+):
     monkeypatch.setattr(pixels_module, "_REPORT_EVERY_S", 0)
 
     def stop(what: str, done: int, total: int) -> None:
@@ -200,15 +203,16 @@ def test_build_pixel_cache_leaves_nothing_when_stopped(films, folder, when, monk
     before = set(threading.enumerate())  # threads of an earlier test may be at their last breath
     with pytest.raises(StoppedError):
         build(films, folder, progress=stop)
-    assert files_beside(folder) == []
+    assert files_beside(folder) == left
     deadline = time.monotonic() + 10
     while not set(threading.enumerate()) <= before:  # each ends after the image that it is at
         assert time.monotonic() < deadline, "threads go on decoding"
         time.sleep(0.01)
     assert build(films, folder).num_images == 12
+    assert files_beside(folder) == ["key"]
 
 
-def test_build_pixel_cache_clears_what_a_killed_builder_left(films, folder):
+def test_build_pixel_cache_clears_what_is_no_unfinished_cache(films, folder):
     left = folder.parent / f".{folder.name}.tmp"
     left.mkdir(parents=True)
     (left / "pixels.u8").write_bytes(b"half")

@@ -15,7 +15,7 @@ from medpeft_core.datasets.cache_notes import note_use, read_note
 from medpeft_core.datasets.pixels import build_pixel_cache
 from medpeft_core.datasets.progress import ignore_progress
 from medpeft_core.housekeeping.cleaning import remove_bases, remove_caches, remove_leftovers, remove_pictures
-from medpeft_core.housekeeping.inventory import list_bases, list_caches
+from medpeft_core.housekeeping.inventory import list_bases, list_caches, take_inventory
 from medpeft_core.housekeeping.usage import compute_pixels_sha256
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
@@ -251,6 +251,8 @@ def test_remove_leftovers_keeps_what_is_being_made(home: Path) -> None:
     for folder in (dead, living, partial, whole):
         folder.mkdir(parents=True)
         (folder / "data").write_bytes(bytes(10))
+    inventory = take_inventory(home)
+    assert (inventory.leftover_bytes, inventory.unfinished_bytes, inventory.caches) == (30, 20, [])
     with filelock.FileLock(pixels / f"{OTHER_KEY}.lock"):
         done = remove_leftovers(home)
     assert (done.num_removed, done.num_bytes) == (2, 20)
