@@ -6,10 +6,26 @@ skin, ultrasound, fundus, collections.
 
 # isort: off
 from medpeft_core.datasets import phantom, phantom_shortcut
-from medpeft_core.datasets import nih, chexpert
+from medpeft_core.datasets import nih, chexpert, rsna
+from medpeft_core.datasets import ham10000, fitzpatrick17k
+from medpeft_core.datasets import busi
+from medpeft_core.datasets import smdg
 from medpeft_core.datasets import med_mnist
 
 # isort: on
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
 
-__all__ = ["DATASETS", "DatasetSpec", "chexpert", "med_mnist", "nih", "phantom", "phantom_shortcut"]
+__all__ = [
+    "DATASETS",
+    "DatasetSpec",
+    "busi",
+    "chexpert",
+    "fitzpatrick17k",
+    "ham10000",
+    "med_mnist",
+    "nih",
+    "phantom",
+    "phantom_shortcut",
+    "rsna",
+    "smdg",
+]
