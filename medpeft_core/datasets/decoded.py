@@ -73,6 +73,13 @@ class DecodedImage:
     choices: Choices | None = None
 
 
+def drop_equal_channels(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) where the three channels of (H, W, 3) are equal, else as it is."""
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
+    return np.ascontiguousarray(red) if is_grey else pixels
+
+
 def check_size(path: Path, width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
     """Refuse an image by what its header claims, before a pixel is decoded.
 

@@ -21,7 +21,9 @@ from medpeft_core.datasets.decoded import MISSING_REASON as MISSING_REASON
 from medpeft_core.datasets.decoded import DecodedImage as DecodedImage
 from medpeft_core.datasets.decoded import Reading as Reading
 from medpeft_core.datasets.decoded import UnreadableImageError as UnreadableImageError
-from medpeft_core.datasets.decoded import check_size
+from medpeft_core.datasets.decoded import check_size, drop_equal_channels
+from medpeft_core.datasets.dicom.guarded import START_BYTES, has_prefix, is_dicom
+from medpeft_core.datasets.dicom.reading import read_dicom, read_dicom_size
 
 GREY_BITS = (8, 10, 12, 14, 16)
 _ROWS_AT_ONCE = 64
@@ -42,11 +44,15 @@ _DECODING_ERRORS = (
 
 
 def read_image(path: Path, reading: Reading = AS_STORED) -> DecodedImage:
-    """Decode the first frame of a PNG, JPEG, BMP or TIFF file completely.
+    """Decode one frame of a DICOM file, or the first frame of a PNG, JPEG, BMP or TIFF file, completely.
 
-    Colour images with three equal channels become grey. Transparency is laid over black. Grey with more than 8 bits
-    keeps its range: it is divided by the full range of the smallest of 8, 10, 12, 14 and 16 bits that holds its
-    maximum.
+    DICOM: see `dicom.reading.read_dicom`. Of the others, colour images with three equal channels become grey, and
+    transparency is laid over black. Grey with more than 8 bits keeps its range: it is divided by the full range of the
+    smallest of 8, 10, 12, 14 and 16 bits that holds its maximum.
+
+    Args:
+        path: of the file; only of a DICOM file without the usual beginning its ending counts.
+        reading: window and frame of DICOM files.
 
     Raises:
         UnreadableImageError: missing, not an image, cut off, under 16 pixels on a side, over 100 megapixels, or of an
@@ -54,7 +60,7 @@ def read_image(path: Path, reading: Reading = AS_STORED) -> DecodedImage:
     """
     try:
         with path.open("rb") as file:
-            return _decode(path, file)
+            return _decode(path, file, reading)
     except FileNotFoundError as error:
         raise UnreadableImageError(
             path, MISSING_REASON, f"It was looked for in {path.parent}; check the folder."
@@ -67,18 +73,21 @@ def read_image(path: Path, reading: Reading = AS_STORED) -> DecodedImage:
         ) from error
 
 
-def read_image_bytes(content: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+def read_image_bytes(
+    content: bytes, name: str, *, reading: Reading = AS_STORED, max_pixels: int = MAX_PIXELS
+) -> DecodedImage:
     """Decode an image that lies in memory, exactly as `read_image` decodes a file.
 
     Args:
         content: of the file.
-        name: for messages; its ending means nothing.
+        name: for messages; its ending counts as it does for `read_image`.
+        reading: window and frame of DICOM files.
         max_pixels: refused above this, before a pixel is decoded.
 
     Raises:
         UnreadableImageError: see `read_image`.
     """
-    return _decode(Path(name), io.BytesIO(content), max_pixels=max_pixels)
+    return _decode(Path(name), io.BytesIO(content), reading, max_pixels=max_pixels)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -89,6 +98,8 @@ def read_size(path: Path) -> tuple[int, int]:
     """
     try:
         with path.open("rb") as file:
+            if _is_dicom(path, file):
+                return read_dicom_size(path, file)
             image = _open_header(path, file)
             return image.height, image.width
     except OSError as error:
@@ -114,7 +125,9 @@ def scale_short_side(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(scaled)
 
 
-def _decode(path: Path, file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+def _decode(path: Path, file: BinaryIO, reading: Reading, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    if _is_dicom(path, file):
+        return read_dicom(path, file, reading, max_pixels=max_pixels)
     image = _open_header(path, file)
     check_size(path, image.width, image.height, max_pixels)
     try:
@@ -125,6 +138,14 @@ def _decode(path: Path, file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Deco
     return _to_eight_bits(path, upright, warnings)
 
 
+def _is_dicom(path: Path, file: BinaryIO) -> bool:
+    """By its prefix, which may follow the beginning of a TIFF file; without it, what is no other image may be one."""
+    start = file.read(START_BYTES)
+    file.seek(0)
+    is_other = not start or start.startswith(tuple(magic for magic, _ in _OPENERS))
+    return has_prefix(start) or (not is_other and is_dicom(start, path.name))
+
+
 def _open_header(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
     start = file.read(16)
     file.seek(0)
@@ -132,7 +153,9 @@ def _open_header(path: Path, file: BinaryIO) -> ImageFile.ImageFile:
         raise UnreadableImageError(path, "is empty (0 bytes)", "Get the file again, or remove it.")
     opener = next((opener for magic, opener in _OPENERS if start.startswith(magic)), None)
     if opener is None:
-        raise UnreadableImageError(path, "is not a PNG, JPEG, BMP or TIFF image", "Convert it to PNG, or remove it.")
+        raise UnreadableImageError(
+            path, "is not a PNG, JPEG, BMP, TIFF or DICOM image", "Convert it to PNG, or remove it."
+        )
     try:
         return opener(file, str(path))
     except _DECODING_ERRORS as error:
@@ -156,9 +179,10 @@ def _to_eight_bits(path: Path, image: Image.Image, warnings: tuple[str, ...]) ->
         return _compress_range(path, np.asarray(image), warnings)
     if mode in ("LA", "PA", "RGBA") or (mode == "P" and "transparency" in image.info):
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return DecodedImage(_collapse_grey(Image.alpha_composite(black, image.convert("RGBA"))), warnings)
+        opaque = Image.alpha_composite(black, image.convert("RGBA"))
+        return DecodedImage(drop_equal_channels(np.array(opaque.convert("RGB"))), warnings)
     if mode in ("P", "RGB", "RGBX"):
-        return DecodedImage(_collapse_grey(image), warnings)
+        return DecodedImage(drop_equal_channels(np.array(image.convert("RGB"))), warnings)
     names = {"F": "floating-point numbers", "CMYK": "CMYK colours"}
     reason = f"holds {names.get(mode, f'pixels of type {mode}')}, which cannot be read"
     raise UnreadableImageError(path, reason, "Convert it to 8-bit PNG first.")
@@ -178,11 +202,3 @@ def _compress_range(path: Path, values: np.ndarray, warnings: tuple[str, ...]) -
         pixels[row : row + _ROWS_AT_ONCE] = table[values[row : row + _ROWS_AT_ONCE]]
     note = f"Grey values up to {highest} were read as {bits}-bit and scaled from 0-{2**bits - 1} to 0-255."
     return DecodedImage(pixels, (*warnings, note))
-
-
-def _collapse_grey(image: Image.Image) -> np.ndarray:
-    """(H, W) where the three channels are equal, else (H, W, 3)."""
-    pixels = np.array(image.convert("RGB"))
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    is_grey = np.array_equal(red, green) and np.array_equal(red, blue)
-    return np.ascontiguousarray(red) if is_grey else pixels

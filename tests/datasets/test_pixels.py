@@ -80,7 +80,7 @@ def test_pixel_cache_does_not_depend_on_the_number_of_threads(films, folder):
 def test_pixel_cache_of_a_mixture_has_three_channels_and_true_sizes(mixture, folder):
     cache = build(mixture, folder)
     assert (cache.channels, cache.is_uniform) == (3, False)
-    assert cache.errors == {0: "is not a PNG, JPEG, BMP or TIFF image", 4: "does not exist"}
+    assert cache.errors == {0: "is not a PNG, JPEG, BMP, TIFF or DICOM image", 4: "does not exist"}
     for row in set(range(len(mixture))) - set(cache.errors):
         pixels, _, _ = load_for_model(mixture[row], 24)
         np.testing.assert_array_equal(cache.get(row), np.broadcast_to(pixels, (3, *pixels.shape[1:])))

@@ -104,12 +104,12 @@ def test_images_tab_names_a_damaged_image_and_shows_the_others(app, tmp_path):
     data = DataConfig(dataset="nih", root=str(root))
     inspect_dataset(data)
     page = open_images(app, data, image="images/00000001_000.png")
-    assert "is not a PNG, JPEG, BMP or TIFF image" in read_words(page).replace("\\", "")
+    assert "is not a PNG, JPEG, BMP, TIFF or DICOM image" in read_words(page).replace("\\", "")
     page.query_params["image"] = "images/00000001_001.png"
     page.run()
     assert not page.exception  # the damaged one is among the other images of this patient
     words = read_words(page).replace("\\", "")
-    assert "00000001_000.png is not a PNG, JPEG, BMP or TIFF image" in words
+    assert "00000001_000.png is not a PNG, JPEG, BMP, TIFF or DICOM image" in words
     assert "Other images of this patient" in words
 
 

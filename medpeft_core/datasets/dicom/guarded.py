@@ -11,6 +11,7 @@ MAX_READS = 1_000_000  # a part of a header takes one to three; large multi-fram
 MAX_INFLATED_BYTES = 256 * 1024**2
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT = "1.2.840.10008.1.2.1"
+START_BYTES = 132
 CUT_OFF, AGAIN = "is cut off", "Get the file again, or remove it."
 _PREFIX_AT, _PREFIX = 128, b"DICM"
 _LONG_LENGTHS = (b"OB", b"OW", b"UN", b"UT", b"SQ")  # VRs of group 0002 whose length has 4 bytes
@@ -62,12 +63,17 @@ class GuardedFile:
         return self._file.tell()
 
 
+def has_prefix(start: bytes) -> bool:
+    """Whether a file of these first `START_BYTES` says that it is a DICOM file."""
+    return start[_PREFIX_AT : _PREFIX_AT + 4] == _PREFIX
+
+
 def is_dicom(start: bytes, name: str) -> bool:
-    """Whether a file is to be read as DICOM, by its first 132 bytes and its name.
+    """Whether a file is to be read as DICOM, by its first `START_BYTES` and its name.
 
     Old files lack the preamble and begin with their first element: group 0002 or 0008, a small length.
     """
-    if start[_PREFIX_AT : _PREFIX_AT + 4] == _PREFIX or name.lower().endswith((".dcm", ".dicom")):
+    if has_prefix(start) or name.lower().endswith((".dcm", ".dicom")):
         return True
     if len(start) < 16 or start[:2] not in _FIRST_GROUPS:
         return False

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from medpeft_core.datasets.decoded import MISSING_REASON, UnreadableImageError
-from medpeft_core.datasets.dicom.guarded import inflate_if_deflated, is_dicom
+from medpeft_core.datasets.dicom.guarded import START_BYTES, inflate_if_deflated, is_dicom
 from medpeft_core.datasets.dicom.header import Header, read_header
 from medpeft_core.datasets.dicom.windows import list_windows
 from medpeft_core.datasets.people import LATERAL_VIEWS, OLDEST_YEARS, YEARS_PER_UNIT
@@ -15,7 +15,6 @@ DAYS_PER_YEAR = 365.25
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([YMWD]?)", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")  # with full stops before 1993
 _VIEW_MEANINGS = (("postero-anterior", "PA"), ("antero-posterior", "AP"), ("lateral", "LATERAL"))
-_START_BYTES = 132
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def read_tags(path: Path) -> DicomTags:
     """
     try:
         with path.open("rb") as file:
-            if not is_dicom(file.read(_START_BYTES), path.name):
+            if not is_dicom(file.read(START_BYTES), path.name):
                 raise UnreadableImageError(path, "is not a DICOM file", "Choose a .dcm file.")
             header = read_header(path, inflate_if_deflated(path, file), with_people=True)
     except FileNotFoundError as error:

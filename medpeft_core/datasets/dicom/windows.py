@@ -1,7 +1,8 @@
 """The windows and tables that a DICOM file offers for looking at its grey values (PS3.3 C.11.2), by number."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -26,6 +27,11 @@ class LookupTable:
     first: int
     values: np.ndarray
     bits: int
+
+    def starting_below(self, lowest: float) -> Self:
+        """The same table for inputs from `lowest` on: where these are negative, 65,000 is meant as -536."""
+        is_wrapped = lowest < 0 and self.first >= MAX_ENTRIES // 2
+        return replace(self, first=self.first - MAX_ENTRIES) if is_wrapped else self
 
     def apply(self, inputs: np.ndarray) -> np.ndarray:
         """(…) float32 out of whole numbers (…)."""
@@ -58,7 +64,10 @@ def list_windows(header: Header, frame: int = 0) -> tuple[Window, ...]:
     found = []
     for number, item in enumerate(place.items("VOILUTSequence")[:MAX_WINDOWS], 1):
         name = _shorten(item.text("LUTExplanation")) or f"table {number}"
-        found.append(Window(title=name, is_table=True, table=read_table(item)))
+        table = read_table(item)
+        if table is not None and int(table.values.max()) * 4 < 2**table.bits:
+            table = None  # it states more bits than it uses: taken at its word, the picture would be nearly black
+        found.append(Window(title=name, is_table=True, table=table))
     centers, widths = place.numbers("WindowCenter"), place.numbers("WindowWidth")
     names = place.texts("WindowCenterWidthExplanation")
     function = place.text("VOILUTFunction").upper() or "LINEAR"
