@@ -1,6 +1,7 @@
 """Images sorted by whether the likeliest of exclusive classes is the true one, and what was taken for what. Light."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,24 @@ class ConfusionMatrix:
         """(K, K) share of the images of each row, 0 to 1; NaN for a class without images."""
         sums = self.counts.sum(axis=1, keepdims=True)
         return np.divide(self.counts, sums, out=np.full(self.counts.shape, np.nan), where=sums > 0)
+
+    def rows(self, *, with_empty: bool = True) -> list[dict[str, Any]]:
+        """A dict for each cell of each class that has images: `true, called, num_images, share`.
+
+        Args:
+            with_empty: cells without images too.
+        """
+        shares = self.shares()
+        cells = np.argwhere((self.counts.sum(axis=1, keepdims=True) > 0) & ((self.counts > 0) | with_empty))
+        return [
+            {
+                "true": self.labels[row],
+                "called": self.labels[column],
+                "num_images": int(self.counts[row, column]),
+                "share": float(shares[row, column]),
+            }
+            for row, column in cells
+        ]
 
 
 def build_confusion(predictions: Predictions, *, max_classes: int) -> ConfusionMatrix:

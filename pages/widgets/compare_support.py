@@ -7,6 +7,7 @@ import streamlit as st
 from medpeft_core.reports.support import Support, load_support
 from medpeft_core.runs.run import Run
 from pages.widgets.compare_runs import ComparedRun, find_caveats
+from pages.widgets.prediction_marks import mark_predictions
 
 
 def read_shared_support(runs: Sequence[ComparedRun]) -> dict[str, Support] | None:
@@ -32,12 +33,3 @@ def read_support(run: Run) -> dict[str, Support]:
 @st.cache_data(show_spinner=False, max_entries=64)
 def _read_support(_run: Run, run_id: str, mark: tuple[int, int]) -> dict[str, Support]:
     return load_support(_run)
-
-
-def mark_predictions(run: Run) -> tuple[int, int]:
-    """Changes with the test predictions of a run; zeros where there are none, and whoever reads them says so."""
-    try:
-        stat = (run.predictions_dir / "test.parquet").stat()
-    except FileNotFoundError:
-        return 0, 0
-    return stat.st_mtime_ns, stat.st_size

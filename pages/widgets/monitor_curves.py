@@ -9,13 +9,21 @@ from medpeft_core.figures import build_learning_curves, build_loss_curve, build_
 from medpeft_core.runs.states import RunState
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.monitor_history import LiveHistory
-from pages.widgets.wording import write_auroc
+from pages.widgets.wording import name_labels, write_auroc
 
 TITLE_HEIGHT = 44  # pixels
+MAX_LABELS = 20  # curves of more cannot be told apart
 
 
-def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunState, labels: list[str]) -> None:
-    """The four charts, or what they wait for."""
+def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunState, origin: dict[str, Any]) -> None:
+    """The four charts, or what they wait for.
+
+    Args:
+        live: what was drawn from this history before.
+        history: of the run.
+        state: of the run.
+        origin: its provenance: which labels there are, and how many training images have them.
+    """
     if not any(event["type"] in ("step", "eval") for event in history):
         text = "It ended before its first step." if state.is_finished else "The curves begin with the first step."
         st.info(text, icon=":material/show_chart:")
@@ -23,14 +31,16 @@ def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunStat
     plan = {"epochs": state.epochs, "num_steps": state.num_steps}
     # the history's end: another visitor may have read the log further since this one was taken
     options = (*plan.values(), len(history), history[-1].get("time"))
+    labels, word = choose_labels(origin), name_labels(origin.get("task"))
     left, right = st.columns(2)
     with left, _title_row("Val AUROC"):
         show_labels = st.toggle(
-            "Each label",
+            f"Each {name_labels(origin.get('task'), 1)}",
             value=True,
             key="monitor_each_label",
             persist_state="session",
-            help="The bold line is the mean of the labels, the faint ones are the labels.",
+            help=f"The bold line is the mean of the {word}, the faint ones are the {word}"
+            + ("." if len(labels) == len(origin["labels"]) else f": the {len(labels)} with the most training images."),
         )
     with left:
         _draw_chart(
@@ -64,6 +74,15 @@ def draw_curves(live: LiveHistory, history: list[dict[str, Any]], state: RunStat
             "lr",
             alt="Learning rate over the epochs",
         )
+
+
+def choose_labels(origin: dict[str, Any]) -> list[str]:
+    """The labels that get a curve, in their order: all, or of very many those with the most training images."""
+    labels, counts = origin["labels"], origin.get("positives") or {}
+    if len(labels) <= MAX_LABELS:
+        return list(labels)
+    largest = sorted(labels, key=lambda label: -counts.get(label, {}).get("num_positive", 0))[:MAX_LABELS]
+    return [label for label in labels if label in set(largest)]
 
 
 def _describe_auroc(history: list[dict[str, Any]]) -> str:

@@ -23,7 +23,7 @@ from pages.widgets.monitor_results import draw_results
 from pages.widgets.monitor_settings import draw_settings
 from pages.widgets.run_heading import POLL_EVERY_S, draw_heading, draw_progress
 from pages.widgets.run_status import ACTIVE, is_stopping
-from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc, write_count, write_share
+from pages.widgets.wording import SYNTHETIC, escape_markdown, name_labels, write_auroc, write_count, write_share
 
 TABS = ("Curves", "Settings", "Log", "Data")
 
@@ -84,7 +84,7 @@ def _draw_live(run_id: str, *, drawn_status: str, was_asked: bool) -> None:
             continue
         with tab:
             if name == "Curves":
-                draw_curves(live, history, state, origin["labels"])
+                draw_curves(live, history, state, origin)
             elif name == "Settings":
                 draw_settings(config, key="monitor_settings")
             elif name == "Log":
@@ -104,8 +104,8 @@ def _draw_figures(history: list[dict[str, Any]], origin: dict[str, Any], config:
                 label="Best val AUROC",
                 value=write_auroc(best.get("val_auroc")),
                 note=f"epoch {best['epoch']}, last {last}" if best else "no evaluation yet",
-                help="Mean of the labels, on the images that the weights are chosen by. The test result comes at the "
-                f"end.\n\n**AUROC.** {explain('auroc')}",
+                help=f"Mean of the {name_labels(origin.get('task'))}, on the images that the weights are chosen by. "
+                f"The test result comes at the end.\n\n**AUROC.** {explain('auroc')}",
             ),
             Card(
                 label="Training loss",

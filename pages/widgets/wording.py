@@ -35,6 +35,18 @@ def escape_markdown(text: str) -> str:
     return _MARKS.sub(r"\\\1", text).replace("\n", "  \n")
 
 
+def name_labels(task: str | None, number: int = 2) -> str:
+    """What a run tells apart: "classes" where they exclude each other, else "labels"; in the singular for one.
+
+    Args:
+        task: of the run, None where it is not known.
+        number: how many.
+    """
+    if task == "multiclass":
+        return "class" if number == 1 else "classes"
+    return "label" if number == 1 else "labels"
+
+
 def write_count(value: float | None) -> str:
     """A number of parameters or images, short: 11.2 M, 75.1 k, 812."""
     if value is None:
