@@ -25,7 +25,7 @@ class Manifest:
     "LATERAL"), `laterality` ("L", "R", "B"), `skin_type` (Fitzpatrick, "1" to "6"), `site` (text), `date`
     ("2019-03-31"; splits may use it, it is dropped afterwards), `boxes` (JSON text: list of
     `{"label", "x", "y", "width", "height"}` in pixels of the source file) and `mask` (path of a mask image relative to
-    `image_root`). For `task` "multiclass" exactly one label of a row is 1.
+    `image_root`, or several as JSON text: see `masks`). For `task` "multiclass" exactly one label of a row is 1.
 
     Attributes:
         dataset: name of the data set.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.masks import list_masks
 from medpeft_core.datasets.phantom_job import SHORTCUT_BIT
 from medpeft_core.errors import DataError
 
@@ -136,11 +138,15 @@ def _read_masks(manifest: Manifest, row: "pd.Series[Any]", size: tuple[int, int]
 
 
 def _read_mask_values(manifest: Manifest, row: "pd.Series[Any]", size: tuple[int, int]) -> np.ndarray | None:
-    """(H, W) uint8 of the image's file of masks, of whatever size that has; None where there is none."""
-    name = row.get("mask")
-    if not isinstance(name, str) or not name:
-        return None
-    path = manifest.image_root / name
+    """(H, W) uint8 of the image's files of masks, of whatever size they have, laid over each other; None for none."""
+    values: np.ndarray | None = None
+    for name in list_masks(row.get("mask")):
+        read = _read_mask_file(manifest.image_root / name, size)
+        values = read if values is None else values | read
+    return values
+
+
+def _read_mask_file(path: Path, size: tuple[int, int]) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             shown = picture if picture.mode == "L" else picture.convert("L")

@@ -1,0 +1,44 @@
+"""What belongs into the folder of a data set, found by names alone: tables, and folders with images."""
+
+from pathlib import Path
+
+from medpeft_core.datasets.image_files import IMAGE_ENDINGS, find_images
+from medpeft_core.datasets.spec import FolderPart
+
+
+def find_file(root: Path, names: tuple[str, ...]) -> Path | None:
+    """The first of some files that lies in a folder; names are paths below it."""
+    return next((root / name for name in names if (root / name).is_file()), None)
+
+
+def list_folders(root: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones; empty where there is none."""
+    try:
+        return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def tell_table(root: Path, names: tuple[str, ...], use: str, *, is_needed: bool) -> FolderPart:
+    """A table under any of its names; `use` says what it holds or what goes without it."""
+    found = find_file(root, names)
+    title = found.relative_to(root).as_posix() if found else names[0]
+    return FolderPart(title=title, is_there=found is not None, is_needed=is_needed, detail=use)
+
+
+def count_images(
+    root: Path, folders: tuple[str, ...], *, endings: tuple[str, ...] = IMAGE_ENDINGS, is_deep: bool = False
+) -> int:
+    """Image files of different names in some folders; 0 where nothing can be read."""
+    try:
+        return len(find_images(root, folders, endings=endings, is_deep=is_deep))
+    except OSError:
+        return 0
+
+
+def tell_images(title: str, count: int, expected: int, use: str = "", *, is_needed: bool) -> FolderPart:
+    """A folder of images, how many are there, and of how many in the whole set."""
+    detail = f"{count:,} of {expected:,} images" if count else f"none of {expected:,} images"
+    return FolderPart(
+        title=title, is_there=count > 0, is_needed=is_needed, detail=f"{detail}; {use}" if use else detail
+    )
