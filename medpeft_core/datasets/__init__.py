@@ -6,7 +6,7 @@ skin, ultrasound, fundus, collections.
 
 # isort: off
 from medpeft_core.datasets import phantom, phantom_shortcut
-from medpeft_core.datasets import nih, chexpert, rsna
+from medpeft_core.datasets import nih, chexpert, mimic_cxr_jpg, padchest, vindr_cxr, rsna
 from medpeft_core.datasets import ham10000, fitzpatrick17k
 from medpeft_core.datasets import busi
 from medpeft_core.datasets import smdg
@@ -23,9 +23,12 @@ __all__ = [
     "fitzpatrick17k",
     "ham10000",
     "med_mnist",
+    "mimic_cxr_jpg",
     "nih",
+    "padchest",
     "phantom",
     "phantom_shortcut",
     "rsna",
     "smdg",
+    "vindr_cxr",
 ]

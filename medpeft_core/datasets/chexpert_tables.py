@@ -1,12 +1,12 @@
 """The label tables of CheXpert as plain data frames, and where its tables and images lie in a folder."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from medpeft_core.datasets.label_tables import read_columns
 from medpeft_core.datasets.people import parse_ages, parse_sexes, parse_views
+from medpeft_core.datasets.study_files import list_study_files
 from medpeft_core.datasets.uncertain import read_targets
 from medpeft_core.errors import DataError
 
@@ -24,6 +24,8 @@ TRAIN_TABLES = tuple(f"{base}/train.csv".lstrip("/") for base in _BASES)
 VALID_TABLES = tuple(f"{base}/valid.csv".lstrip("/") for base in _BASES)
 TEST_TABLES = tuple(f"{base}/{name}".lstrip("/") for name in _TEST_NAMES for base in _TEST_BASES)
 
+_LEVELS = ("patient", "study")
+_ENDINGS = (".jpg", ".jpeg", ".png")
 _PERSON_COLUMNS = ("Sex", "Age", "AP/PA")
 _PATH = r"^(?:[^/]+/)*?((?:train|valid|test)/(patient\d+)/study\d+/view\d+_(frontal|lateral)\.(?:jpg|jpeg|png))$"
 _STUDY = r"^(?:[^/]+/)*?(test/(patient\d+)/study\d+)/?$"
@@ -100,23 +102,13 @@ def find_folders(root: Path) -> dict[str, list[str]]:
 
 
 def scan_images(root: Path, folders: dict[str, list[str]]) -> dict[str, str]:
-    """Key, as in `read_table` -> path of the image relative to `root`; each folder is looked into once."""
+    """Key, as in `read_table` -> path of the image relative to `root`."""
     files: dict[str, str] = {}
     for part, places in folders.items():
         for place in places:
-            for patient in _list_names(f"{root}/{place}", "patient"):
-                for study in _list_names(f"{root}/{place}/{patient}", "study"):
-                    inner = f"{patient}/{study}"
-                    for name in _list_names(f"{root}/{place}/{inner}", "view"):
-                        files.setdefault(f"{part}/{inner}/{name}", f"{place}/{inner}/{name}")
+            for path in list_study_files(root, place, _LEVELS, _ENDINGS):
+                files.setdefault(f"{part}/{path}", f"{place}/{path}")
     return files
-
-
-def _list_names(folder: str, start: str) -> list[str]:
-    try:
-        return [name for name in os.listdir(folder) if name.startswith(start)]
-    except NotADirectoryError:
-        return []
 
 
 def _refuse_odd_paths(path: Path, texts: pd.Series, parsed: pd.Series, example: str) -> None:

@@ -61,14 +61,15 @@ def apply_policy(marks: np.ndarray, labels: tuple[str, ...], policy: str) -> np.
     return np.where(marks == -1, np.array(as_target), np.nan_to_num(marks))
 
 
-def describe_policy(policy: str, labels: tuple[str, ...]) -> str:
-    """A sentence for the notes of a manifest."""
+def describe_policy(policy: str, labels: tuple[str, ...], *, is_papers_set: bool = True) -> str:
+    """A sentence for the notes of a manifest; `is_papers_set` where the papers use this data set's labels."""
     if policy == "papers":
-        ones = [name for name in labels if name in _ONES_OF_PAPERS]
-        others = "the other labels" if len(labels) > len(PAPER_LABELS) else "Cardiomegaly and Consolidation"
-        meaning = f"as 1 for {', '.join(ones[:-1])} and {ones[-1]}, and as 0 for {others}, as in the papers"
-        if len(labels) > len(PAPER_LABELS):
-            meaning += " (which use five labels; for the rest 0 is this lab's choice)"
+        has_more = len(labels) > len(PAPER_LABELS)
+        others = "every other label" if has_more else "Cardiomegaly and Consolidation"
+        meaning = f"as 1 for Atelectasis, Edema and Pleural Effusion and as 0 for {others}"
+        meaning += ", as in the papers" if is_papers_set else ", as in the papers for CheXpert"
+        if has_more:
+            meaning += " (which use five labels; for the others 0 is the lab's choice)"
     else:
         meaning = {"zeros": "as 0", "ones": "as 1", "ignore": "as not known"}[policy]
     return f"Uncertain labels count {meaning}; findings that the report does not mention count as 0."
