@@ -20,16 +20,19 @@ ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 st.title("Data")
 st.markdown("Choose a data set, have it checked and decoded once, and look at what is in it before you train.")
 
-view = None
 try:
     chosen = {name: value for name, value in choose_data().items() if value is not None}
     data = resolve_data(build_part(DataConfig, chosen, section="data"))
-    if data.root or not DATASETS[data.dataset].needs_root:
-        view = find_known(data)
 except MedPeftError as error:
     st.error(escape_markdown(str(error)), icon=":material/error:")
     st.stop()
-draw_about(DATASETS[data.dataset], is_prepared=view is not None)
-draw_work(data, view)
+view, problem = None, ""
+try:
+    if data.root or not DATASETS[data.dataset].needs_root:
+        view = find_known(data)
+except MedPeftError as error:  # a folder that is not this set: the card tells what belongs into it
+    problem = str(error)
+draw_about(data, is_prepared=view is not None)
+draw_work(data, view, problem=problem)
 if view is not None:
     draw_view(view)

@@ -9,6 +9,8 @@ from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_choice import show_in_address
+from pages.widgets.data_fetch import draw_fetch
+from pages.widgets.data_folder import list_missing
 from pages.widgets.data_jobs import find_job
 from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
@@ -29,12 +31,13 @@ NO_PIXELS = (
 )
 
 
-def draw_work(data: DataConfig, view: DataView | None) -> None:
+def draw_work(data: DataConfig, view: DataView | None, *, problem: str = "") -> None:
     """The button, the progress of a running job, or how the last attempt ended; and what has changed since.
 
     Args:
         data: resolved.
         view: what is known of the set, or None when it is not prepared.
+        problem: why the folder cannot be read as this set, as far as that is known already.
     """
     key = view_key(data)
     job = find_job(key)
@@ -43,9 +46,8 @@ def draw_work(data: DataConfig, view: DataView | None) -> None:
     if job is not None and not job.is_finished:
         follow_job(job, key="data_job")
         return
-    is_missing_root = DATASETS[data.dataset].needs_root and not data.root
     if view is None:
-        _draw_unprepared(data, is_missing_root=is_missing_root)
+        _draw_unprepared(data, problem)
     else:
         _draw_prepared(data, view)
     is_newer = job is not None and (view is None or job.state().updated_at > view.made_at)
@@ -53,11 +55,25 @@ def draw_work(data: DataConfig, view: DataView | None) -> None:
         draw_ending(job)
 
 
-def _draw_unprepared(data: DataConfig, *, is_missing_root: bool) -> None:
+def _draw_unprepared(data: DataConfig, problem: str) -> None:
+    """What to do next: give the folder, complete it, download the set, or have it prepared."""
     spec = DATASETS[data.dataset]
+    is_missing_root = spec.needs_root and not data.root
+    missing = list_missing(data)
+    if draw_fetch(data):
+        return
     if is_missing_root:
         st.info("Give the folder in which the data set lies.", icon=":material/folder_open:")
-    else:
+    elif problem:
+        st.error(escape_markdown(problem), icon=":material/error:")
+    elif missing and spec.offer is None:
+        st.warning(
+            f"This folder is not {escape_markdown(spec.title)} as it is distributed: "
+            f"{escape_markdown(', '.join(missing))} {'is' if len(missing) == 1 else 'are'} missing, as the list above "
+            "tells. Give the folder that holds all of it, or get what is missing.",
+            icon=":material/folder_off:",
+        )
+    elif not missing:
         work = "drawn and checked" if spec.is_synthetic else "read, checked and decoded"
         st.info(
             f"This set is not prepared yet. Once it was {work}, which takes about a minute for a few thousand images, "
@@ -66,7 +82,7 @@ def _draw_unprepared(data: DataConfig, *, is_missing_root: bool) -> None:
         )
     if st.button(
         "Check and prepare",
-        type="primary",
+        type="secondary" if missing else "primary",
         icon=":material/fact_check:",
         disabled=is_missing_root,
         key="data_prepare",
