@@ -20,7 +20,7 @@ from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report import DataReport
 from medpeft_core.datasets.report_build import build_report
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec
-from medpeft_core.datasets.split_policy import apply_split, is_split_light
+from medpeft_core.datasets.split_policy import apply_split
 from medpeft_core.datasets.splits import apply_overlap_policy
 from medpeft_core.datasets.view_build import (
     hide_patients,
@@ -149,7 +149,7 @@ def _read_present(data: DataConfig) -> tuple[DatasetSpec, Manifest] | None:
     spec, root, options = _find_reader(data)
     if not spec.is_present(root, options, split_seed=data.split_seed):
         return None
-    if not (spec.is_light and is_split_light(data)):
+    if not spec.is_light:
         return None  # whoever asks may be the server, which stays free of heavy libraries
     manifest = spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
     return spec, apply_split(manifest, data)

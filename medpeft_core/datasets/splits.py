@@ -9,6 +9,8 @@ from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.errors import DataError
 
 UNCHECKED_NOTE = "This data set has no patient ids: leakage between images of one patient could not be checked."
+IN_PLACE = "in place of the split that the data set came with"
+TOO_FEW = "too few patients to be spread"
 _SHARED = "in more than one split"
 _SHOWN_PATIENTS = 5
 
@@ -46,10 +48,26 @@ def split_by_patient(
     middles = (np.cumsum(sizes) - sizes / 2) / max(int(sizes.sum()), 1)  # a patient goes where its middle image falls
     edges = np.cumsum(fractions) / sum(fractions)
     part_in_order = np.searchsorted(edges[:2], middles, side="right")
-    _fill_empty(part_in_order, fractions)
+    fill_empty_parts(part_in_order, fractions)
     part_of_patient = np.empty(len(patients), dtype=np.int64)
     part_of_patient[order] = part_in_order
     return np.array(SPLITS)[part_of_patient[patient_of_image]]
+
+
+def fill_empty_parts(parts: np.ndarray, shares: tuple[float, ...]) -> None:
+    """Give each wanted but empty part one patient of the part with the most, in place.
+
+    Args:
+        parts: (M,) part of each patient.
+        shares: of the parts; those above 0 are wanted. Nothing happens where there are more of them than patients.
+    """
+    wanted = [part for part, share in enumerate(shares) if share > 0]
+    if len(parts) < len(wanted):
+        return
+    for part in wanted:
+        if not (parts == part).any():
+            largest = np.bincount(parts, minlength=len(shares)).argmax()
+            parts[np.flatnonzero(parts == largest)[-1]] = part
 
 
 def find_patient_overlap(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -63,7 +81,7 @@ def find_patient_overlap(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 def is_doubt(note: str) -> bool:
     """Whether a note of a manifest tells why its results are to be doubted or compared with care; others only tell how
     the data were read."""
-    return note == UNCHECKED_NOTE or _SHARED in note
+    return note == UNCHECKED_NOTE or _SHARED in note or TOO_FEW in note
 
 
 def apply_overlap_policy(manifest: Manifest, policy: str, *, seed: int) -> Manifest:
@@ -94,17 +112,6 @@ def apply_overlap_policy(manifest: Manifest, policy: str, *, seed: int) -> Manif
         f"{seed}); results are not comparable with those on the original split."
     )
     return manifest.with_table(table, note=note)
-
-
-def _fill_empty(parts: np.ndarray, fractions: tuple[float, float, float]) -> None:
-    """Give each wanted but empty part one patient of the part with the most, in place."""
-    wanted = [part for part in range(3) if fractions[part] > 0]
-    if len(parts) < len(wanted):
-        return
-    for part in wanted:
-        if not (parts == part).any():
-            largest = np.bincount(parts, minlength=3).argmax()
-            parts[np.flatnonzero(parts == largest)[-1]] = part
 
 
 def _refusal(overlap: dict[str, tuple[str, ...]]) -> str:

@@ -4,7 +4,7 @@ A simple check, not a proof: an image without a warning may still be one that th
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -67,7 +67,7 @@ class Likeness:
         return [] if looks is None else describe_differences(looks, pixels, source_size)
 
     def _find(self, data: DataConfig) -> TrainingLooks | None:
-        key = repr((data.dataset, data.root, data.options, data.split_seed, data.cache_size))
+        key = repr(replace(data, fraction=1.0, fraction_seed=0))
         if key not in self._kept:
             self._kept[key] = self._measure(data)
             while len(self._kept) > MAX_KEPT:

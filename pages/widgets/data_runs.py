@@ -64,7 +64,8 @@ def find_runs(view: DataView, image: str) -> list[tuple[dict[str, Any], int]]:
 
 def _key_with_seed(view: DataView, data: DataConfig) -> str:
     """The key that the view would have with the run's split: another split may hold the image in test as well."""
-    section = {**view.data, "split_seed": data.split_seed}
+    splits = {name: getattr(data, name) for name in ("split_seed", "split", "folds", "fold", "hold_out")}
+    section = {**view.data, **splits}
     return view_key(DataConfig(**section))
 
 
