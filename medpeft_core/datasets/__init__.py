@@ -6,6 +6,7 @@ skin, ultrasound, fundus, collections.
 
 # isort: off
 from medpeft_core.datasets import phantom, phantom_shortcut
+from medpeft_core.datasets import own
 from medpeft_core.datasets import nih, chexpert, mimic_cxr_jpg, padchest, vindr_cxr, rsna
 from medpeft_core.datasets import ham10000, fitzpatrick17k
 from medpeft_core.datasets import busi
@@ -25,6 +26,7 @@ __all__ = [
     "med_mnist",
     "mimic_cxr_jpg",
     "nih",
+    "own",
     "padchest",
     "phantom",
     "phantom_shortcut",

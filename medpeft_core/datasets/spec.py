@@ -1,6 +1,6 @@
 """What the lab must know about a data set: a light spec, and the registry that readers add theirs to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,4 +127,38 @@ class DatasetSpec:
         return manifest
 
 
-DATASETS: Registry[DatasetSpec] = Registry("data set")
+class DatasetRegistry(Registry[DatasetSpec]):
+    """The data sets that readers register, and after them those that people have stored in this home, by `own/`."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.find_stored: Callable[[], dict[str, DatasetSpec]] = dict
+
+    def names(self) -> list[str]:
+        """All names: the registered ones in their order, then the stored ones."""
+        return list(self._all())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._specs or name in self.find_stored()
+
+    def __iter__(self) -> Iterator[DatasetSpec]:
+        return iter(self._all().values())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __getitem__(self, name: str) -> DatasetSpec:
+        if name in self._specs:
+            return self._specs[name]
+        found = self._all()
+        for spelling in (name, name.replace("-", "_")):
+            if spelling in found:
+                return found[spelling]
+        return super().__getitem__(name)
+
+    def _all(self) -> dict[str, DatasetSpec]:
+        stored = self.find_stored()
+        return {**self._specs, **{name: spec for name, spec in stored.items() if name not in self._specs}}
+
+
+DATASETS = DatasetRegistry("data set")

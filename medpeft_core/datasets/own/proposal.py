@@ -57,6 +57,7 @@ class Proposal:
         tables: paths of tables below `root` that could be used, the likeliest first.
         findings: what is odd or wrong, in the words of a data report; one of severity "problem" must be mended first.
         examples: up to eight images (paths below `root`), each with the names of its labels as one phrase.
+        offers: options that may fit, but that only a person can tell: {"patient_pattern": "{id}_*"}.
     """
 
     form: Form
@@ -72,6 +73,7 @@ class Proposal:
     tables: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     examples: tuple[tuple[str, str], ...] = field(default=())
+    offers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_usable(self) -> bool:

@@ -1,0 +1,133 @@
+"""Which table of a folder holds the labels, and what its columns are for. Light."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medpeft_core.datasets.own.assembling import describe_scan
+from medpeft_core.datasets.own.column_facts import ColumnFacts
+from medpeft_core.datasets.own.folder_set import explain_no_images
+from medpeft_core.datasets.own.guessing import Guess, guess_roles
+from medpeft_core.datasets.own.matching import FileIndex
+from medpeft_core.datasets.own.options import NONE, TableOptions, split_names
+from medpeft_core.datasets.own.proposal import Role
+from medpeft_core.datasets.own.scanning import Scan
+from medpeft_core.datasets.own.tables import RawTable, read_table
+from medpeft_core.errors import DataError
+
+SINGLE_ROLES: dict[Role, str] = {
+    "image": "image", "patient": "patient", "split": "split_column", "age": "age", "sex": "sex", "view": "view",
+    "laterality": "laterality", "site": "site", "date": "date", "mask": "mask",
+}  # fmt: skip
+MAX_TABLES = 12
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TableLook:
+    """A table, the files beside it, and the role of each of its columns."""
+
+    raw: RawTable
+    scan: Scan
+    images: FileIndex
+    columns: list[ColumnFacts]
+    guess: Guess
+
+    def column(self, role: Role) -> str:
+        """The column with a role; "" where there is none."""
+        return self.guess.first(role)
+
+
+def look_at_table(root: Path, options: TableOptions, scan: Scan, *, keys: FileIndex | None = None) -> TableLook:
+    """Read the table and tell what its columns are for; columns that the options name are as they say.
+
+    Args:
+        root: folder of the images.
+        options: which table, and what is known of its columns.
+        scan: of the root.
+        keys: what values of the image column may name besides files, as of DICOM headers.
+
+    Raises:
+        DataError: no table, or a column that the options name is not in it.
+    """
+    images = keys or FileIndex(scan.pictures, root)
+    path = find_table_path(root, options.table, scan, images)
+    raw = read_table(path, sheet=options.sheet, encoding=options.encoding)
+    columns = [ColumnFacts.of(raw.frame[name]) for name in raw.frame.columns]
+    fixed, barred = name_roles(raw, options)
+    masks = FileIndex(tuple(scan.masks.values()), root)
+    return TableLook(
+        raw=raw, scan=scan, images=images, columns=columns, guess=guess_roles(columns, images, masks, fixed, barred)
+    )
+
+
+def name_roles(raw: RawTable, options: TableOptions) -> tuple[dict[str, Role], set[Role]]:
+    """Column -> role as the options say, and the roles that no column has.
+
+    Raises:
+        DataError: a column is not in the table, or has two roles.
+    """
+    fixed: dict[str, Role] = {}
+    barred: set[Role] = set()
+    wanted: list[tuple[Role, str, str]] = [
+        (role, option, value) for role, option in SINGLE_ROLES.items() if (value := getattr(options, option))
+    ]
+    labels = [options.labels] if options.labels in raw.frame.columns else split_names(options.labels)
+    for role, option, name in [*wanted, *(("label", "labels", name) for name in labels)]:
+        if name == NONE:
+            barred.add(role)
+            continue
+        if name not in raw.frame.columns:
+            found = ", ".join(raw.frame.columns[:_SHOWN]) + (", ..." if len(raw.frame.columns) > _SHOWN else "")
+            raise DataError(f"{raw.path} has no column {name!r} (data.{option}). Its columns: {found}.")
+        if name in fixed:
+            raise DataError(f"The column {name!r} cannot be both {fixed[name]} and {role}: see data.{option}.")
+        fixed[name] = role
+    return fixed, barred
+
+
+def find_table_path(root: Path, table: str, scan: Scan, images: FileIndex) -> Path:
+    """The table that was named, or the likeliest of those below the folder.
+
+    Raises:
+        DataError: there is none.
+    """
+    if table:
+        path = Path(table).expanduser()
+        return path if path.is_absolute() else root / path
+    ranked = rank_tables(root, scan, images)
+    if not ranked:
+        held = "" if scan.pictures else f" {explain_no_images(scan)}"
+        raise DataError(
+            f"{root} holds no table (CSV, Excel or Parquet). Name one with --set data.table=FILE, or use the data set "
+            f"folder where each class has a folder.{held}"
+        )
+    return root / ranked[0]
+
+
+def rank_tables(root: Path, scan: Scan, images: FileIndex) -> list[str]:
+    """Tables below a folder, the one with the most images and labels first; text files that are no tables are left
+    out."""
+    ranked = []
+    for order, name in enumerate(scan.tables[:MAX_TABLES]):
+        try:
+            raw = read_table(root / name, is_head_only=True)
+        except DataError:
+            if name.lower().endswith(".txt"):
+                continue
+            ranked.append(((0, 0, -order), name))
+            continue
+        if len(raw.frame.columns) < 2 and name.lower().endswith(".txt"):
+            continue
+        columns = [ColumnFacts.of(raw.frame[column]) for column in raw.frame.columns]
+        guess = guess_roles(columns, images, FileIndex(()), {}, set())
+        image = next((facts for facts in columns if facts.name == guess.first("image")), None)
+        found = len(images.match(image.values).files) if image else 0
+        ranked.append(((int(found > 0 and bool(guess.all("label"))), found, -order), name))
+    return [name for _, name in sorted(ranked, reverse=True)]
+
+
+def describe_table(look: TableLook, root: Path) -> list[str]:
+    """Sentences on the table and the folder, for the notes."""
+    path = look.raw.path
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return [f"Labels from {name}.", *look.raw.notes, *describe_scan(look.scan)]

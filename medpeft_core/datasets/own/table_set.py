@@ -1,0 +1,229 @@
+"""Images with a table beside them: CSV, Excel or Parquet, whatever its columns are called. Light."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.own.assembling import build_manifest, fill_from_files, fill_patients, merge_doubles
+from medpeft_core.datasets.own.cells import is_blank
+from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
+from medpeft_core.datasets.own.folder_set import explain_no_images
+from medpeft_core.datasets.own.label_reading import LabelTable, read_labels
+from medpeft_core.datasets.own.matching import FileIndex, Match
+from medpeft_core.datasets.own.options import TableOptions
+from medpeft_core.datasets.own.own_splits import read_splits
+from medpeft_core.datasets.own.people_columns import PEOPLE, read_people
+from medpeft_core.datasets.own.scanning import Scan, scan_folder
+from medpeft_core.datasets.own.table_choice import TableLook, describe_table, find_table_path, look_at_table
+from medpeft_core.datasets.progress import Progress
+from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
+from medpeft_core.errors import DataError
+
+_SHOWN = 5
+
+
+def read_table_set(root: Path, options: TableOptions, *, split_seed: int, progress: Progress) -> Manifest:
+    """The manifest of the images that a table names and that are below the folder.
+
+    Raises:
+        DataError: no table, no images, labels that cannot be read, or rows that contradict each other; names the line.
+    """
+    scan = scan_folder(root, progress=progress)
+    if not scan.pictures:
+        raise DataError(explain_no_images(scan))
+    progress("reading the table", 0, 0)
+    look = look_at_table(root, options, scan)
+    return read_look("table", root, look, options, split_seed=split_seed, progress=progress)
+
+
+def read_look(
+    name: str,
+    root: Path,
+    look: TableLook,
+    options: TableOptions,
+    *,
+    split_seed: int,
+    progress: Progress,
+    files: DicomTable | None = None,
+) -> Manifest:
+    """The manifest that a look at a table comes to; see `read_table_set`.
+
+    Args:
+        files: headers of the DICOM files, where they were read already.
+    """
+    raw, scan = look.raw, look.scan
+    notes = describe_table(look, root)
+    labels = read_labels(raw, look.guess.all("label"), options)
+    notes += labels.notes
+    match = match_images(look)
+    table = _read_rows(look, match, labels, notes)
+    table, labels = _expand(table, labels, match, notes)
+    masks = _match_masks(look)
+    table = merge_doubles(table, labels, notes, where=f"In {raw.path.name}, {raw.place}s")
+    table, files = _add_files(root, table, scan, files, notes, progress)
+    table = fill_patients(fill_from_files(table, files, notes), options.patient_pattern, notes)
+    found = table["image"].map(masks or scan.masks)
+    if found.notna().any():
+        table["mask"] = found.astype(object).where(found.notna(), None)
+    split = look.column("split")
+    return build_manifest(
+        name, root, table, labels, notes=notes, seed=split_seed, source=f"the column {split!r}" if split else ""
+    )
+
+
+def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[str]) -> pd.DataFrame:
+    """`image`, `value` (what named it), `line`, `patient_id`, `split` and people of the rows that have labels."""
+    frame = look.raw.frame.loc[labels.targets.index]
+    patient, split = look.column("patient"), look.column("split")
+    values = frame[look.column("image")]
+    table = pd.DataFrame({"value": values, "image": values.map(match.files), "line": frame.index}, index=frame.index)
+    table = table.astype({"image": object})
+    _tell_missing(look, match, table, notes)
+    texts = frame[patient] if patient else pd.Series("", index=frame.index, dtype=object)
+    blanks = texts.map({text: is_blank(text) for text in texts.unique()}).astype(bool)
+    table["patient_id"] = texts.where(~blanks, None).astype(object)
+    table["split"] = read_splits(look.raw, split, notes).loc[frame.index] if split else None
+    people = read_people(frame, {role: look.column(role) for role in PEOPLE}, notes)
+    table = pd.concat([table, people], axis=1)
+    return table[table["image"].notna()]
+
+
+def _expand(table: pd.DataFrame, labels: LabelTable, match: Match, notes: list[str]) -> tuple[pd.DataFrame, LabelTable]:
+    """A row for each image where a value of the table means several, as a patient or a series does."""
+    if not match.several:
+        return table, labels
+    counts = table["value"].map({value: len(paths) for value, paths in match.several.items()}).fillna(1).astype(int)
+    rows = np.repeat(np.arange(len(table)), counts)
+    images = [path for value, image in zip(table["value"], table["image"], strict=True)
+              for path in match.several.get(value, (image,))]  # fmt: skip
+    whole = table.iloc[rows].reset_index(drop=True).assign(image=images)
+    targets = labels.targets.loc[table.index].iloc[rows].reset_index(drop=True)
+    notes.append(f"{len(table)} rows of the table name {len(whole)} images by {match.how}.")
+    return whole, replace(labels, targets=targets)
+
+
+def _add_files(
+    root: Path, table: pd.DataFrame, scan: Scan, files: DicomTable | None, notes: list[str], progress: Progress
+) -> tuple[pd.DataFrame, DicomTable | None]:
+    """The rows whose DICOM file can be read, and what the files say."""
+    wanted = tuple(sorted(set(scan.dicoms) & set(table["image"]))) if scan.dicoms else ()
+    if not wanted:
+        return table, None
+    if files is None:
+        files = read_headers(root, wanted, tag="", progress=progress)
+    notes += [*files.notes, *files.warnings]
+    return table[~table["image"].isin(set(wanted) - set(files.frame["image"]))], files
+
+
+def match_images(look: TableLook) -> Match:
+    """The files that the image column names.
+
+    Raises:
+        DataError: no such column, or none of its values is a file.
+    """
+    name = look.column("image")
+    if not name:
+        found = ", ".join(look.raw.frame.columns[:_SHOWN])
+        raise DataError(
+            f"No column of {look.raw.path} names the images in {look.scan.root}. Its columns begin with {found}; the "
+            f"first image is {look.scan.pictures[0]}. Name the column with --set data.image=NAME."
+        )
+    facts = next(item for item in look.columns if item.name == name)
+    match = look.images.match(facts.values)
+    if match.ambiguous:
+        raise DataError(
+            f"{len(match.ambiguous)} values of the column {name!r} fit several files, for example "
+            f"{match.ambiguous[0]!r}. Write their path below {look.scan.root}."
+        )
+    if not match.files:
+        if match.outside:
+            raise DataError(
+                f"The column {name!r} of {look.raw.path} names files outside the folder, for example "
+                f"{match.outside[0]!r}. Give the folder that holds them all."
+            )
+        raise DataError(
+            f"None of the {len(facts.counts)} images of the column {name!r} is in {look.scan.root}, for example "
+            f"{facts.values[0]!r}; the first file there is {look.scan.pictures[0]}. Check the folder and the column."
+        )
+    return match
+
+
+def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: list[str]) -> None:
+    """Counts and examples of what the table and the folder do not share."""
+    num_missing = int(table["image"].isna().sum())
+    if match.how != "path":
+        notes.append(f"The images were found by {match.how} ({look.column('image')!r}).")
+    if match.outside:
+        notes.append(
+            f"{len(match.outside)} rows name files outside the folder, for example {match.outside[0]!r}; they were "
+            "left "
+            "out. Give the folder that holds them all."
+        )
+    if num_missing and match.missing:
+        shown = ", ".join(repr(name) for name in match.missing[:_SHOWN])
+        notes.append(
+            f"{num_missing} of {len(table)} images of the table are not on disk, for example {shown}; they were left "
+            "out."
+        )
+    unused = sorted(set(look.scan.pictures) - set(match.files.values()))
+    if unused:
+        notes.append(
+            f"{len(unused)} images on disk are not in the table, for example {', '.join(unused[:_SHOWN])}; they were "
+            "left "
+            "out."
+        )
+
+
+def _match_masks(look: TableLook) -> dict[str, str]:
+    """Image -> mask as the column of masks says."""
+    name = look.column("mask")
+    if not name:
+        return {}
+    frame, scan = look.raw.frame, look.scan
+    values = frame[look.column("image")]
+    masks = FileIndex(tuple(sorted({*scan.masks.values(), *scan.pictures})), scan.root).match(frame[name].unique())
+    images = values.map(look.images.match(values.unique()).files)
+    pairs = zip(images, frame[name].map(masks.files), strict=True)
+    return {str(image): str(mask) for image, mask in pairs if isinstance(image, str) and isinstance(mask, str)}
+
+
+def inspect_table_set(root: Path, options: TableOptions) -> list[FolderPart]:
+    """What is there of a table and its images."""
+    scan = scan_folder(root)
+    try:
+        path = find_table_path(root, options.table, scan, FileIndex(scan.pictures, root))
+        table, is_there = path.name, path.is_file()
+    except DataError:
+        table, is_there = "a table", False
+    return [
+        FolderPart(title=table, is_there=is_there, is_needed=True, detail="" if is_there else "CSV, Excel or Parquet"),
+        FolderPart(
+            title="images", is_there=bool(scan.pictures), is_needed=True, detail=f"{len(scan.pictures):,} found"
+        ),
+    ]
+
+
+SPEC = DATASETS.add(
+    DatasetSpec(
+        name="table",
+        title="A table and images",
+        description="Your own images, with a table (CSV, Excel or Parquet) that names them and their labels. Columns "
+        "are "
+        "recognised by what they hold.",
+        task="multilabel",
+        labels=(),
+        is_synthetic=False,
+        needs_root=True,
+        licence="Your own data; nothing leaves this machine.",
+        modality="your own images",
+        how_to_get="Put the images into a folder, the table beside or below it, and give the folder; another table is "
+        "named with data.table.",
+        citation="",
+        read=read_table_set,
+        options=TableOptions,
+        inspect=inspect_table_set,
+    )
+)

@@ -1,0 +1,204 @@
+"""Tables that people bring, in whatever form they were saved, as text by line number; what the text means is not
+decided here. Light."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from medpeft_core.datasets.own.encodings import decode_text
+from medpeft_core.errors import DataError
+
+MAX_BYTES = 2 << 30
+HEAD_BYTES = 1 << 20
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 5000
+MAX_CELL = 1 << 20  # characters
+DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_LINES = 60
+_SHARED_LENGTH = 64  # shorter cells are kept once each: a table of labels is mostly the same few texts
+_OTHERS = {
+    ".xls": "Save it as .xlsx or CSV.", ".ods": "Save it as .xlsx or CSV.", ".json": "Save it as CSV.",
+    ".sav": "Save it as CSV.", ".dta": "Save it as CSV.", ".rds": "Save it as CSV.", ".pkl": "Save it as CSV.",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawTable:
+    """A table as text.
+
+    Attributes:
+        path: of the file.
+        frame: a text column for each of the file's, without blanks around; "" for empty cells. Indexed by line number
+            (Excel: row number; Parquet: number of the row from 1).
+        notes: sentences on how it was read.
+        sheets: names of the sheets of a workbook; empty for other files.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    sheets: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """What a line is called in this file."""
+        return "row" if self.path.suffix.lower() in (".xlsx", ".xlsm", ".parquet") else "line"
+
+
+def read_table(path: Path, *, sheet: str = "", encoding: str = "", is_head_only: bool = False) -> RawTable:
+    """A CSV file (any separator and encoding), an Excel workbook or a Parquet file.
+
+    Args:
+        path: the file; its ending says which of these it is.
+        sheet: of a workbook; "": the first that holds a table.
+        encoding: of a CSV file; "": found out.
+        is_head_only: at most the first million bytes of a CSV file, to find out what it is.
+
+    Raises:
+        DataError: the file is no table, holds no rows, or has lines that do not fit its header; says which and what to
+            do.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no table {path}. Give the path of a CSV, Excel (.xlsx) or Parquet file.")
+    size, ending = path.stat().st_size, path.suffix.lower()
+    if size == 0:
+        raise DataError(f"The table {path} is empty (0 bytes). Get the file again.")
+    if size > MAX_BYTES:
+        raise DataError(f"{path} has {size:,} bytes; tables of up to {MAX_BYTES:,} are read. Split it up.")
+    if ending in _OTHERS:
+        raise DataError(f"{path} cannot be read as a table: {ending} files are not supported. {_OTHERS[ending]}")
+    notes: list[str] = []
+    sheets: tuple[str, ...] = ()
+    if ending in (".xlsx", ".xlsm"):
+        from medpeft_core.datasets.own.workbooks import read_workbook
+
+        rows, sheets = read_workbook(path, sheet, notes)
+    elif ending == ".parquet":
+        from medpeft_core.datasets.own.parquet_tables import read_parquet_rows
+
+        rows = read_parquet_rows(path)
+    else:
+        rows = _read_text(path, encoding, notes, HEAD_BYTES if is_head_only else 0)
+    return RawTable(path=path, frame=_build_frame(path, rows, notes), notes=tuple(notes), sheets=sheets)
+
+
+def find_delimiter(lines: list[str]) -> str:
+    """The character that parts the cells: the one that gives the most lines the same number of them."""
+    best, best_score = ",", (0.0, 0)
+    for delimiter in DELIMITERS:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        width = counts[0] if counts else 0
+        if width < 2:
+            continue
+        share = sum(count == width for count in counts) / len(counts)
+        if (round(share, 2), width) > best_score:
+            best, best_score = delimiter, (round(share, 2), width)
+    return best
+
+
+def _read_text(path: Path, encoding: str, notes: list[str], max_bytes: int) -> Iterator[tuple[int, list[str]]]:
+    text = decode_text(path, encoding, notes, max_bytes=max_bytes)
+    if "\0" in text:
+        notes.append(f"{path.name} holds NUL bytes; they were left out.")
+        text = text.replace("\0", "")
+    skipped = 0
+    delimiter = ""
+    if text[:4].lower() == "sep=" and text[4:5]:  # Excel's own way to name the separator
+        delimiter, skipped = text[4], 1
+        text = text.partition("\n")[2]
+    stream = io.StringIO(text, newline="")
+    if not delimiter:
+        delimiter = find_delimiter([line for _, line in zip(range(_SAMPLE_LINES), stream, strict=False)])
+        stream.seek(0)
+    if delimiter != ",":
+        shown = {"\t": "tabs", ";": "semicolons", "|": "vertical bars"}.get(delimiter, repr(delimiter))
+        notes.append(f"The cells of {path.name} are parted by {shown}.")
+    csv.field_size_limit(MAX_CELL)
+    reader = csv.reader(stream, delimiter=delimiter)
+    line = 1 + skipped
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"Line {line} of {path} cannot be read as CSV ({error}). A quotation mark may not be closed; mend that "
+                "line."
+            ) from error
+        yield line, row
+        line = reader.line_num + 1 + skipped
+
+
+def _build_frame(path: Path, rows: Iterable[tuple[int, list[str]]], notes: list[str]) -> pd.DataFrame:
+    """The first row that is not empty is the header; the others are held to its width."""
+    numbered = ((line, row) for line, row in rows if any(cell and not cell.isspace() for cell in row))
+    _, first = next(numbered, (0, []))
+    if not first:
+        raise DataError(f"The table {path} has no header and no rows. Get the file again.")
+    header = _name_columns(path, [cell.strip() for cell in first], notes)
+    width = len(header)
+    shared: dict[str, str] = {}
+    columns: list[list[str]] = [[] for _ in range(width)]
+    lines: list[int] = []
+    for line, row in numbered:
+        if len(row) != width:
+            row = _fit_row(path, line, row, width)
+        if len(lines) >= MAX_ROWS:
+            raise DataError(f"{path} has more than {MAX_ROWS:,} rows. Split it up.")
+        lines.append(line)
+        for column, cell in zip(columns, row, strict=True):
+            text = cell.strip()
+            column.append(shared.setdefault(text, text) if len(text) < _SHARED_LENGTH else text)
+    if not lines:
+        raise DataError(f"The table {path} has a header but no rows. Get the file again.")
+    data = dict(zip(header, columns, strict=True))
+    return pd.DataFrame(data, index=pd.Index(lines, dtype="int64"), dtype=object)
+
+
+def _name_columns(path: Path, names: list[str], notes: list[str]) -> list[str]:
+    """Distinct names: an empty one is called by its number, and a second one of a name gets a number."""
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise DataError(f"The table {path} has no column names in its first line. Add a header.")
+    if len(names) > MAX_COLUMNS:
+        raise DataError(f"{path} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read. Leave out some.")
+    taken: set[str] = set()
+    found, doubled = [], []
+    for number, name in enumerate(names, start=1):
+        wanted = name or f"column {number}"
+        unique, count = wanted, 1
+        while unique in taken:
+            count += 1
+            unique = f"{wanted} ({count})"
+        if count > 1:
+            doubled.append(unique)
+        taken.add(unique)
+        found.append(unique)
+    if doubled:
+        notes.append(f"Columns of {path.name} have the same name; they are called {', '.join(doubled)} here.")
+    return found
+
+
+def _fit_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
+    """A row without the empty cells that it has too many.
+
+    Raises:
+        DataError: it has too few cells, or too many that are not empty.
+    """
+    if len(row) > width and not any(cell.strip() for cell in row[width:]):
+        return row[:width]
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        return [*row, *[""] * (width - len(row))] if len(row) < width else _refuse_row(path, line, row, width)
+    return _refuse_row(path, line, row, width)
+
+
+def _refuse_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
+    few = "too few" if len(row) < width else "too many"
+    hint = "It may be cut off." if len(row) < width else "A cell may hold the separator without quotation marks."
+    raise DataError(f"Line {line} of {path} has {len(row)} cells instead of {width}, {few}. {hint} Mend that line.")
