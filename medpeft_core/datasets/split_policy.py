@@ -23,9 +23,8 @@ def apply_split(manifest: Manifest, data: DataConfig) -> Manifest:
     """
     if data.split == "patient":
         splits = split_by_patient(manifest.patient_ids, seed=data.split_seed)
-        manifest = _with_splits(
-            manifest, splits, f"Split by patient, 70/10/20, seed {data.split_seed} (data.split=patient)"
-        )
+        how = f"Split by patient, 70/10/20, seed {data.split_seed} (data.split=patient)"
+        manifest = _with_splits(manifest, splits, how)
     elif data.split == "stratified":
         splits = np.array(SPLITS)[_deal(manifest, SHARES, data.split_seed)]
         how = f"Split by patient with labels spread evenly, 70/10/20, seed {data.split_seed} (data.split=stratified)"

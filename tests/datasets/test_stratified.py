@@ -41,7 +41,7 @@ def worst_deviation(parts: np.ndarray, targets: np.ndarray, shares: np.ndarray) 
 def test_deal_patients_spreads_labels_and_images(seed):
     names, patients, targets = make(seed)
     parts = deal_patients(names, patients, targets, shares=SHARES, seed=seed)
-    np.testing.assert_allclose(np.bincount(parts) / len(parts), SHARES, atol=0.005)
+    np.testing.assert_allclose(np.bincount(parts) / len(parts), SHARES, atol=0.01)
     common = targets[:, :3]  # the rarest has a few dozen positives
     ours = worst_deviation(parts, common, np.array(SHARES))
     plain = split_by_patient(patients, seed=seed)
@@ -80,7 +80,7 @@ def test_deal_patients_of_one_image_each_gives_the_counts_of_stratified_k_fold()
 def test_deal_patients_over_random_tables():
     """No patient in two parts, no wanted part empty, no share of nothing, the same for other ids and other orders."""
     rng = np.random.default_rng(0)
-    for trial in range(150):
+    for trial in range(60):
         names, patients, targets, shares = make_random(rng)
         parts = deal_patients(names, patients, targets, shares=shares, seed=trial)
         owners = {patient: set(parts[patients == patient]) for patient in set(patients)}
