@@ -76,9 +76,9 @@ def read_busi(root: Path, options: BusiOptions, *, split_seed: int, progress: Pr
             num_bare += name != "normal" and not found
             rows.append({"image": image, "class": name.capitalize(), "mask": write_masks(found)})
     if num_bare:
-        notes.append(f"{num_bare} images of lesions have no mask.")
+        notes.append(f"No mask was found for {num_bare} of {sum(row['class'] != 'Normal' for row in rows)} lesions.")
     if num_lost:
-        notes.append(f"{num_lost} masks belong to no image; they were left out.")
+        notes.append(f"Masks without an image ({num_lost}) were left out.")
     table = pd.DataFrame(rows).sort_values("image", ignore_index=True)
     targets = pd.DataFrame({label: (table["class"] == label).astype(float) for label in labels})
     table = table.drop(columns="class").join(targets)

@@ -38,7 +38,7 @@ def keep_agreeing_rows(
                 f"Lines {other} and {line} of {path} disagree on {column} of {name!r}: {before[line]!r} and "
                 f"{repeated.at[line, column]!r}. Keep one of them."
             )
-    notes.append(f"{_rows(len(repeated))} of the label table repeat an image; one row each was used.")
+    notes.append(f"Rows of the label table that repeat an image ({len(repeated)}) were left out.")
     return first
 
 
@@ -67,7 +67,3 @@ def note_unlisted(count: int, notes: list[str]) -> None:
     if count:
         files = "1 image file on disk is" if count == 1 else f"{count} image files on disk are"
         notes.append(f"{files} not in the label table and {'was' if count == 1 else 'were'} left out.")
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"

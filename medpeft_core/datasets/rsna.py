@@ -151,7 +151,7 @@ def _find_patients(keys: pd.Series, patients: dict[str, str], notes: list[str]) 
     found = keys.map(patients)
     num_unknown = int(found.isna().sum())
     if num_unknown:
-        notes.append(f"{num_unknown} images are not in {PATIENT_FILE}; each counts as a patient of its own.")
+        notes.append(f"Images that {PATIENT_FILE} does not name ({num_unknown}) count as a patient each.")
     return found.fillna(keys)
 
 
@@ -175,8 +175,8 @@ def _note_unlabelled(files: dict[str, str], known: set[str], notes: list[str]) -
     num_test = sum(path.startswith(f"{_TEST_FOLDER}/") for path in unlisted)
     if num_test:
         notes.append(
-            f"{num_test} images of {_TEST_FOLDER} have no labels in the download and were left out; the papers' "
-            f"{TEST_LIST} holds some."
+            f"The images of {_TEST_FOLDER} ({num_test}) have no labels in the download and were left out; the papers' "
+            f"{TEST_LIST} has labels for them."
         )
     note_unlisted(len(unlisted) - num_test, notes)
 
@@ -198,7 +198,7 @@ def _add_tags(root: Path, table: pd.DataFrame, notes: list[str], progress: Progr
     table["age"] = drop_odd_ages(columns["age"].astype(float), notes)
     table[["sex", "view"]] = columns[["sex", "view"]]
     if num_bad:
-        notes.append(f"{num_bad} images have no DICOM tags; their age, sex and view are not known.")
+        notes.append(f"Age, sex and view are not known for {num_bad} images without DICOM tags.")
 
 
 SPEC = DATASETS.add(

@@ -13,8 +13,8 @@ from medpeft_core.errors import DataError
 TRAIN_LISTS = {"papers": "train_list.txt", "papers_10": "train_10.txt", "papers_1": "train_1.txt"}
 TEST_LIST = "test_list.txt"
 SORTED_NOTE = (
-    "The papers' order is the files' names, not chance, so val differs from train and test in how many images show "
-    "pneumonia; for equal shares split anew with --set data.split=stratified."
+    "The papers' order is the files' names, not chance, so val has another share of images with pneumonia than train "
+    "and test; for equal shares split anew with --set data.split=stratified."
 )
 # The papers took 1,500 of the 26,684 labelled images for val, and tested on the 3,000 others of the challenge.
 _VAL_SHARE, _TEST_SHARE = 1500 / 26684, 3000 / 29684
@@ -74,10 +74,10 @@ def split_by_lists(entries: pd.DataFrame, lists: dict[str, Path], notes: list[st
     notes.append(f"Split and labels of the papers' lists: {', '.join(path.name for path in lists.values())}.")
     if differs.any():
         notes.append(
-            f"The labels of {int(differs.sum())} images in the lists differ from the table; the lists were used."
+            f"Lists and table differ in the labels of {int(differs.sum())} of {len(merged)} images; the lists win."
         )
     if num_left:
-        notes.append(f"{num_left} images of the label table are in no split list; they were left out.")
+        notes.append(f"Images of the label table that no list names ({num_left}) were left out.")
     return merged[["key", LABEL, "boxes", "split"]]
 
 

@@ -62,7 +62,7 @@ def tell_negatives(path: Path, table: pd.DataFrame) -> list[str]:
     notes = [f"Images without pneumonia by their class: {told}."] if told else []
     num_wrong = int(((classes.str.lower() == _OPACITY) == is_negative)[classes.notna()].sum())
     if num_wrong:
-        notes.append(f"{num_wrong} images have another class in {path.name} than their label says; the label was used.")
+        notes.append(f"{path.name} contradicts the labels of {num_wrong} images; the labels were used.")
     return notes
 
 

@@ -96,7 +96,7 @@ def _count_suspects(entries: pd.DataFrame, options: SmdgOptions, notes: list[str
     is_suspect = entries[LABEL] == SUSPECT
     if not is_suspect.any():
         return entries
-    count = f"{int(is_suspect.sum())} photographs of suspects"
+    count = f"Photographs of suspects ({int(is_suspect.sum())})"
     if options.suspects == "leave_out":
         notes.append(f"{count} were left out (data.suspects).")
         return entries[~is_suspect].copy()

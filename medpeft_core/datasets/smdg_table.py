@@ -34,7 +34,7 @@ def read_metadata(path: Path, notes: list[str]) -> pd.DataFrame:
     types = parse_numbers(path, raw, ("types",), allowed=(SUSPECT, 0, 1))["types"]
     num_unknown = int(types.isna().sum())
     if num_unknown:
-        notes.append(f"{num_unknown} photographs have no type in the table; they were left out.")
+        notes.append(f"Photographs without a type in the table ({num_unknown}) were left out.")
         raw, types = raw[types.notna()], types.dropna()
 
     def get(column: str) -> pd.Series:

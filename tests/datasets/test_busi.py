@@ -84,8 +84,8 @@ def test_busi_tells_of_masks_and_images_without_each_other(tmp_path):
     (root / INNER / "malignant/malignant (2).png").unlink()
     (root / INNER / "malignant/malignant (3)_mask.png").unlink()
     notes = read("busi", root).notes
-    assert "1 images of lesions have no mask." in notes
-    assert "1 masks belong to no image; they were left out." in notes
+    assert "No mask was found for 1 of 21 lesions." in notes
+    assert "Masks without an image (1) were left out." in notes
 
 
 def test_busi_refuses_a_class_without_images_and_an_empty_folder(tmp_path):

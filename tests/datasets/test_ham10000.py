@@ -154,7 +154,7 @@ def test_ham_tells_of_repeated_rows_and_strange_files(tmp_path):
     save(root / "HAM10000_images_part_1/holiday (1).jpg")
     manifest = read("ham10000", root)
     assert len(manifest) == 28
-    assert "1 row of the label table repeat an image; one row each was used." in manifest.notes
+    assert "Rows of the label table that repeat an image (1) were left out." in manifest.notes
     assert "1 of 29 images are not on disk; they were left out." in manifest.notes
     assert "1 image file on disk is not in the label table and was left out." in manifest.notes
 

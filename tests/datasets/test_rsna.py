@@ -22,6 +22,7 @@ from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.datasets.rsna_splits import split_by_lists, split_sorted
 from medpeft_core.datasets.rsna_tables import LABEL, read_labels
+from medpeft_core.datasets.split_policy import apply_split
 from medpeft_core.datasets.splits import UNCHECKED_NOTE, find_patient_overlap
 from medpeft_core.errors import DataError
 
@@ -54,14 +55,14 @@ def test_rsna_calls_no_exam_a_patient(tmp_path):
     manifest = read("rsna", root)
     assert manifest.table["patient_id"].nunique() == 11
     assert not find_patient_overlap(manifest.table)
-    assert any(note.startswith("1 images are not in pneumonia-challenge-dataset-mappings") for note in manifest.notes)
+    assert any(note.endswith("does not name (1) count as a patient each.") for note in manifest.notes)
 
 
 def test_rsna_papers_lists_give_splits_and_labels(tmp_path):
     root = make_rsna(tmp_path / "rsna", num_test=6)
     labels = [(rsna_id(number), int(number % 4 == 0)) for number in range(40)]
     tested = [(rsna_id(100_000 + number), number % 2) for number in range(5)]
-    assert any("6 images of stage_2_test_images have no labels" in note for note in read("rsna", root).notes)
+    assert any("The images of stage_2_test_images (6) have no labels" in note for note in read("rsna", root).notes)
     write_rsna_lists(
         root / "lists",
         {"train_list": [*labels[:29], (rsna_id(29), 1)], "train_10": labels[:8], "val_list": labels[32:],
@@ -75,8 +76,8 @@ def test_rsna_papers_lists_give_splits_and_labels(tmp_path):
     notes = " ".join(manifest.notes)
     assert "As the reader splits them, pneumonia is seen in 30.0% of train, 25.0% of val, 40.0% of test." in notes
     assert "for equal shares split anew with --set data.split=stratified" in notes
-    assert "The labels of 1 images in the lists differ from the table; the lists were used." in notes
-    assert "2 images of the label table are in no split list" in notes
+    assert "Lists and table differ in the labels of 1 of 43 images; the lists win." in notes
+    assert "Images of the label table that no list names (2) were left out." in notes
     tenth = read("rsna", root, lists="papers_10")
     assert len(tenth.split("train")) == 8
     assert not any("not in the label table" in note for note in tenth.notes)
@@ -104,6 +105,23 @@ def test_rsna_sorted_split_has_the_papers_sizes(tmp_path):
     assert whole.loc[whole["split"] == "test", LABEL].sum() == 1500
     listed = split_by_lists(entries, {"test": tmp_path / "test_list.txt"}, notes)
     assert len(listed) == 3000
+
+
+def test_rsna_stratified_split_evens_out_what_sorted_lists_shift(tmp_path):
+    """In the papers' lists val holds fewer positive images than train, and test more."""
+    root = make_rsna(tmp_path / "rsna", 120)
+    labels = [(rsna_id(number), int(number % 4 == 0)) for number in range(120)]
+    ordered = sorted(labels, key=lambda row: row[1])
+    write_rsna_lists(root, {"val_list": ordered[:12], "train_list": ordered[12:96]})
+    write_rsna_lists(root, {"test_list": ordered[96:]})
+    edit(root / "test_list.txt", "stage_2_test_images", "stage_2_train_images")
+    given = read("rsna", root)
+    rates = [given.split(name).targets().mean() for name in ("train", "val", "test")]
+    assert rates == pytest.approx([6 / 84, 0, 1])
+    even = apply_split(given, DataConfig(dataset="rsna", split="stratified"))
+    assert [even.split(name).targets().mean() for name in ("train", "val", "test")] == pytest.approx(
+        [0.25] * 3, abs=0.01
+    )
 
 
 def test_rsna_sorted_split_does_not_depend_on_the_files_that_are_there(tmp_path):
@@ -144,7 +162,7 @@ def test_rsna_scales_boxes_of_converted_images(tmp_path):
     assert manifest.table["image"].str.startswith("train png/").all()
     box = json.loads(manifest.table.set_index("image")["boxes"][f"train png/{rsna_id(4)}.png"])[0]
     assert box == {"label": "Pneumonia", "x": 66.0, "y": 38.0, "width": 53.25, "height": 94.75}
-    assert "12 images have no DICOM tags; their age, sex and view are not known." in manifest.notes
+    assert "Age, sex and view are not known for 12 images without DICOM tags." in manifest.notes
 
 
 def test_rsna_tolerates_the_oddities_of_spreadsheets(tmp_path):
@@ -182,7 +200,7 @@ def test_rsna_tells_of_files_without_a_row_and_of_contradicting_classes(tmp_path
     notes = read("rsna", root).notes
     assert "2 image files on disk are not in the label table and were left out." in notes
     assert "1 of 40 images are not on disk; they were left out." in notes
-    assert any(note.startswith("1 images have another class in stage_2_detailed_class_info.csv") for note in notes)
+    assert "stage_2_detailed_class_info.csv contradicts the labels of 1 images; the labels were used." in notes
 
 
 def test_rsna_refuses_a_broken_map_and_an_empty_folder(tmp_path):

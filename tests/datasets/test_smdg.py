@@ -58,7 +58,7 @@ def test_smdg_has_no_patients_where_none_is_told(tmp_path):
 def test_smdg_counts_suspects_as_asked(tmp_path, suspects, num_images, num_positive):
     manifest = read("smdg", make_smdg(tmp_path / "smdg"), suspects=suspects)
     assert (len(manifest), manifest.targets().sum()) == (num_images, num_positive)
-    assert any(note.startswith("1 photographs of suspects") for note in manifest.notes)
+    assert any(note.startswith("Photographs of suspects (1) ") for note in manifest.notes)
 
 
 def test_smdg_names_sources_with_one_class(tmp_path):
@@ -129,7 +129,7 @@ def test_smdg_tolerates_a_byte_order_mark_and_photographs_without_a_type(tmp_pat
     path.write_bytes(("\ufeff" + path.read_text().replace("\n", "\r\n")).encode())
     pd.testing.assert_frame_equal(read("smdg", root).table, clean.table)
     edit(path, "\n0,/full-fundus/sjchoi86-HRF-1.png", "\n,/full-fundus/sjchoi86-HRF-1.png")
-    assert "1 photographs have no type in the table; they were left out." in read("smdg", root).notes
+    assert "Photographs without a type in the table (1) were left out." in read("smdg", root).notes
     path.rename(root / "other.csv")
     with pytest.raises(DataError, match=r"holds neither metadata - standardized\.csv nor .* It should hold 'metadata"):
         read("smdg", root)
