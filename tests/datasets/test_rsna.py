@@ -145,7 +145,10 @@ def test_rsna_reads_tags_by_wish_and_decodes_dicom(tmp_path):
     assert manifest.table["sex"].tolist() == ["M", "F"] * 6
     assert manifest.table["view"].tolist() == ["PA", "AP"] * 6
     assert ("reading DICOM tags", 0, 12) in told
-    assert "age" not in read("rsna", root).table
+    save(root / "converted" / f"{rsna_id(0)}.png")
+    again = read("rsna", root).table
+    assert again["image"].str.endswith(".dcm").all()
+    assert "age" not in again
     prepared = prepare_dataset(DataConfig(dataset="rsna", root=str(root), cache_size=16))
     assert prepared.cache.num_images == 12
     assert UNCHECKED_NOTE in prepared.manifest.notes
