@@ -93,6 +93,7 @@ class DatasetSpec:
             image) and never raises for what is missing.
         offer: `offer(root, options) -> FetchOffer`, where the set can be downloaded by an explicit click; asks nobody.
         fetch: `fetch(root, options, *, progress) -> None`: the download; what is half there is never used.
+        has_dicom: its images may be DICOM files, so that window and frame can be chosen.
         is_light: false where `read` needs heavy libraries; then no page reads it in the server's process.
     """
 
@@ -114,6 +115,7 @@ class DatasetSpec:
     inspect: Callable[..., list[FolderPart]] = know_no_parts
     offer: Callable[[Path | None, Any], FetchOffer] | None = None
     fetch: Callable[..., None] | None = None
+    has_dicom: bool = False
     is_light: bool = True
 
     def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":

@@ -202,6 +202,7 @@ SPEC = DATASETS.add(
         labels=LABELS,
         is_synthetic=False,
         needs_root=True,
+        has_dicom=True,
         licence="PhysioNet Credentialed Health Data License: a training in human research and a signed agreement, and "
         "the data must not be passed on.",
         size="15,000 training and 3,000 test images, DICOM, about 190 GB",

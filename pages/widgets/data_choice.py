@@ -15,6 +15,7 @@ from medpeft_core.datasets.views import list_views
 from pages.widgets.data_jobs import list_prepare_jobs
 from pages.widgets.data_sets import DATA_PARAMETER, clean_folder, find_roots, find_section
 from pages.widgets.settings_form import bind, draw_settings, list_settings, renew_widgets
+from pages.widgets.shared_settings import draw_shared_settings, keep_fitting, take_shared, write_shared
 from pages.widgets.wording import escape_markdown
 
 IMAGE_PARAMETER = "image"
@@ -44,7 +45,8 @@ def choose_data() -> dict[str, Any]:
         root = _choose_root(choice, name) if DATASETS[name].needs_root else None
     options = _choose_options(choice, name)
     _offer_kept(choice, kept)
-    return {"dataset": name, "root": root, "options": options, "split_seed": choice.get("split_seed", 0)}
+    shared = keep_fitting(DATASETS[name], _shared_table(choice, name))
+    return {"dataset": name, "root": root, "options": options, "split_seed": choice.get("split_seed", 0), **shared}
 
 
 def forget_address() -> None:
@@ -93,6 +95,7 @@ def _take(choice: dict[str, Any], data: dict[str, Any]) -> None:
     choice["dataset"] = name
     choice["split_seed"] = data.get("split_seed", 0)
     choice["options"][name] = list_changed_options(data)
+    choice.setdefault("shared", {})[name] = take_shared(data)
     if data["root"]:
         choice["roots"][name] = data["root"]
     renew_widgets()
@@ -123,7 +126,7 @@ def _choose_root(choice: dict[str, Any], name: str) -> str | None:
 
 
 def _choose_options(choice: dict[str, Any], name: str) -> dict[str, Any]:
-    """A field for each option of the reader, and the seed of the split; only what was changed is given on."""
+    """A field for each option of the reader, for the split, and for DICOM; only what was changed is given on."""
     table = choice["options"].setdefault(name, {})
     with st.expander("Settings of this data set", icon=":material/tune:"):
         draw_settings(
@@ -134,7 +137,18 @@ def _choose_options(choice: dict[str, Any], name: str) -> dict[str, Any]:
         )
         seed = [item for item in list_settings(DataConfig, section="data") if item.name == "split_seed"]
         draw_settings(seed, choice, key="data", after=lambda _: forget_address())
+        draw_shared_settings(
+            DATASETS[name],
+            _shared_table(choice, name),
+            key=f"data_shared_{name}",
+            after=lambda _: forget_address(),
+        )
     return dict(table)
+
+
+def _shared_table(choice: dict[str, Any], name: str) -> dict[str, Any]:
+    table: dict[str, Any] = choice.setdefault("shared", {}).setdefault(name, {})
+    return table
 
 
 def _offer_kept(choice: dict[str, Any], kept: list[dict[str, Any]]) -> None:
@@ -164,5 +178,5 @@ def write_difference(item: dict[str, Any], kept: list[dict[str, Any]]) -> str:
     if len(twins) < 2:
         return ""
     options = ", ".join(f"{name} {value}" for name, value in item["data"]["options"].items())
-    seed = f"split seed {item['data']['split_seed']}"
-    return f" ({escape_markdown(', '.join(part for part in (options, seed) if part))})"
+    parts = [options, f"split seed {item['data']['split_seed']}", *write_shared(item["data"])]
+    return f" ({escape_markdown(', '.join(part for part in parts if part))})"

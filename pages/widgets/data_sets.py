@@ -5,12 +5,13 @@ from typing import Any
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
-from medpeft_core.datasets.views import list_views, view_key
+from medpeft_core.datasets.views import EXTRA_SETTINGS, list_views, view_key
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_jobs import list_job_sections
 from pages.widgets.lab import get_lab
 
 DATA_PARAMETER = "data"
+SECTION = ("dataset", "root", "options", "split_seed", *EXTRA_SETTINGS)
 MAX_LOOKED_AT = 200  # newest runs, when neither a kept set nor a job has the key
 
 
@@ -26,7 +27,8 @@ def build_data_link(data: DataConfig) -> dict[str, str]:
 def find_section(key: str) -> dict[str, Any] | None:
     """The data section that a key stands for: of a set that is prepared, of a job, or of a run; None for no such set.
 
-    It holds `dataset`, `root`, `options` and `split_seed`, perhaps more.
+    It holds `dataset`, `root`, `options` and `split_seed`, those of `EXTRA_SETTINGS` that are not as usual, and
+    perhaps more.
     """
     kept = next((item["data"] for item in list_views() if item["key"] == key), None)
     if kept is not None:
@@ -54,5 +56,5 @@ def _find_in_runs(key: str) -> dict[str, Any] | None:
         with contextlib.suppress(MedPeftError, OSError):
             data = run.config().data
             if view_key(data) == key:
-                return {name: getattr(data, name) for name in ("dataset", "root", "options", "split_seed")}
+                return {name: getattr(data, name) for name in SECTION}
     return None

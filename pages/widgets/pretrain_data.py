@@ -11,6 +11,7 @@ from pages.widgets.data_choice import UNKNOWN_SET, list_changed_options, write_d
 from pages.widgets.data_sets import DATA_PARAMETER, clean_folder, find_roots, find_section
 from pages.widgets.pretrain_draft import Draft, get_draft, read_data
 from pages.widgets.settings_form import bind, renew_widgets
+from pages.widgets.shared_settings import replace_shared
 from pages.widgets.wording import escape_markdown
 
 UNPREPARED = "new:"  # begins the option of a set by its name; others are keys of kept sets
@@ -104,6 +105,7 @@ def _put(draft: Draft, section: dict[str, Any]) -> None:
         "options": list_changed_options(section),
         "split_seed": section.get("split_seed", 0),
     }
+    replace_shared(draft["data"], section)
 
 
 def _choose_root(table: dict[str, Any], name: str) -> None:

@@ -1,5 +1,6 @@
 """From a kept encoder to the Train page: `?encoder=RUN&epoch=N` fills in backbone, weights file, size and data set."""
 
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from medpeft_core.runs.kinds import is_pretraining_id
 from pages.widgets.data_choice import list_changed_options
 from pages.widgets.lab import get_lab
 from pages.widgets.settings_form import renew_widgets
+from pages.widgets.shared_settings import replace_shared
 
 RUN_PARAMETER, EPOCH_PARAMETER = "encoder", "epoch"
 
@@ -54,6 +56,7 @@ def take_encoder(draft: dict[str, dict[str, Any]]) -> str:
     }
     data |= {"dataset": config.data.dataset, "root": config.data.root, "split_seed": config.data.split_seed}
     data["options"] = list_changed_options({"dataset": config.data.dataset, "options": config.data.options})
+    replace_shared(data, asdict(config.data))
     renew_widgets()
     return f"Starts from the encoder of epoch {item.epoch} of {run_id}, on the images that it was pre-trained on."
 

@@ -17,6 +17,7 @@ from medpeft_core.presets import PRESETS, apply_preset, find_settings
 from medpeft_core.resolve import resolve_config
 from medpeft_core.worker.devices import lock_name
 from pages.widgets.settings_form import renew_widgets
+from pages.widgets.shared_settings import replace_shared
 from pages.widgets.weights_handover import SHELF, drop_misfit
 
 DRAFT_KEY = "train_draft"
@@ -119,10 +120,12 @@ def use_data(section: dict[str, Any]) -> None:
     """Let the form stand on a data set: its name, folder, options and split; everything else stays as it is chosen.
 
     Args:
-        section: `dataset`, `root`, `options` (those that are changed) and `split_seed`.
+        section: `dataset`, `root`, `options` (those that are changed), `split_seed`, and those of the shared settings
+            that are not as usual.
     """
     get_draft()["data"].update({name: section[name] for name in ("dataset", "root", "split_seed")})
     get_draft()["data"]["options"] = dict(section["options"])
+    replace_shared(get_draft()["data"], section)
     renew_widgets()
 
 

@@ -10,6 +10,7 @@ from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.datasets import DATASETS, DatasetSpec
 from pages.widgets.data_sets import clean_folder, find_roots
 from pages.widgets.settings_form import bind, renew_widgets
+from pages.widgets.shared_settings import replace_shared
 from pages.widgets.train_draft import DEFAULTS, DEMO, FILE, get_draft, settle
 from pages.widgets.train_methods import draw_method_choice
 from pages.widgets.train_plan import Plan
@@ -43,6 +44,7 @@ def choose_dataset(table: dict[str, Any], name: str) -> None:
     table["dataset"] = name
     roots = find_roots(name)
     table["root"] = roots[0] if roots else None
+    replace_shared(table, {})  # sites and folds of the set before mean nothing to this one
 
 
 def _choose_data(table: dict[str, Any]) -> None:

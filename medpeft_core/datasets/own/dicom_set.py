@@ -159,6 +159,7 @@ SPEC = DATASETS.add(
         labels=(),
         is_synthetic=False,
         needs_root=True,
+        has_dicom=True,
         licence="Your own data; nothing leaves this machine. DICOM files hold patients' data.",
         modality="your own images",
         how_to_get="Put the DICOM files into a folder, with a table that names them by path, UID, accession number or "

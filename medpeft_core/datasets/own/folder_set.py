@@ -153,6 +153,7 @@ SPEC = DATASETS.add(
         labels=(),
         is_synthetic=False,
         needs_root=True,
+        has_dicom=True,
         licence="Your own data; nothing leaves this machine.",
         modality="your own images",
         how_to_get="Put the images of each class into a folder of its own, such as normal/ and pneumonia/, and give "

@@ -36,6 +36,7 @@ def build_spec(about: About) -> DatasetSpec:
         labels=about.labels,
         is_synthetic=False,
         needs_root=not is_there,
+        has_dicom=True,
         licence="Your own data; nothing leaves this machine.",
         how_to_get=f"Its images are in {place}." if is_there else f"{gone} Give the folder that holds them now.",
         citation="",

@@ -217,6 +217,7 @@ SPEC = DATASETS.add(
         labels=(),
         is_synthetic=False,
         needs_root=True,
+        has_dicom=True,
         licence="Your own data; nothing leaves this machine.",
         modality="your own images",
         how_to_get="Put the images into a folder, the table beside or below it, and give the folder; another table is "
