@@ -28,7 +28,7 @@ def read(dataset: str, root: Path, *, seed: int = 0, **options: object) -> Manif
 
 def image_bytes(kind: str) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 3).save(file, kind)
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(file, kind)
     return file.getvalue()
 
 
