@@ -8,10 +8,11 @@ import pytest
 
 from medpeft_core.figures.data_charts import (
     build_age_chart,
-    build_pair_map,
+    build_label_lines,
     build_prevalence_chart,
     build_value_chart,
 )
+from medpeft_core.figures.pair_map import build_pair_map
 from medpeft_core.reports.pictures import render_svg
 
 SPLITS = ("train", "val", "test")
@@ -54,6 +55,9 @@ CHARTS = {
     "prevalence": build_prevalence_chart(make_labels("Effusion", "Mass")),
     "one label": build_prevalence_chart(make_labels("Mass")),
     "many labels": build_prevalence_chart(make_labels(*(f"label_{number}" for number in range(9)))),
+    "classes": build_prevalence_chart(make_labels("nv", "mel", "bcc"), is_exclusive=True),
+    "lines": build_label_lines(make_labels(*(f"label_{number}" for number in range(9))), is_exclusive=False),
+    "lines of classes": build_label_lines(make_labels("a", "b"), is_exclusive=True),
     "sex": build_value_chart(make_values("F", "M"), title="sex"),
     "view": build_value_chart(make_values("PA", splits=("train", "test")), title="view"),
     "age": build_age_chart(make_values("0-9", "10-19", "90+")),
@@ -107,6 +111,26 @@ def test_prevalence_chart_leaves_the_mark_out_where_nothing_is_known():
 def test_prevalence_chart_gives_each_label_the_same_height():
     heights = [CHARTS[name]["height"] for name in ("one label", "prevalence", "many labels")]
     assert heights[1] - heights[0] == (heights[2] - heights[1]) / 7
+
+
+def test_classes_are_told_as_shares_of_their_split():
+    chart = CHARTS["classes"]
+    assert chart["layer"][1]["encoding"]["x"]["title"] == "share of the images of a split"
+    assert "positive" not in json.dumps(chart["layer"])
+
+
+def test_label_lines_give_each_label_one_line_with_a_mark_and_a_number_for_each_split():
+    labels = [f"label_{number}" for number in range(114)]
+    chart = build_label_lines(make_labels(*labels), is_exclusive=True)
+    assert chart["height"] < 20 * len(labels) + 150
+    rows = chart["data"]["values"]
+    assert len({row["at"] for row in rows}) == 114
+    assert [row["split"] for row in rows if row["label"] == "label_1"] == list(SPLITS)
+    assert [row["split"] for row in rows if row["label"] == "label_113"] == ["train", "test"]
+    texts = read_texts(draw("lines"))
+    assert [text for text in texts if "·" in text][:2] == ["200 · 30 · 50", "400 · 60 · 100"]
+    assert texts.count("1,800 · n/a · 450") == 1
+    assert [text for text in texts if text.startswith("label_")] == [f"label_{number}" for number in range(9)]
 
 
 def test_value_chart_writes_split_number_and_share():

@@ -12,6 +12,9 @@ from medpeft_core.datasets.manifest import SPLITS, Manifest
 Z_95 = 1.959964  # of the normal distribution, for intervals of 95 %
 AGE_STEP = 10
 OLDEST_GROUP = 90  # "90 and older" is the last group
+VALUE_COLUMNS = ("sex", "view", "laterality", "skin_type", "site")  # of a manifest, each with a few values
+SORTED_COLUMNS = ("skin_type",)  # whose values have an order
+MAX_PAIR_LABELS = 30
 
 
 def compute_wilson_interval(num_positive: int, num_known: int) -> tuple[float, float]:
@@ -80,16 +83,16 @@ def count_splits(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def count_values(manifest: Manifest, column: str) -> list[dict[str, Any]]:
-    """How often each value of `sex` or `view` occurs in each split; nothing where the column is missing or empty.
+    """How often each value of one of `VALUE_COLUMNS` occurs in each split; nothing where it is missing or empty.
 
     Returns:
         Rows with `split`, `value`, `num_images` and `share` of the images whose value is known; the commonest value
-        first, every value in every split.
+        first, or the smallest where values have an order; every value in every split.
     """
     if column not in manifest.table:
         return []
     values = manifest.table[column].dropna().astype(str)
-    names = values.value_counts().index.tolist()
+    names = sorted(values.unique()) if column in SORTED_COLUMNS else values.value_counts().index.tolist()
     return [row for name in names for row in _count_group(manifest, values == name, values.index, str(name))]
 
 
@@ -123,8 +126,10 @@ def count_pairs(manifest: Manifest) -> list[dict[str, Any]]:
     Returns:
         Rows with `label`, `other`, `num_images` (both positive) and `share` (of the images with `label`, those that
         have `other` as well; None where `label` is never positive), for each pair in both orders and for each label
-        with itself.
+        with itself. Nothing for classes, of which an image has one, and for more than `MAX_PAIR_LABELS` labels.
     """
+    if manifest.task == "multiclass" or len(manifest.labels) > MAX_PAIR_LABELS:
+        return []
     is_positive = (manifest.targets() == 1).astype(np.int64)
     together = is_positive.T @ is_positive  # (K, K)
     return [

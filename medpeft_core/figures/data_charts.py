@@ -1,4 +1,4 @@
-"""Charts of a data set as Vega-Lite specs: prevalence, ages, sex and view by split, and labels that occur together.
+"""Charts of a data set as Vega-Lite specs: labels or classes, ages and other groups by split.
 
 A split is told by its place and its name or symbol, never by colour alone.
 """
@@ -7,52 +7,57 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from medpeft_core.figures.styles import COLOURS, GREY
+from medpeft_core.figures.styles import COLOURS
 
 SPLIT_COLOURS = {"train": COLOURS[0], "val": COLOURS[1], "test": COLOURS[2]}
 SPLIT_SHAPES = {"train": "circle", "val": "diamond", "test": "square"}
 ROW_HEIGHT, GROUP_GAP = 16, 12  # pixels: a split within its group, and between two groups
 AXIS_HEIGHT, LEGEND_HEIGHT = 50, 40
+LINE_HEIGHT = 18  # pixels, of a label whose splits share a line
 LANE_HEIGHT = 74
 LANE_SHARE = 0.82  # of a lane that its tallest bar takes
-CELL_HEIGHT, COLUMN_NAMES_HEIGHT = 26, 110
-MIN_CELL_WIDTH = 30  # pixels, below which a number does not fit into its cell
+MIN_CELL_WIDTH = 30  # pixels, below which a number does not fit into a cell of a map
 LIGHT_CELL, DARK_CELL = "#e6f1f8", "#0b5c8f"
 DARK_FROM = 0.75  # share from which white is easier to read on a cell than black
 LABEL_LIMIT = 130  # pixels
+
+_LABEL_WORDS = {"label": "label", "share": "share of positives", "count": "positive"}
+_CLASS_WORDS = {"label": "class", "share": "share of the images of a split", "count": "images"}
 
 Row = dict[str, Any]
 Spec = dict[str, Any]
 
 
-def build_prevalence_chart(rows: Sequence[Row]) -> Spec:
+def build_prevalence_chart(rows: Sequence[Row], *, is_exclusive: bool = False) -> Spec:
     """Share of positives of each label by split with its interval, and "positives of known" at the right edge.
 
     Args:
         rows: as `datasets.counts.count_labels` gives them; where nothing is known of a label in a split, its place
             stays empty but for the words "not known".
+        is_exclusive: each image has one of the labels: they are classes.
     """
+    words = _CLASS_WORDS if is_exclusive else _LABEL_WORDS
     splits = _list_splits(rows)
     shown = _place([{**row, "count": _write_count(row)} for row in rows], "label", splits)
     highest = max((row["high"] for row in rows if row["high"] is not None), default=1.0)
     x: Spec = {
-        "field": "share", "type": "quantitative", "title": "share of positives",
+        "field": "share", "type": "quantitative", "title": words["share"],
         "scale": {"domain": [0, min(1.0, highest * 1.03)], "nice": False},
         "axis": {"format": ".0%", "tickCount": 5},
     }  # fmt: skip
     tooltip = [
-        {"field": "label", "title": "label"},
+        {"field": "label", "title": words["label"]},
         {"field": "split", "title": "split"},
-        {"field": "share", "title": "share of positives", "format": ".1%"},
+        {"field": "share", "title": words["share"], "format": ".1%"},
         {"field": "low", "title": "95 % interval from", "format": ".1%"},
         {"field": "high", "title": "to", "format": ".1%"},
-        {"field": "count", "title": "positive"},
+        {"field": "count", "title": words["count"]},
         {"field": "num_unknown", "title": "not known", "format": ","},
     ]
     left, right = _build_row_axes(shown, "label", texts="count")
     known = [{"filter": "datum.share !== null"}]
     return {
-        **_frame(shown, height=_measure_rows(shown) + AXIS_HEIGHT + LEGEND_HEIGHT),
+        **frame_chart(shown, height=_measure_rows(shown) + AXIS_HEIGHT + LEGEND_HEIGHT),
         "layer": [
             {
                 "transform": known,
@@ -69,6 +74,48 @@ def build_prevalence_chart(rows: Sequence[Row]) -> Spec:
         ],
         "resolve": {"axis": {"y": "independent"}},
     }  # fmt: skip
+
+
+def build_label_lines(rows: Sequence[Row], *, is_exclusive: bool) -> Spec:
+    """The share of many labels: one line a label, a mark for each split on it, and their numbers at the right edge.
+
+    Args:
+        rows: as `datasets.counts.count_labels` gives them; the lines are in their order.
+        is_exclusive: each image has one of the labels: they are classes.
+    """
+    words, splits = _CLASS_WORDS if is_exclusive else _LABEL_WORDS, _list_splits(rows)
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    height = {label: (place + 0.5) * LINE_HEIGHT for place, label in enumerate(labels)}
+    shown = [{**row, "at": height[row["label"]]} for row in rows if row["share"] is not None]
+    numbers: dict[str, list[str]] = {label: [] for label in labels}
+    for row in rows:
+        numbers[row["label"]].append(f"{row['num_positive']:,}" if row["num_known"] else "n/a")
+    lines = [{"label": label, "at": height[label], "count": " · ".join(numbers[label])} for label in labels]
+    left, right = _build_row_axes(lines, "label", texts="count")
+    mark = {
+        "x": {
+            "field": "share", "type": "quantitative", "title": words["share"], "scale": {"nice": False, "zero": True},
+            "axis": {"format": ".0%", "tickCount": 5, "orient": "top"},
+        },
+        "color": _colour(splits),
+        "shape": _shape(splits),
+        "tooltip": [
+            {"field": "label", "title": words["label"]},
+            {"field": "split", "title": "split"},
+            {"field": "share", "title": words["share"], "format": ".2%"},
+            {"field": "num_positive", "title": "images" if is_exclusive else "positive", "format": ","},
+            {"field": "num_known", "title": "of", "format": ","},
+        ],
+    }  # fmt: skip
+    point: Spec = {"type": "point", "filled": True, "size": 45}
+    return {
+        **frame_chart(shown, height=_measure_rows(lines) + AXIS_HEIGHT + LEGEND_HEIGHT),
+        "layer": [
+            {"mark": {**point, "opacity": 0}, "encoding": {**mark, "y": left}},  # is there for its axis on the left
+            {"mark": {**point, "opacity": 0.85}, "encoding": {**mark, "y": right}},
+        ],
+        "resolve": {"axis": {"y": "independent"}},
+    }
 
 
 def build_value_chart(rows: Sequence[Row], *, title: str) -> Spec:
@@ -89,7 +136,7 @@ def build_value_chart(rows: Sequence[Row], *, title: str) -> Spec:
     }  # fmt: skip
     colour = {**_colour(splits), "legend": None}
     return {
-        **_frame(shown, height=_measure_rows(shown) + AXIS_HEIGHT),
+        **frame_chart(shown, height=_measure_rows(shown) + AXIS_HEIGHT),
         "layer": [
             {
                 "mark": {"type": "bar", "orient": "horizontal", "height": ROW_HEIGHT - 4},
@@ -115,7 +162,7 @@ def build_age_chart(rows: Sequence[Row]) -> Spec:
     highest = max((row["share"] for row in rows), default=1.0) or 1.0
     names = f"{json.dumps(splits[::-1])}[datum.value]"
     return {
-        **_frame(list(rows), height=len(splits) * LANE_HEIGHT + AXIS_HEIGHT),
+        **frame_chart(list(rows), height=len(splits) * LANE_HEIGHT + AXIS_HEIGHT),
         "transform": [
             {"calculate": f"indexof({json.dumps(splits[::-1])}, datum.split)", "as": "foot"},
             {"calculate": f"datum.foot + datum.share * {LANE_SHARE / highest}", "as": "top"},
@@ -141,64 +188,8 @@ def build_age_chart(rows: Sequence[Row]) -> Spec:
     }  # fmt: skip
 
 
-def build_pair_map(rows: Sequence[Row]) -> Spec:
-    """A map of labels that occur together: how many percent of the images with the label of the row have the other.
-
-    Args:
-        rows: as `datasets.counts.count_pairs` gives them; the diagonal is left empty.
-    """
-    labels = list(dict.fromkeys(row["label"] for row in rows))
-    shown = [
-        {**row, "percent": round(100 * row["share"])}
-        for row in rows
-        if row["label"] != row["other"] and row["share"] is not None
-    ]
-    names: Spec = {"type": "nominal", "sort": labels, "scale": {"domain": labels}}
-    return {
-        **_frame(shown, height=len(labels) * CELL_HEIGHT + COLUMN_NAMES_HEIGHT),
-        "encoding": {
-            "y": {**names, "field": "label", "title": None, "axis": {"labelLimit": LABEL_LIMIT, "grid": False}},
-            "x": {
-                **names, "field": "other", "title": None,
-                "axis": {
-                    "orient": "top", "labelAngle": -50, "labelLimit": LABEL_LIMIT, "labelOverlap": False,
-                    "grid": False,
-                },
-            },
-            "tooltip": [
-                {"field": "label", "title": "of the images with"},
-                {"field": "other", "title": "have as well"},
-                {"field": "share", "title": "share", "format": ".1%"},
-                {"field": "num_images", "title": "images with both", "format": ","},
-            ],
-        },
-        "layer": [
-            {
-                "mark": {"type": "rect", "stroke": GREY, "strokeWidth": 0.3},
-                "encoding": {
-                    "color": {
-                        "field": "share", "type": "quantitative", "legend": None,
-                        "scale": {"domain": [0, 1], "range": [LIGHT_CELL, DARK_CELL]},
-                    }
-                },
-            },
-            {
-                "mark": {
-                    "type": "text", "fontSize": 11,
-                    "opacity": {"expr": f"width / {len(labels)} >= {MIN_CELL_WIDTH} ? 1 : 0"},
-                },
-                "encoding": {
-                    "text": {"field": "percent"},
-                    "color": {
-                        "condition": {"test": f"datum.share >= {DARK_FROM}", "value": "#ffffff"}, "value": "#102a3a",
-                    },
-                },
-            },
-        ],
-    }  # fmt: skip
-
-
-def _frame(rows: list[Row], *, height: int) -> Spec:
+def frame_chart(rows: list[Row], *, height: int) -> Spec:
+    """What every chart of a data set has around its marks: its rows, all the width there is, and a height in pixels."""
     return {
         "data": {"values": rows},
         "width": "container",

@@ -6,41 +6,48 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.datasets.counts import VALUE_COLUMNS
 from medpeft_core.datasets.views import DataView
 from medpeft_core.figures.data_charts import (
     build_age_chart,
-    build_pair_map,
+    build_label_lines,
     build_prevalence_chart,
     build_value_chart,
 )
+from medpeft_core.figures.pair_map import build_pair_map
 from pages.widgets.chart_ink import add_ink
 from pages.widgets.chart_saving import draw_chart_head
 from pages.widgets.data_state import count_all
 from pages.widgets.wording import write_share
 
-MAX_PAIR_LABELS = 30
+MAX_FULL_LABELS = 20  # above, the splits of a label share a line
+MAX_LINES = 150  # labels in a chart; the table holds all
+MAX_HIGH_LINES = 40  # above, the chart scrolls in a window of its own
+WINDOW_HEIGHT = 640  # pixels
+MAX_VALUES = 20  # of a group such as the site, in a chart
+MAX_DESCRIBED = 60  # rows, for those who cannot see the chart
+VALUE_TITLES = {"skin_type": "skin type (Fitzpatrick)"}
 
 
 def draw_labels(view: DataView) -> None:
-    """Prevalence by split with n, the same as a table, and which labels occur together."""
+    """How many images each label or class has by split, the same as a table, and which labels occur together."""
     counts = count_all(view)
-    rows = counts["labels"]
-    _draw_head(view, "How often each label is positive", lambda: build_prevalence_chart(rows), key="data_prevalence")
-    st.vega_lite_chart(add_ink(build_prevalence_chart(rows)), key="data_prevalence", alt=_describe_labels(rows))
-    st.caption(
-        "Share of positives among the images whose label is known, and at the right edge their numbers. Lines are 95 % "
-        "intervals (Wilson); they take images as independent, so where patients have several images the truth is a "
-        "little less sure than they say."
-    )
+    rows, is_exclusive = counts["labels"], view.manifest.task == "multiclass"
+    if len(view.manifest.labels) <= MAX_FULL_LABELS:
+        _draw_prevalence(view, rows, is_exclusive)
+    else:
+        _draw_lines(view, rows, is_exclusive)
     with st.expander("The same as a table", icon=":material/table:"):
         st.dataframe(
-            build_label_table(counts["labels"]),
+            build_class_table(rows) if is_exclusive else build_label_table(rows),
             hide_index=True,
             width="stretch",
             key="data_label_table",
-            alt="Positives, known and unknown images of each label and split",
+            alt="Images of each class and split"
+            if is_exclusive
+            else "Positives, known and unknown images of each label and split",
         )
-    if 1 < len(view.manifest.labels) <= MAX_PAIR_LABELS and view.manifest.task == "multilabel":
+    if counts["pairs"] and len(view.manifest.labels) > 1:
         _draw_pairs(view, counts["pairs"])
 
 
@@ -48,7 +55,7 @@ def draw_people(view: DataView) -> None:
     """Images and patients by split, ages, sex and view."""
     counts = count_all(view)
     st.markdown(_write_split_title(view))
-    table = build_split_table(counts["splits"])
+    table = build_split_table(counts["splits"], has_classes=view.manifest.task == "multiclass")
     st.dataframe(
         table,
         hide_index=True,
@@ -63,10 +70,15 @@ def draw_people(view: DataView) -> None:
             icon=":material/warning:",
         )
     _draw_ages(view, counts)
-    left, right = st.columns(2, gap="large")
-    for column, name in ((left, "sex"), (right, "view")):
-        with column:
-            _draw_values(view, counts, name)
+    known = [name for name in VALUE_COLUMNS if counts[name]]
+    if known:
+        for place, column in enumerate(st.columns(2, gap="large")):
+            with column:
+                for name in known[place::2]:
+                    _draw_values(view, counts, name)
+    others = [_title(name) for name in VALUE_COLUMNS if not counts[name]]
+    if others:
+        st.caption(f"Not known for any image: {', '.join(others)}.")
 
 
 def build_label_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -87,9 +99,30 @@ def build_label_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def build_split_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A row per split and one for all, as people read it."""
+def build_class_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A row per class and split, as people read it."""
     return pd.DataFrame(
+        [
+            {
+                "Class": row["label"],
+                "Split": row["split"],
+                "Images": row["num_positive"],
+                "Share of the split": write_share(row["num_positive"], row["num_known"]),
+                "95 % interval": f"{row['low']:.1%} to {row['high']:.1%}" if row["low"] is not None else "n/a",
+            }
+            for row in rows
+        ]
+    )
+
+
+def build_split_table(rows: Sequence[dict[str, Any]], *, has_classes: bool = False) -> pd.DataFrame:
+    """A row per split and one for all, as people read it.
+
+    Args:
+        rows: as `count_splits` gives them.
+        has_classes: each image has exactly one label, so there is none without.
+    """
+    table = pd.DataFrame(
         [
             {
                 "Split": row["split"],
@@ -104,6 +137,53 @@ def build_split_table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
             for row in rows
         ]
     )
+    return table.drop(columns=["With a finding", "Without"]) if has_classes else table
+
+
+def _draw_prevalence(view: DataView, rows: Sequence[dict[str, Any]], is_exclusive: bool) -> None:
+    def build() -> dict[str, Any]:
+        return build_prevalence_chart(rows, is_exclusive=is_exclusive)
+
+    _draw_head(view, _name_chart(is_exclusive), build, key="data_prevalence")
+    st.vega_lite_chart(add_ink(build()), key="data_prevalence", alt=_describe_labels(rows))
+    share = (
+        "Share of each class among the images of a split"
+        if is_exclusive
+        else "Share of positives among the images whose label is known"
+    )
+    st.caption(
+        f"{share}, and at the right edge their numbers. Lines are 95 % intervals (Wilson); they take images as "
+        "independent, so where patients have several images the truth is a little less sure than they say."
+    )
+
+
+def _draw_lines(view: DataView, rows: Sequence[dict[str, Any]], is_exclusive: bool) -> None:
+    """The chart of many labels, the most frequent first, grades in their order."""
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row["label"]] = totals.get(row["label"], 0) + row["num_positive"]
+    order = list(totals) if view.manifest.is_ordered else sorted(totals, key=lambda label: -totals[label])
+    places = {label: place for place, label in enumerate(order[:MAX_LINES])}
+    shown = sorted((row for row in rows if row["label"] in places), key=lambda row: places[row["label"]])
+
+    def build() -> dict[str, Any]:
+        return build_label_lines(shown, is_exclusive=is_exclusive)
+
+    _draw_head(view, _name_chart(is_exclusive), build, key="data_prevalence")
+    with st.container(height=WINDOW_HEIGHT if len(places) > MAX_HIGH_LINES else "content", border=False):
+        st.vega_lite_chart(add_ink(build()), key="data_prevalence", alt=_describe_labels(shown))
+    kind = "classes" if is_exclusive else "labels"
+    some = f"The {MAX_LINES} most frequent of {len(totals):,} {kind}. " if len(totals) > MAX_LINES else ""
+    share = "Share of the images of a split" if is_exclusive else "Share of positives among the known"
+    st.caption(f"{some}{share}; at the right edge the numbers of train, val and test. The table below has intervals.")
+
+
+def _name_chart(is_exclusive: bool) -> str:
+    return "How many images are in each class" if is_exclusive else "How often each label is positive"
+
+
+def _title(name: str) -> str:
+    return VALUE_TITLES.get(name, name)
 
 
 def _write_split_title(view: DataView) -> str:
@@ -153,21 +233,22 @@ def _draw_ages(view: DataView, counts: dict[str, Any]) -> None:
 
 
 def _draw_values(view: DataView, counts: dict[str, Any], name: str) -> None:
-    rows, unknown = counts[name], counts["unknown"][name]
-    if not rows:
-        st.markdown(f"**{name.capitalize()}**")
-        st.caption("Not known for any image.")
-        return
-    _draw_head(view, name.capitalize(), lambda: build_value_chart(rows, title=name), key=f"data_{name}")
-    alt = _describe_values(name.capitalize(), rows)
-    st.vega_lite_chart(add_ink(build_value_chart(rows, title=name)), key=f"data_{name}", alt=alt)
+    unknown, title = counts["unknown"][name], _title(name)
+    values = list(dict.fromkeys(row["value"] for row in counts[name]))
+    rows = [row for row in counts[name] if row["value"] in values[:MAX_VALUES]]
+    heading = title[0].upper() + title[1:]
+    _draw_head(view, heading, lambda: build_value_chart(rows, title=title), key=f"data_{name}")
+    alt = _describe_values(heading, rows)
+    st.vega_lite_chart(add_ink(build_value_chart(rows, title=title)), key=f"data_{name}", alt=alt)
     known = f"Known for {len(view.manifest) - unknown:,} images."
-    st.caption(f"{known} Not known for {unknown:,}." if unknown else known)
+    some = f" The {MAX_VALUES} most frequent of {len(values):,} values." if len(values) > MAX_VALUES else ""
+    st.caption(f"{known}{f' Not known for {unknown:,}.' if unknown else ''}{some}")
 
 
 def _describe_labels(rows: Sequence[dict[str, Any]]) -> str:
     """For those who cannot see the chart."""
     parts = [f"{row['label']} {row['split']} {row['num_positive']} of {row['num_known']}" for row in rows]
+    parts = [*parts[:MAX_DESCRIBED], *(["and so on, as the table tells"] if len(parts) > MAX_DESCRIBED else [])]
     return "Positives of known images by label and split: " + "; ".join(parts)
 
 

@@ -57,7 +57,10 @@ def build_row_table(view: DataView, row: int) -> pd.DataFrame:
     values = view.manifest.table.iloc[row]
     others = [name for name in values.index if name not in (*HIDDEN, *TITLES, *labels)]
     rows = [(TITLES[name], _write_value(values[name])) for name in TITLES if name in values]
-    rows += [(label, {1.0: "yes", 0.0: "no"}.get(values[label], "not known")) for label in labels]
+    if view.manifest.task == "multiclass":
+        rows.append(("Class", write_labels(view, row)))
+    else:
+        rows += [(label, {1.0: "yes", 0.0: "no"}.get(values[label], "not known")) for label in labels]
     rows += [(name.replace("_", " "), _write_value(values[name])) for name in others]
     return pd.DataFrame([("File", values["image"]), *rows], columns=["Field", "Value"])
 
@@ -66,7 +69,7 @@ def _draw_picture(view: DataView, row: int, name: str) -> None:
     table = st.session_state.setdefault(FILTER_KEY, {})
     choose_marks(table, view, key="data_marks_large")
     try:
-        loaded = read_large(view.manifest.paths()[row])
+        loaded = read_large(view.manifest.paths()[row], view.reading)
     except DataError as error:
         st.error(escape_markdown(str(error)), title="This image cannot be shown", icon=":material/broken_image:")
         return

@@ -74,7 +74,10 @@ def draw_grid(view: DataView, rows: np.ndarray, *, marks: str, key: str) -> None
 
 
 def find_rows(view: DataView, *, label: str, split: str) -> np.ndarray:
-    """Rows of the manifest with a positive label (or any, or with every label known and 0), in a split (or all)."""
+    """Rows of the manifest with a positive label (or any, or with every label known and 0), in a split (or all).
+
+    A class counts as a label that is positive in its images.
+    """
     manifest = view.manifest
     is_in = np.ones(len(manifest), dtype=bool)
     if split in SPLITS:
@@ -123,13 +126,15 @@ def choose_marks(table: dict[str, Any], view: DataView, *, key: str) -> None:
 
 
 def _choose_filter(table: dict[str, Any], view: DataView) -> None:
-    labels = [ANY, *view.manifest.labels, NONE]
+    has_classes = view.manifest.task == "multiclass"
+    labels = [ANY, *view.manifest.labels, *([] if has_classes else [NONE])]
     splits = [ALL_SPLITS, *SPLITS]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
-            "Label",
+            "Class" if has_classes else "Label",
             labels,
             index=_find_index(labels, table, "label"),
+            format_func=lambda label: "any class" if has_classes and label == ANY else label,
             width=220,
             **bind(table, "label", key="data_label", after=lambda: table.pop("page", None)),
         )
@@ -198,7 +203,7 @@ def _load_tile(
     _view: DataView, row: int, marks: str, key: str, made_at: float, has_pixels: bool
 ) -> tuple[bytes, tuple[str, ...]]:
     """JPEG of one tile, and what is marked in it; an error is not kept, because the file may be mended."""
-    loaded = read_small(_view.manifest, row, open_pixels(_view))
+    loaded = read_small(_view.manifest, row, open_pixels(_view), _view.reading)
     outlines = read_outlines(_view.manifest, row, marks, size=loaded.size) if marks in MARK_KINDS else []
     return encode_jpeg(draw_outlines(loaded.picture, outlines)), tuple(item.name for item in outlines)
 

@@ -29,7 +29,7 @@ def find_known(data: DataConfig) -> DataView | None:
 
 
 def count_all(view: DataView) -> dict[str, Any]:
-    """What the charts show: `labels`, `splits`, `ages`, `sex`, `view`, `pairs`, and `unknown` by column."""
+    """What the charts show: `labels`, `splits`, `ages`, `pairs`, those of `VALUE_COLUMNS`, and `unknown` by column."""
     return _count_all(view, view.key, view.made_at)
 
 
@@ -73,10 +73,9 @@ def _count_all(_view: DataView, key: str, made_at: float) -> dict[str, Any]:
         "labels": counts.count_labels(manifest),
         "splits": counts.count_splits(manifest),
         "ages": counts.count_ages(manifest),
-        "sex": counts.count_values(manifest, "sex"),
-        "view": counts.count_values(manifest, "view"),
         "pairs": counts.count_pairs(manifest),
-        "unknown": {name: counts.count_unknown(manifest, name) for name in ("age", "sex", "view")},
+        **{name: counts.count_values(manifest, name) for name in counts.VALUE_COLUMNS},
+        "unknown": {name: counts.count_unknown(manifest, name) for name in ("age", *counts.VALUE_COLUMNS)},
     }
 
 
