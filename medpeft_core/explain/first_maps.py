@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from medpeft_core.explain.answer import Explainer
-from medpeft_core.reports.predictions import load_predictions, sort_cases
+from medpeft_core.reports.class_cases import sort_images
+from medpeft_core.reports.predictions import load_predictions
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.store import RunStore
 from medpeft_core.training.known_data import KnownData
@@ -29,7 +30,7 @@ def draw_first_maps(run: Run, *, should_stop: Callable[[], bool], budget_s: floa
     """
     begin = time.monotonic()
     predictions = load_predictions(run)
-    lists = sort_cases(predictions).values()
+    lists = sort_images(predictions).values()
     wanted = [
         (int(row), int(label))
         for images in lists

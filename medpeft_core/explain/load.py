@@ -7,10 +7,12 @@ import numpy as np
 import torch
 
 from medpeft_core.config import RunConfig
+from medpeft_core.datasets.images import Reading
 from medpeft_core.datasets.pixel_cache import load_for_model
 from medpeft_core.datasets.views import read_how
 from medpeft_core.errors import RunError
 from medpeft_core.metrics.evaluate import probs_from_logits
+from medpeft_core.reports.predictions import find_thresholds
 from medpeft_core.runs.run import Run
 from medpeft_core.training.augment import BatchTransform
 from medpeft_core.training.best import load_best
@@ -22,7 +24,8 @@ class LoadedRun:
     """A run's best model in eval mode on the CPU.
 
     Attributes:
-        thresholds: by label, the probability chosen on val; None where val had one class.
+        thresholds: by label, the probability chosen on val; None where val had one class, and where the labels are
+            classes that exclude each other, of which the likeliest is the answer.
         prevalence: by label, the share of positives in the training set.
     """
 
@@ -79,18 +82,19 @@ def load_run(run: Run) -> LoadedRun:
         labels=labels,
         task=provenance["task"],
         is_synthetic=bool(provenance.get("is_synthetic")),
-        thresholds=metrics.get("thresholds", dict.fromkeys(labels)),
+        thresholds=find_thresholds(metrics) if metrics else dict.fromkeys(labels),
         prevalence={label: _share(provenance.get("positives", {}).get(label)) for label in labels},
     )
 
 
-def load_image(loaded: LoadedRun, path: Path) -> LoadedImage:
-    """Decode an image exactly as the run's data set was decoded.
+def load_image(loaded: LoadedRun, path: Path, reading: Reading | None = None) -> LoadedImage:
+    """Decode an image exactly as the run's data set was decoded, or as `reading` says.
 
     Raises:
         DataError: the file is missing, damaged, or no image that the lab reads.
     """
-    pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size, read_how(loaded.config.data))
+    how = reading or read_how(loaded.config.data)
+    pixels, source_size, warnings = load_for_model(path, loaded.config.data.cache_size, how)
     height, width = pixels.shape[-2:]
     images = loaded.transform.plain(torch.tensor(pixels)[None], torch.tensor([[height, width]]))
     return LoadedImage(

@@ -49,14 +49,14 @@ class Predictor:
             run_id: of the run.
             pixels: base64 of an 8-bit PNG, what `datasets.uploads.read_upload` made of the upload.
             source_size: height and width of the upload.
-            label: whose map is drawn; None: the one that is furthest above its threshold.
+            label: whose map is drawn; None: the one that is furthest above its threshold, or the likeliest class.
 
         Returns:
-            {"run_id", "label", "probs", "thresholds" and "prevalence" by label, "square": base64 PNG of exactly what
-            the model sees, "image_size": its side, "cam": base64 of an 8-bit grey PNG that lies over the whole image, 0
-            to 255 for a map of 0 to 1, or None where "cam_error" says why, "grid": [rows, columns] that the map has at
-            its layer, or None, "layer", "is_synthetic": whether the run was
-            trained on synthetic images, "warnings": how the image differs from those of the training set}.
+            {"run_id", "task", "label", "probs", "thresholds" and "prevalence" by label, "square": base64 PNG of exactly
+            what the model sees, "image_size": its side, "cam": base64 of an 8-bit grey PNG that lies over the whole
+            image, 0 to 255 for a map of 0 to 1, or None where "cam_error" says why, "grid": [rows, columns] that the
+            map has at its layer, or None, "layer", "is_synthetic": whether the run was trained on synthetic images,
+            "warnings": how the image differs from those of the training set}.
 
         Raises:
             RunError: no such run, or it has no weights.
@@ -81,6 +81,7 @@ class Predictor:
             cam_error = str(error)
         return {
             "run_id": loaded.run_id,
+            "task": loaded.task,
             "label": chosen,
             "probs": probs,
             "thresholds": loaded.thresholds,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from medpeft_core.metrics.exclusive import count_classes
-from medpeft_core.reports.predictions import CaseList, Predictions
+from medpeft_core.reports.predictions import CaseList, Predictions, sort_cases
 
 CLASS_CASES = {
     "all": "All test images",
@@ -16,7 +16,11 @@ CLASS_CASES = {
     "missed": "Taken for another class",
     "alarm": "Others taken for this class",
 }
-OF_ONE_CLASS = ("present", "missed", "alarm")
+
+
+def sort_images(predictions: Predictions, label: str | None = None) -> dict[str, CaseList]:
+    """`sort_class_cases` for exclusive classes, `sort_cases` for labels of which an image may have several."""
+    return (sort_class_cases if predictions.is_exclusive else sort_cases)(predictions, label)
 
 
 def sort_class_cases(predictions: Predictions, label: str | None = None) -> dict[str, CaseList]:

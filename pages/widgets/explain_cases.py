@@ -5,41 +5,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
+from medpeft_core.reports.class_cases import sort_images
 from medpeft_core.reports.disagreements import sort_disagreements
-from medpeft_core.reports.predictions import CASES, CaseList, Predictions, sort_cases
+from medpeft_core.reports.predictions import CaseList, Predictions
+from pages.widgets.explain_case_words import (
+    CASE_HELP,
+    CLASS_CASE_HELP,
+    CLASS_HELP,
+    DISAGREE,
+    LABEL_HELP,
+    describe_case,
+    name_cases,
+)
 from pages.widgets.explain_run import Chosen
 from pages.widgets.ticks import is_part_renewed
 from pages.widgets.wording import escape_markdown
 
-DISAGREE = "disagree"
-CASE_WORDS = {
-    "all": "In the order of the data set.",
-    "present": "The finding is there; most probable first.",
-    "found": "The finding is there and the model says so; furthest above its threshold first.",
-    "missed": "The finding is there, and the model says no; furthest below its threshold first.",
-    "alarm": "The finding is not there, but the model says so; furthest above its threshold first.",
-    "right": "The model's call is right; those furthest from its threshold first.",
-    "wrong": "The model's call is wrong; those furthest from its threshold first.",
-    DISAGREE: "One run says yes and the other no; those whose probabilities differ most first.",
-}
-ANY_CASE_WORDS = {
-    **CASE_WORDS,
-    "present": "Some label is there; the most probable one is explained, most probable first.",
-    "found": "Some label is there and called; the one furthest above its threshold is explained, and comes first.",
-    "missed": "Some label is there and not called; the one furthest below its threshold is explained, and comes first.",
-    "alarm": "Some label is called and not there; the one furthest above its threshold is explained, and comes first.",
-    "right": "Some label is called rightly; the one furthest from its threshold is explained, and comes first.",
-    "wrong": "Some label is called wrongly; the one furthest from its threshold is explained, and comes first.",
-    DISAGREE: "The two runs call some label differently; the one that differs most is explained, and comes first.",
-}
-CASE_HELP = (
-    "Calls are made at the thresholds that were chosen on the validation images. While no label is chosen, the lists "
-    "are about any label: an image is in one when one of its labels puts it there, so it can be in several."
-)
-LABEL_HELP = (
-    "The map and the lists of images are about this label. Left empty, the lists are about any label, and each image "
-    "is explained for the one that put it into the list."
-)
 CASE_WIDTH, LABEL_WIDTH, JUMP_WIDTH = 270, 200, 118  # pixels
 INSTEAD_KEY, NO_IMAGE_KEY = "explain_instead", "explain_no_image"
 WANTED_KEY = "explain_wanted"  # address parameter to value, None to take it out, chosen since the page was drawn last
@@ -79,7 +60,8 @@ def choose_case(chosen: Chosen) -> Case | None:
     label = _read_label(chosen.predictions)
     lists = list_images(chosen, label)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="explain_choice"):
-        case = _choose_case({name: len(images) for name, images in lists.items()})
+        counts = {name: len(images) for name, images in lists.items()}
+        case = _choose_case(counts, is_exclusive=chosen.predictions.is_exclusive)
         _choose_label(chosen.predictions)
         images = lists[case]
         position = _find_position(images.rows)
@@ -97,7 +79,8 @@ def choose_case(chosen: Chosen) -> Case | None:
     if wrong is not None:
         st.warning(f"There is no image {wrong} in this list. It has the images 1 to {len(images)}.")
     with st.container(key="explain_words"):
-        st.caption(f"{(CASE_WORDS if label else ANY_CASE_WORDS)[case]} Keys: ← and →.")
+        words = describe_case(case, label, is_exclusive=chosen.predictions.is_exclusive)
+        st.caption(f"{words} Keys: ← and →.")
     st.query_params["image"] = str(int(images.rows[position]) + 1)
     found = [_find_image(chosen.predictions, images, number) for number in (position, position + 1)]
     image, shown_label = found[0] or ("", "")
@@ -124,7 +107,7 @@ def _swap_label(case: Case, predictions: Predictions) -> Case:
 
 def list_images(chosen: Chosen, label: str | None) -> dict[str, CaseList]:
     """For each choice of images the rows, those worth a look first, and what each is looked at for."""
-    lists = sort_cases(chosen.predictions, label)
+    lists = sort_images(chosen.predictions, label)
     if chosen.pair is not None:
         rows, labels = sort_disagreements(chosen.pair, label)
         lists[DISAGREE] = CaseList(rows=rows, labels=labels)
@@ -139,9 +122,9 @@ def _find_image(predictions: Predictions, images: CaseList, position: int) -> tu
     return name, predictions.labels[int(images.labels[position])]
 
 
-def _choose_case(counts: dict[str, int]) -> str:
+def _choose_case(counts: dict[str, int], *, is_exclusive: bool) -> str:
     """Which images; the address decides, also after a link or a step back."""
-    names = {**CASES, DISAGREE: "The two runs disagree"}
+    names = name_cases(is_exclusive=is_exclusive)
     wanted = st.query_params.get("show")
     st.session_state["explain_case"] = wanted if wanted in counts else "all"
     return st.selectbox(
@@ -150,7 +133,7 @@ def _choose_case(counts: dict[str, int]) -> str:
         format_func=lambda case: f"{names[case]} ({counts[case]})",
         key="explain_case",
         width=CASE_WIDTH,
-        help=CASE_HELP,
+        help=CLASS_CASE_HELP if is_exclusive else CASE_HELP,
         on_change=_open_list,
     )
 
@@ -158,13 +141,13 @@ def _choose_case(counts: dict[str, int]) -> str:
 def _choose_label(predictions: Predictions) -> None:
     st.session_state["explain_label"] = _read_label(predictions)
     st.selectbox(
-        "Label to explain",
+        "Class to explain" if predictions.is_exclusive else "Label to explain",
         predictions.labels,
         index=None,
         key="explain_label",
-        placeholder="Any label",
+        placeholder="Any class" if predictions.is_exclusive else "Any label",
         width=LABEL_WIDTH,
-        help=LABEL_HELP,
+        help=CLASS_HELP if predictions.is_exclusive else LABEL_HELP,
         on_change=_follow,
         args=("explain_label", "label"),
     )
@@ -261,12 +244,14 @@ def _read_number(parameter: str) -> int:
 
 
 def _draw_no_case(case: str, label: str | None, predictions: Predictions) -> None:
-    name = {**CASES, DISAGREE: "The two runs disagree"}[case]
+    names = name_cases(is_exclusive=predictions.is_exclusive)
+    word = "class" if predictions.is_exclusive else "label"
     if case == DISAGREE:
         about = f" about {escape_markdown(label)}" if label else ""
-        text = f"The two runs agree{about} on every image, each at its own threshold."
-    elif label is not None and predictions.thresholds[label] is None:
+        text = f"The two runs agree{about} on every image"
+        text += "." if predictions.is_exclusive else ", each at its own threshold."
+    elif label is not None and predictions.thresholds[label] is None and not predictions.is_exclusive:
         text = "The validation images gave no threshold for this label, so calls cannot be told right from wrong."
     else:
-        text = f"No test image is under “{name}” for this choice of label."
-    st.info(f"{text} Choose another label, or “{CASES['all']}”.", icon=":material/filter_alt_off:")
+        text = f"No test image is under “{names[case]}” for this choice of {word}."
+    st.info(f"{text} Choose another {word}, or “{names['all']}”.", icon=":material/filter_alt_off:")

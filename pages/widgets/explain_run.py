@@ -27,7 +27,7 @@ from pages.widgets.run_picker import (
     write_option,
     write_run_name,
 )
-from pages.widgets.wording import DISCLAIMER, escape_markdown
+from pages.widgets.wording import DISCLAIMER, escape_markdown, name_labels
 
 SECOND_PARAMETER = "with"
 
@@ -168,7 +168,8 @@ def _draw_notes(runs: list[Run]) -> None:
         if len(scores) == 1
         else ", ".join(f"{letter} {text}" for letter, text in zip("AB", scores, strict=True))
     )
-    notes = [f"Test AUROC, mean over the labels: {shown}", f"**{DISCLAIMER}**", *note_synthetic(found)]
+    word = name_labels(found[0].get("task"))
+    notes = [f"Test AUROC, mean over the {word}: {shown}", f"**{DISCLAIMER}**", *note_synthetic(found)]
     notes += say_of_which(NO_PATIENTS, [item.get("training", {}).get("num_train_patients") is None for item in found])
     with st.container(key="explain_notes"):
         st.caption(" · ".join([*notes, NOT_CALIBRATED]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.widgets.wording import SYNTHETIC, escape_markdown, write_auroc
+from pages.widgets.wording import SYNTHETIC, escape_markdown, name_labels, write_auroc
 
 CHANCE = 0.5
 NO_BETTER_THAN_CHANCE = (
@@ -19,7 +19,7 @@ LETTERS = "AB"
 
 
 def write_mean_score(metrics: dict[str, Any]) -> str:
-    """The test AUROC of a run with its interval, as a mean over the labels."""
+    """The test AUROC of a run with its interval, as a mean over the labels or classes."""
     return write_auroc(metrics.get("test_auroc"), metrics.get("test_auroc_low"), metrics.get("test_auroc_high"))
 
 
@@ -37,8 +37,20 @@ def write_label_score(metrics: dict[str, Any], label: str) -> str:
 
 def draw_label_scores(metrics: Sequence[dict[str, Any]], label: str) -> None:
     """How good each of one or two runs is for the label that is explained, beside its mean over the labels."""
-    lines = [f"{write_label_score(item, label)} · mean over the labels {write_mean_score(item)}" for item in metrics]
+    lines = [
+        f"{write_label_score(item, label)} · mean over the {name_labels(item.get('task'))} {write_mean_score(item)}"
+        + write_accuracy(item)
+        for item in metrics
+    ]
     st.caption("  \n".join(mark_by_run(lines)))
+
+
+def write_accuracy(metrics: dict[str, Any]) -> str:
+    """ " · accuracy 0.812 (0.780 to 0.840)" for a run on exclusive classes, else empty."""
+    test = metrics.get("test") or {}
+    if test.get("accuracy") is None:
+        return ""
+    return f" · accuracy {write_auroc(test['accuracy'], test.get('accuracy_low'), test.get('accuracy_high'))}"
 
 
 def draw_chance_warning(metrics: Sequence[dict[str, Any]]) -> None:

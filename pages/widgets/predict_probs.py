@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.widgets.class_probs import draw_class_table, find_likeliest
 from pages.widgets.explain_probs import LABEL_WIDTH
 from pages.widgets.prob_cells import explain_no_call, style_probs, write_call, write_numbers
-from pages.widgets.wording import DISCLAIMER
+from pages.widgets.wording import DISCLAIMER, escape_markdown
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 PROB_PREFIX = "prob_"
+MAX_COLUMNS = 40  # probabilities beside each other
 SYNTHETIC_MODEL = "This model has learned from synthetic images only; on real ones its answers mean nothing."
 WORDS = (
     "Call: yes from the threshold on that was chosen on the validation images. Base rate: how common the label is "
@@ -22,6 +24,12 @@ WORDS = (
 
 def draw_probs(answer: Mapping[str, Any]) -> None:
     """The table for one image, the most probable label first."""
+    if is_exclusive(answer):
+        likeliest = find_likeliest(answer)
+        prob = write_numbers(answer["probs"][likeliest], None)[0]
+        st.markdown(f"● **{escape_markdown(likeliest)}** is likeliest ({prob}).")
+        draw_class_table(answer["probs"], answer["prevalence"], None, key="predict_probs")
+        return
     table = build_probs_table(answer)
     words = [write_numbers(item.prob, answer["thresholds"].get(item.label))[0] for item in table.itertuples()]
     config = st.column_config
@@ -67,6 +75,8 @@ def build_probs_table(answer: Mapping[str, Any]) -> pd.DataFrame:
 def build_results_table(results: Sequence[tuple[str, Mapping[str, Any] | None, str]]) -> pd.DataFrame:
     """A row for each image: columns image, called, `prob_<label>` for each label, note.
 
+    Of exclusive classes the likeliest is called, with its probability; there are columns for `MAX_COLUMNS` at most.
+
     Args:
         results: name, answer or None, and the problem where there is no answer.
     """
@@ -77,7 +87,10 @@ def build_results_table(results: Sequence[tuple[str, Mapping[str, Any] | None, s
             rows.append({**row, "called": "", "note": problem})
             continue
         row["called"] = ", ".join(label for label in answer["probs"] if _is_called(answer, label)) or "none"
-        row |= {f"{PROB_PREFIX}{label}": prob for label, prob in answer["probs"].items()}
+        if is_exclusive(answer):
+            row["probability"] = answer["probs"][row["called"]]
+        if len(answer["probs"]) <= MAX_COLUMNS:
+            row |= {f"{PROB_PREFIX}{label}": prob for label, prob in answer["probs"].items()}
         row["note"] = " ".join(answer["warnings"])
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -95,7 +108,7 @@ def write_csv(run_id: str, results: Sequence[tuple[str, Mapping[str, Any] | None
         note = " ".join([*([SYNTHETIC_MODEL] if answer["is_synthetic"] else []), *answer["warnings"]])
         for label, prob in answer["probs"].items():
             threshold = answer["thresholds"].get(label)
-            call = "" if threshold is None else ("yes" if prob >= threshold else "no")
+            call = "yes" if _is_called(answer, label) else "no" if threshold is not None or is_exclusive(answer) else ""
             rows.append(
                 {
                     **shared,
@@ -117,6 +130,13 @@ def guard_formula(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
+def is_exclusive(answer: Mapping[str, Any]) -> bool:
+    """Whether the labels are classes of which exactly one is true, so that the likeliest is the answer."""
+    return bool(answer.get("task") == "multiclass")
+
+
 def _is_called(answer: Mapping[str, Any], label: str) -> bool:
+    if is_exclusive(answer):
+        return label == find_likeliest(answer)
     threshold = answer["thresholds"].get(label)
     return threshold is not None and answer["probs"][label] >= threshold
