@@ -17,7 +17,9 @@ from medpeft_core.datasets.chexpert_tables import (
     read_table,
     scan_images,
 )
+from medpeft_core.datasets.folder_parts import find_file
 from medpeft_core.datasets.image_files import keep_found
+from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.people import drop_odd_ages
@@ -89,9 +91,7 @@ def read_chexpert(root: Path, options: ChexpertOptions, *, split_seed: int, prog
     known = set(entries["key"])
     if lists:
         entries = _apply_lists(entries, lists, notes)
-    num_unlisted = len(files.keys() - known - set(entries["key"]))
-    if num_unlisted:
-        notes.append(f"{num_unlisted} image files on disk are in no label table; they were left out.")
+    note_unlisted(len(files.keys() - known - set(entries["key"])), notes)
     entries = entries[entries["split"].notna() & (entries["is_frontal"] | (options.views == "all"))]
     table = keep_found(entries, entries["key"].map(files), notes, root=root, expected=EXPECTED)
     table["age"] = drop_odd_ages(table["age"], notes)
@@ -109,7 +109,7 @@ def inspect_chexpert(root: Path, options: ChexpertOptions) -> list[FolderPart]:
     parts = []
     for part, names in (("train", TRAIN_TABLES), ("valid", VALID_TABLES), ("test", TEST_TABLES)):
         is_needed = part != "test" or options.test_set == "official"
-        table = _first_file(root, names)
+        table = find_file(root, names)
         wanted = names[0] if part != "test" else "test_labels.csv, test.csv or groundtruth.csv"
         without = "" if is_needed else "; without it the official valid set is tested"
         parts.append(
@@ -133,7 +133,7 @@ def _read_tables(root: Path, labels: tuple[str, ...], policy: str, files: dict[s
         "train": read_table(find_table(root, TRAIN_TABLES, expected=EXPECTED), labels, policy),
         "valid": read_table(find_table(root, VALID_TABLES, expected=EXPECTED), labels, policy),
     }
-    path = _first_file(root, TEST_TABLES)
+    path = find_file(root, TEST_TABLES)
     if path is not None and path.name == "groundtruth.csv":
         tables["test"] = read_studies(path, labels, policy, files)
     elif path is not None:
@@ -216,10 +216,6 @@ def _apply_lists(entries: pd.DataFrame, lists: dict[str, pd.DataFrame], notes: l
     source = f"; {' and '.join(rest)} of the official tables" if rest else ""
     notes.append(f"Split and labels of the papers' lists for {', '.join(lists)}{source}.")
     return pd.concat([entries[is_kept].drop(columns="part"), merged], ignore_index=True)
-
-
-def _first_file(root: Path, names: tuple[str, ...]) -> Path | None:
-    return next((root / name for name in names if (root / name).is_file()), None)
 
 
 def _count_rows(table: Path) -> str:

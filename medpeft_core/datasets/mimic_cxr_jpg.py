@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
+from medpeft_core.datasets.folder_parts import find_file
 from medpeft_core.datasets.image_files import keep_found
+from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table, read_columns
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.people import parse_views
@@ -86,8 +88,7 @@ def read_mimic_cxr_jpg(root: Path, options: MimicCxrOptions, *, split_seed: int,
             "have no view; they were left out."
         )
         entries = entries[is_frontal]
-    if num_unlisted:
-        notes.append(f"{num_unlisted} image files on disk are in no table; they were left out.")
+    note_unlisted(num_unlisted, notes)
     if entries.empty:
         raise DataError(f"No image of the tables in {root} is left. Try data.views=all.")
     table = keep_found(entries, entries["dicom_id"].map(files), notes, root=root, expected=EXPECTED)
@@ -102,7 +103,7 @@ def inspect_mimic_cxr_jpg(root: Path, options: MimicCxrOptions) -> list[FolderPa
     """The three tables that are read, and the folder of images with the number of its parts."""
     parts = []
     for name, use in ((options.labeler, "labels"), ("split", "official split"), ("metadata", "views")):
-        found = next((root / file for file in _names(name) if (root / file).is_file()), None)
+        found = find_file(root, _names(name))
         title = found.name if found else _names(name)[0]
         parts.append(FolderPart(title=title, is_there=found is not None, is_needed=True, detail=use))
     folders = [f"p{number}" for number in range(10, 20)]

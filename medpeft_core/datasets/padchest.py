@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
+from medpeft_core.datasets.folder_parts import count_images, tell_images, tell_table
 from medpeft_core.datasets.image_files import find_images, keep_found
+from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.padchest_table import DAMAGED, TABLE_FILES, read_entries
@@ -42,6 +44,7 @@ LABELS = tuple(COMMON)
 _NO_FINDINGS = ("exclude", "suboptimal study", "unchanged")
 _EXCLUDED = "exclude"
 _FRONTAL = ("PA", "AP", "AP SUPINE")
+_NUM_IMAGES = 160868
 _IMAGE_FOLDERS = tuple(str(number) for number in range(55))
 _ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -82,9 +85,7 @@ def read_padchest(root: Path, options: PadchestOptions, *, split_seed: int, prog
     entries = read_entries(find_table(root, TABLE_FILES, expected=EXPECTED))
     notes = [f"Split by patient, 70/10/20, seed {split_seed}; PadChest has no split of its own."]
     files = find_images(root, ("", "images", *_place_folders(root)), endings=_ENDINGS)
-    num_unlisted = len(files.keys() - set(entries["name"]))
-    if num_unlisted:
-        notes.append(f"{num_unlisted} image files on disk are not in the label table; they were left out.")
+    note_unlisted(len(files.keys() - set(entries["name"])), notes)
     entries["split"] = split_by_patient(entries["patient_id"].fillna(entries["name"]).to_numpy(str), seed=split_seed)
     entries = _drop_unusable(entries, options.views, notes)
     table = keep_found(entries, entries["name"].map(files), notes, root=root, expected=EXPECTED)
@@ -103,13 +104,13 @@ def read_padchest(root: Path, options: PadchestOptions, *, split_seed: int, prog
 
 def inspect_padchest(root: Path, options: PadchestOptions) -> list[FolderPart]:
     """The label table, and the folders of images."""
-    found = next((root / name for name in TABLE_FILES if (root / name).is_file()), None)
-    table = FolderPart(title=found.name if found else TABLE_FILES[0], is_there=found is not None, is_needed=True,
-                       detail="findings, patients and dates")  # fmt: skip
     folders = _place_folders(root)
-    count = len(find_images(root, ("", "images", *folders), endings=_ENDINGS))
-    detail = f"{count:,} of 160,868 images" + (f", {len(folders)} of 55 numbered folders" if folders else "")
-    return [table, FolderPart(title="images", is_there=count > 0, is_needed=True, detail=detail)]
+    count = count_images(root, ("", "images", *folders), endings=_ENDINGS)
+    use = f"{len(folders)} of 55 numbered folders" if folders else ""
+    return [
+        tell_table(root, TABLE_FILES, "findings, patients and dates", is_needed=True),
+        tell_images("images", count, _NUM_IMAGES, use, is_needed=True),
+    ]
 
 
 def _place_folders(root: Path) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
+from medpeft_core.datasets.folder_parts import count_images, find_file, tell_images, tell_table
 from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS, find_images, keep_found
+from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.progress import Progress
@@ -32,6 +34,7 @@ EXPECTED = (
 )
 _PLACES = ("", "annotations/")
 _CHALLENGE_TABLE = "train.csv"
+_NUM_IMAGES = {"train": 15000, "test": 3000}
 _VAL_SHARE = 0.1  # of the official training images
 
 
@@ -85,9 +88,7 @@ def read_vindr_cxr(root: Path, options: VindrOptions, *, split_seed: int, progre
     notes.append(f"A training image has a label where {_RULES[options.readers]} of its radiologists gave it.")
     entries["split"] = _split(entries, split_seed, notes)
     files = _scan_images(root)
-    num_unlisted = len(files.keys() - set(entries["name"]))
-    if num_unlisted:
-        notes.append(f"{num_unlisted} image files on disk are in no label table; they were left out.")
+    note_unlisted(len(files.keys() - set(entries["name"])), notes)
     table = keep_found(entries, entries["name"].map(files), notes, root=root, expected=EXPECTED)
     table["patient_id"] = None
     table["boxes"] = table["name"].map(_collect_boxes(root, labels, table, challenge, notes)).astype(object)
@@ -112,13 +113,11 @@ def inspect_vindr_cxr(root: Path, options: VindrOptions) -> list[FolderPart]:
     if challenge:
         uses = {_CHALLENGE_TABLE: "labels and boxes of Kaggle's challenge"}
     for name, use in uses.items():
-        is_there = any((root / file).is_file() for file in _names(name))
         is_needed = name in ("image_labels_train.csv", _CHALLENGE_TABLE)
-        parts.append(FolderPart(title=name, is_there=is_there, is_needed=is_needed, detail=use))
+        parts.append(tell_table(root, _names(name), use, is_needed=is_needed))
     for part in ("train", "test"):
-        count = len(find_images(root, (part,), endings=(*DICOM_ENDINGS, *IMAGE_ENDINGS)))
-        detail = f"{count:,} images" if count else "no images"
-        parts.append(FolderPart(title=f"{part}/", is_there=count > 0, is_needed=part == "train", detail=detail))
+        count = count_images(root, (part,), endings=(*DICOM_ENDINGS, *IMAGE_ENDINGS))
+        parts.append(tell_images(f"{part}/", count, _NUM_IMAGES[part], is_needed=part == "train"))
     return parts
 
 
@@ -130,7 +129,7 @@ def _names(name: str) -> tuple[str, ...]:
 
 
 def _first(root: Path, name: str) -> Path | None:
-    return next((root / file for file in _names(name) if (root / file).is_file()), None)
+    return find_file(root, _names(name))
 
 
 def _find_challenge(root: Path) -> Path | None:

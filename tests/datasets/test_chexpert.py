@@ -267,7 +267,7 @@ def test_chexpert_tells_of_missing_and_unlisted_files(root):
     write_image(root / "train/patient99999/study1/view1_frontal.jpg")
     notes = read("chexpert", root).notes
     assert "1 of 40 images are not on disk; they were left out." in notes
-    assert "1 image files on disk are in no label table; they were left out." in notes
+    assert "1 image file on disk is not in the label table and was left out." in notes
     (root / "valid.csv").unlink()
     with pytest.raises(DataError, match=r"holds neither valid\.csv nor CheXpert-v1\.0-small/valid\.csv"):
         read("chexpert", root)

@@ -50,7 +50,7 @@ def test_padchest_finds_every_layout(tmp_path, folder):
     assert all(path.is_file() for path in manifest.paths())
     parts = DATASETS["padchest"].inspect(root, PadchestOptions())
     assert [part.is_there for part in parts] == [True, True]
-    numbered = ", 2 of 55 numbered folders" if "{}" in folder else ""
+    numbered = "; 2 of 55 numbered folders" if "{}" in folder else ""
     assert parts[1].detail == f"20 of 160,868 images{numbered}"
 
 
@@ -105,7 +105,7 @@ def test_padchest_leaves_out_what_cannot_be_used_and_says_why(root):
         "1 of 24 films of the label table are missing or damaged in the distribution itself; they were left out.",
         "2 of 24 films of the label table have no labels; they were left out.",
         "1 of 24 films of the label table are marked by the radiologists as to be excluded; they were left out.",
-        "1 image files on disk are not in the label table; they were left out.",
+        "1 image file on disk is not in the label table and was left out.",
     ):
         assert sentence in manifest.notes
     assert len(DAMAGED) == 21

@@ -106,10 +106,10 @@ def test_vindr_reads_a_part_and_tells_what_is_missing(root):
     write_image(root / "train/other.dicom")
     notes = read("vindr_cxr", root).notes
     assert "15 of 24 images are not on disk; they were left out." in notes
-    assert "1 image files on disk are in no label table; they were left out." in notes
+    assert "1 image file on disk is not in the label table and was left out." in notes
     (root / "annotations_test.csv").unlink()
     parts = {part.title: part for part in DATASETS["vindr_cxr"].inspect(root, VindrOptions())}
-    assert (parts["train/"].detail, parts["test/"].detail) == ("6 images", "4 images")
+    assert (parts["train/"].detail, parts["test/"].detail) == ("6 of 15,000 images", "4 of 3,000 images")
     assert [part.title for part in parts.values() if not part.is_there] == ["annotations_test.csv"]
 
 
