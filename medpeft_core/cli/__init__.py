@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from medpeft_core.cli import lab, training, runs, images, exports, lessons, weights  # isort: skip  # as --help lists
+from medpeft_core.cli import lab, own_data, training, runs, images, exports, lessons, weights  # isort: skip  # as --help lists
 from medpeft_core.cli.options import app
 from medpeft_core.cli.training import pretrain, train
 from medpeft_core.errors import MedPeftError
@@ -13,8 +13,8 @@ from medpeft_core.paths import HOME_VARIABLE, get_home
 from medpeft_core.runs.disk import is_disk_full
 
 __all__ = [
-    "app", "describe_disk_error", "exports", "images", "lab", "lessons", "main", "pretrain",
-    "runs", "train", "training", "weights",
+    "app", "describe_disk_error", "exports", "images", "lab", "lessons", "main", "own_data",
+    "pretrain", "runs", "train", "training", "weights",
 ]  # fmt: skip
 
 EXIT_BAD_INPUT = 2

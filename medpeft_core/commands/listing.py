@@ -1,4 +1,4 @@
-"""What there is: data sets and backbones; methods are listed in `listing_methods`."""
+"""What there is: backbones; data sets are listed in `listing_datasets`, methods in `listing_methods`."""
 
 from dataclasses import fields
 from typing import Any
@@ -6,29 +6,7 @@ from typing import Any
 from medpeft_core.backbones import BACKBONES
 from medpeft_core.backbones.spec import KIND_TITLES
 from medpeft_core.commands.console import print_json, print_table
-from medpeft_core.datasets import DATASETS
 from medpeft_core.resolve import to_plain
-
-
-def list_datasets(*, as_json: bool) -> None:
-    """Print the data sets."""
-    shown = [{**to_plain(spec), "options": describe_fields(spec.options)} for spec in DATASETS]
-    for item in shown:
-        del item["read"], item["is_present"]
-    if as_json:
-        print_json({"datasets": shown})
-        return
-    rows = [
-        (
-            item["name"],
-            item["title"],
-            "yes" if item["is_synthetic"] else "no",
-            ", ".join(item["labels"]),
-            item["description"],
-        )
-        for item in shown
-    ]
-    print_table(("name", "title", "synthetic", "labels", "what it is"), rows)
 
 
 def list_backbones(*, as_json: bool) -> None:

@@ -118,12 +118,13 @@ def _read_one(path: Path, tag: str) -> tuple[DicomTags | None, str]:
     """Tags and the text of the attribute; without tags the reason why there are none."""
     try:
         tags = read_tags(path)
-        return tags, _read_attribute(path, tag) if tag else ""
+        return tags, read_attribute(path, tag) if tag else ""
     except UnreadableImageError as error:
         return None, error.reason
 
 
-def _read_attribute(path: Path, tag: str) -> str:
+def read_attribute(path: Path, tag: str) -> str:
+    """The first value of one attribute of a DICOM file as text; "" where it has none, or cannot be read."""
     import pydicom
 
     silence_pydicom()

@@ -239,11 +239,12 @@ def _name_labels(names: list[str], notes: list[str]) -> list[str]:
     taken: set[str] = set()
     found = []
     for name in names:
-        changed = f"{name} (label)" if name in RESERVED else name
+        plain = " ".join(name.split())
+        changed = f"{plain} (label)" if plain in RESERVED else plain
         while changed in taken:
             changed += "'"
         taken.add(changed)
         found.append(changed)
-        if changed != name:
-            notes.append(f"The label {name!r} is called {changed!r}, because manifests have a column {name!r}.")
+        if changed != plain:
+            notes.append(f"The label {plain!r} is called {changed!r}: its own name is taken.")
     return found

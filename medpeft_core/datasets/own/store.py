@@ -190,10 +190,11 @@ def store(manifest: Manifest, about: About, *, move: tuple[Path, Path] | None = 
 
 def sweep_half() -> None:
     """Remove what processes that were killed left half-done, a day ago or longer."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(own_dir()):
-            if entry.name.startswith(HALF_PREFIX) and time.time() - entry.stat().st_mtime > HALF_KEPT_S:
-                shutil.rmtree(entry.path, ignore_errors=True)
+    for folder in (own_dir(), datasets_dir() / "uploads"):
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                if entry.name.startswith(HALF_PREFIX) and time.time() - entry.stat().st_mtime > HALF_KEPT_S:
+                    shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _find_place(root: str | None, upload: str | None) -> tuple[Path, Path | None]:
