@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from medpeft_core.cli.options import Json, Root, Settings, app
-from medpeft_core.config import RunConfig
+from medpeft_core.config import DataConfig, RunConfig
 from medpeft_core.resolve import apply_settings
 
 
@@ -18,11 +18,35 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
-def datasets(as_json: Json = False) -> None:
-    """List the data sets."""
-    from medpeft_core.commands.listing import list_datasets
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="A data set, to show its card; all are listed without.")] = None,
+    root: Annotated[str | None, typer.Option(help="Its folder, to tell what is missing from it.")] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """List the data sets, or show one: what it is, its terms, how to get it, and what is missing from its folder."""
+    from medpeft_core.commands.listing_datasets import list_datasets, show_dataset
 
-    list_datasets(as_json=as_json)
+    if name is None:
+        if root or settings:
+            raise typer.BadParameter("--root and --set belong to one data set: give its name.")
+        list_datasets(as_json=as_json)
+    else:
+        show_dataset(_build_data(name, root, settings), as_json=as_json)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A data set that the lab can download.")],
+    root: Annotated[str | None, typer.Option(help="Folder for it, where it is not the lab's own.")] = None,
+    settings: Settings = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Download without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Download a data set; its size, source and licence are told first, and asked about."""
+    from medpeft_core.commands.fetch import fetch as run_command
+
+    run_command(_build_data(name, root, settings), may_download=yes, as_json=as_json)
 
 
 @app.command()
@@ -76,5 +100,13 @@ def prepare(
     """Read, check and decode a data set, and print what is in it."""
     from medpeft_core.commands.prepare import prepare as run_command
 
+    run_command(_build_config(dataset, root, settings), as_json=as_json)
+
+
+def _build_config(dataset: str, root: str | None, settings: list[str] | None) -> RunConfig:
     values: dict[str, Any] = {"data": {"dataset": dataset, "root": root}}
-    run_command(RunConfig.from_dict(apply_settings(values, settings or [])), as_json=as_json)
+    return RunConfig.from_dict(apply_settings(values, settings or []))
+
+
+def _build_data(dataset: str, root: str | None, settings: list[str] | None) -> DataConfig:
+    return _build_config(dataset, root, settings).data

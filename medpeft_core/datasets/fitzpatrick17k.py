@@ -102,14 +102,14 @@ def read_fitzpatrick(root: Path, options: FitzpatrickOptions, *, split_seed: int
 
 
 def inspect_fitzpatrick(root: Path, options: FitzpatrickOptions) -> list[FolderPart]:
-    """Whether the table is there, and for how many of its rows there are images."""
+    """Whether the table is there, and for how many of its rows there are images; without it none are looked for."""
     table = tell_table(root, (TABLE_FILE,), "labels, skin types and addresses", is_needed=True)
-    count, expected = len(find_pictures(root)), NUM_IMAGES
-    if table.is_there:
-        rows = read_rows(root / TABLE_FILE)
-        count, expected = int(match_pictures(rows, find_pictures(root)).notna().sum()), len(rows)
-    use = "" if count >= expected else "the rest is left out"
-    return [table, tell_images("photographs", count, expected, use if count else "", is_needed=True)]
+    if not table.is_there:
+        return [table, FolderPart(title="photographs", is_there=False, is_needed=True, detail="beside it or below")]
+    rows = read_rows(root / TABLE_FILE).drop_duplicates("md5hash")
+    count = int(match_pictures(rows, find_pictures(root)).notna().sum())
+    use = "the rest is left out" if 0 < count < len(rows) else ""
+    return [table, tell_images("photographs", count, len(rows), use, is_needed=True)]
 
 
 def offer_fitzpatrick(root: Path | None, options: FitzpatrickOptions) -> FetchOffer:
