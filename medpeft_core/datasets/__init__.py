@@ -7,7 +7,7 @@ skin, ultrasound, fundus, collections.
 # isort: off
 from medpeft_core.datasets import phantom, phantom_shortcut
 from medpeft_core.datasets import own
-from medpeft_core.datasets import nih, chexpert, mimic_cxr_jpg, padchest, vindr_cxr, rsna
+from medpeft_core.datasets import nih, chexpert, mimic_cxr_jpg, rsna, vindr_cxr, padchest
 from medpeft_core.datasets import ham10000, fitzpatrick17k
 from medpeft_core.datasets import busi
 from medpeft_core.datasets import smdg

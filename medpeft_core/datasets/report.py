@@ -18,6 +18,7 @@ class DataReport:
             known).
         age: `num_known`, `min`, `median`, `mean`, `max` in years, or None.
         sex, view: value -> number of images, or None.
+        groups: likewise for other columns such as `skin_type`, where the data set has them.
         overlap: `num_patients` in more than one split, `examples` (patient -> splits).
         unreadable: `total`, `num_missing` (no such file), `examples` (`image`, `reason`).
         duplicates: `num_groups_within` and `num_groups_across` splits, `num_images` in them, `examples` (groups of
@@ -41,6 +42,7 @@ class DataReport:
     age: dict[str, Any] | None
     sex: dict[str, int] | None
     view: dict[str, int] | None
+    groups: dict[str, dict[str, int]]
     overlap: dict[str, Any]
     unreadable: dict[str, Any]
     duplicates: dict[str, Any]
@@ -58,7 +60,7 @@ class DataReport:
         parts = [
             [self._headline()],
             _align([["split", "images", "patients"], *(self._split_row(name) for name in SPLITS)]),
-            _align([["label: positive of known", *SPLITS], *(self._label_row(label) for label in self.labels)]),
+            _align([[self._label_heading(), *SPLITS], *(self._label_row(label) for label in self.labels)]),
             self._people_lines(),
             self._problem_lines(),
             _bullets("Notes", self.notes),
@@ -69,7 +71,11 @@ class DataReport:
     def _headline(self) -> str:
         people = "no patient ids" if self.num_patients is None else f"{self.num_patients} patients"
         made = " SYNTHETIC: made by a program, no real patients." if self.is_synthetic else ""
-        return f"{self.title}: {self.num_images} images, {people}, {len(self.labels)} labels ({self.task}).{made}"
+        kind = "classes" if self.task == "multiclass" else "labels"
+        return f"{self.title}: {self.num_images} images, {people}, {len(self.labels)} {kind} ({self.task}).{made}"
+
+    def _label_heading(self) -> str:
+        return "class: images of all" if self.task == "multiclass" else "label: positive of known"
 
     def _split_row(self, name: str) -> list[str]:
         split = self.splits[name]
@@ -89,9 +95,9 @@ class DataReport:
         if self.age:
             text = f"{self.age['min']:g} to {self.age['max']:g} years, median {self.age['median']:g}"
             rows.append(["age", f"{text}, known of {self.age['num_known']} images"])
-        for name, values in (("sex", self.sex), ("view", self.view)):
+        for name, values in (("sex", self.sex), ("view", self.view), *self.groups.items()):
             if values:
-                rows.append([name, ", ".join(f"{value} {count}" for value, count in values.items())])
+                rows.append([name.replace("_", " "), ", ".join(f"{value} {count}" for value, count in values.items())])
         size = self.pixels["most_common_source_size"]
         colour = "grey" if self.pixels["channels"] == 1 else "colour"
         if size:

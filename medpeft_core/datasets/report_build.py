@@ -16,6 +16,7 @@ from medpeft_core.datasets.spec import DatasetSpec
 from medpeft_core.datasets.splits import find_patient_overlap
 
 SHOWN = 20
+GROUP_COLUMNS = ("laterality", "skin_type", "site")  # of a manifest, beside sex and view
 
 
 def build_report(
@@ -49,6 +50,7 @@ def build_report(
         splits={name: _describe_split(manifest, rows) for name, rows in rows_of.items()},
         labels=_describe_labels(manifest.labels, counts),
         age=_describe_age(table), sex=_count_values(table, "sex"), view=_count_values(table, "view"),
+        groups={name: found for name in GROUP_COLUMNS if (found := _count_values(table, name))},
         notes=list(manifest.notes), advice=list_advice(findings),
         findings=[dataclasses.asdict(item) for item in findings], **facts,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import pandas as pd
 from medpeft_core.datasets.fractions import FEW_POSITIVES
 from medpeft_core.datasets.manifest import SPLITS, Manifest
 from medpeft_core.datasets.report_relations import find_inseparable_labels, find_related_views
-from medpeft_core.datasets.report_words import Finding, has, its, join
+from medpeft_core.datasets.report_words import Finding, enumerate_all, has, its, join
 from medpeft_core.datasets.splits import UNCHECKED_NOTE
 
 SMALL_SPLIT = 100  # images of val or test, below which choices and results hang on a few
@@ -165,7 +165,7 @@ def _find_few_positives(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) 
 
 def _list_few(counts: pd.DataFrame) -> str:
     few = counts[(counts["num_positive"] > 0) & (counts["num_positive"] < FEW_POSITIVES) & (counts["num_negative"] > 0)]
-    return ", ".join(f"{label} {int(number)}" for label, number in few["num_positive"].items())
+    return enumerate_all([f"{label} {int(number)}" for label, number in few["num_positive"].items()])
 
 
 def _find_one_class(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) -> list[Finding]:
@@ -221,7 +221,7 @@ def _find_shift(counts: dict[str, pd.DataFrame], sizes: dict[str, int]) -> list[
             found.append(
                 Finding(
                     severity="warning",
-                    text=f"Labels are not equally frequent in train and {name}: {', '.join(labels)}.",
+                    text=f"Labels are not equally frequent in train and {name}: {enumerate_all(labels)}.",
                     advice="AUROC bears that, but probabilities and thresholds may not fit; say so with the results.",
                 )
             )

@@ -4,7 +4,7 @@ import numpy as np
 
 from medpeft_core.datasets.fractions import FEW_POSITIVES
 from medpeft_core.datasets.manifest import Manifest
-from medpeft_core.datasets.report_words import Finding, join
+from medpeft_core.datasets.report_words import Finding, enumerate_all, join
 
 MIN_GROUP = 50  # images of a view, below which its share of a label says little
 CONFOUNDED_FROM = 0.1  # difference of a label's prevalence between two views that is worth a warning
@@ -27,7 +27,8 @@ def find_related_views(manifest: Manifest) -> list[Finding]:
     return [
         Finding(
             severity="warning",
-            text=f"View and label are related. Positive in {common[0]} and {common[1]} images: {', '.join(shares)}.",
+            text=f"View and label are related. Positive in {common[0]} and {common[1]} images: "
+            f"{enumerate_all(shares)}.",
             advice="A model can learn the view instead of the finding; compare results within each view.",
         )
     ]

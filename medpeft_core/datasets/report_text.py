@@ -21,10 +21,12 @@ def write_markdown(report: dict[str, Any]) -> str:
         report: `DataReport.to_dict()`.
     """
     people = "no patient ids" if report["num_patients"] is None else f"{report['num_patients']:,} patients"
+    has_classes = report["task"] == "multiclass"
     lines = [
         f"# Data report: {_escape(report['title'])}",
         "",
-        f"{report['num_images']:,} images, {people}, {len(report['labels'])} labels ({report['task']}).",
+        f"{report['num_images']:,} images, {people}, {len(report['labels'])} "
+        f"{'classes' if has_classes else 'labels'} ({report['task']}).",
     ]
     if report["is_synthetic"]:
         lines += ["", "**Synthetic: made by a program, no real patients.**"]
@@ -34,10 +36,11 @@ def write_markdown(report: dict[str, Any]) -> str:
         if found:
             sentences = [_escape(f"{item['text']} {item['advice']}".strip()) for item in found]
             lines += [f"## {title}", "", *(f"- {sentence}" for sentence in sentences), ""]
-    lines += ["## Splits", "", *_write_splits(report), "", "## Positives of known", "", *_write_labels(report), ""]
+    heading = "## Images in each class" if has_classes else "## Positives of known"
+    lines += ["## Splits", "", *_write_splits(report), "", heading, "", *_write_labels(report), ""]
     people_lines = _write_people(report)
     if people_lines:
-        lines += ["## Age, sex and view", "", *people_lines, ""]
+        lines += ["## Age, sex, view and other groups", "", *people_lines, ""]
     return "\n".join(lines)
 
 
@@ -60,7 +63,7 @@ def _write_labels(report: dict[str, Any]) -> list[str]:
             share = "n/a" if numbers["prevalence"] is None else f"{numbers['prevalence']:.1%}"
             cells.append(f"{numbers['num_positive']:,} of {numbers['num_images']:,} ({share})")
         rows.append([label, *cells])
-    return _write_table(["label", *SPLITS], rows)
+    return _write_table(["class" if report["task"] == "multiclass" else "label", *SPLITS], rows)
 
 
 def _write_people(report: dict[str, Any]) -> list[str]:
@@ -69,9 +72,11 @@ def _write_people(report: dict[str, Any]) -> list[str]:
     if age:
         known = f"known of {age['num_known']:,} images"
         lines.append(f"- age: {age['min']:g} to {age['max']:g} years, median {age['median']:g}, {known}")
-    for name in ("sex", "view"):
-        if report[name]:
-            lines.append(f"- {name}: " + ", ".join(f"{_escape(key)} {value:,}" for key, value in report[name].items()))
+    groups = {"sex": report["sex"], "view": report["view"], **report.get("groups", {})}  # older reports have none
+    for name, values in groups.items():
+        if values:
+            shown = ", ".join(f"{_escape(key)} {value:,}" for key, value in values.items())
+            lines.append(f"- {name.replace('_', ' ')}: {shown}")
     return lines
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+MAX_NAMES = 14  # in a sentence: all labels of the largest set of chest radiographs
 Severity = Literal["problem", "warning", "note", "fine"]
 
 
@@ -23,8 +24,16 @@ class Finding:
 
 
 def join(names: list[str], word: str = "and") -> str:
-    """The names as one phrase: A; A and B; A, B and C."""
+    """The names as one phrase: A; A and B; A, B and C; of many the first `MAX_NAMES`, and how many more."""
+    if len(names) > MAX_NAMES + 1:
+        return f"{', '.join(names[:MAX_NAMES])} {word} {len(names) - MAX_NAMES} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def enumerate_all(names: list[str]) -> str:
+    """The names with commas; of many the first `MAX_NAMES`, and how many more."""
+    more = [f"and {len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES + 1 else names[MAX_NAMES:]
+    return ", ".join([*names[:MAX_NAMES], *more])
 
 
 def has(names: list[str]) -> str:

@@ -74,6 +74,8 @@ def _draw_offer(data: DataConfig, offer: FetchOffer) -> None:
             f"**From:** {escape_markdown(offer.source)}  \n**Licence:** {escape_markdown(offer.licence)}"
             + (f"  \n{escape_markdown(offer.note)}" if offer.note else "")
         )
+        if dataclasses.fields(DATASETS[data.dataset].options) and offer.is_limit:
+            st.caption(":material/tune: Which one, and how large, is chosen under “Settings of this data set” above.")
         if is_missing_root:
             st.caption(":material/folder_open: Give the folder for it above first; it may be a new one.")
         is_clicked = st.button(
