@@ -13,12 +13,21 @@ from pages.widgets.data_state import find_known
 from pages.widgets.data_view import draw_view
 from pages.widgets.data_work import draw_work
 from pages.widgets.frame import ensure_frame
+from pages.widgets.own_draft import is_adding
+from pages.widgets.own_entry import draw_entry
+from pages.widgets.own_stored import draw_stored
+from pages.widgets.own_view import draw_own
 from pages.widgets.wording import escape_markdown
 
 ensure_frame()  # a deep link on a fresh server would otherwise bypass app.py
 
+if is_adding():
+    st.title("Add your own images")
+    draw_own()
+    st.stop()
+
 st.title("Data")
-st.markdown("Choose a data set, have it checked and decoded once, and look at what is in it before you train.")
+draw_entry("Choose a data set, have it checked and decoded once, and look at what is in it before you train.")
 
 try:
     chosen = {name: value for name, value in choose_data().items() if value is not None}
@@ -34,5 +43,6 @@ except MedPeftError as error:  # a folder that is not this set: the card tells w
     problem = str(error)
 draw_about(data, is_prepared=view is not None)
 draw_work(data, view, problem=problem)
+draw_stored(data.dataset)
 if view is not None:
     draw_view(view)

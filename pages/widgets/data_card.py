@@ -19,7 +19,7 @@ def draw_about(data: DataConfig, *, is_prepared: bool) -> None:
     """
     spec = DATASETS[data.dataset]
     if is_prepared:
-        with st.expander(f"About {spec.title}", icon=":material/info:"):
+        with st.expander(f"About {escape_markdown(spec.title)}", icon=":material/info:"):
             _draw_card(spec)
         return
     with st.container(border=True):

@@ -32,6 +32,9 @@ def choose_data() -> dict[str, Any]:
     if CHOICE_KEY not in st.session_state:
         st.session_state[CHOICE_KEY] = _begin(kept)
     choice = st.session_state[CHOICE_KEY]
+    if choice["dataset"] not in DATASETS:  # one's own, and removed
+        choice["dataset"] = FIRST_DATASET
+        renew_widgets("data_dataset")
     _follow_address(choice)
     names = list(DATASETS.names())
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -54,6 +57,18 @@ def forget_address() -> None:
     for parameter in (DATA_PARAMETER, IMAGE_PARAMETER):
         st.query_params.pop(parameter, None)
     st.session_state.pop(SHOWN_KEY, None)
+
+
+def show_set(data: dict[str, Any]) -> None:
+    """Let the page stand on a set that is new in this lab.
+
+    Args:
+        data: section of a config; what it leaves out is as usual.
+    """
+    forget_address()
+    if CHOICE_KEY not in st.session_state:
+        st.session_state[CHOICE_KEY] = _begin(list_views())
+    _take(st.session_state[CHOICE_KEY], {"root": None, "options": {}, **data})
 
 
 def show_in_address(key: str) -> None:

@@ -40,13 +40,13 @@ def draw_ending(job: Any) -> None:
     """
     state = job.state()
     if state.status == "finished":
-        st.success(f"{job.title}: done.", icon=":material/check_circle:")
+        st.success(f"{escape_markdown(job.title)}: done.", icon=":material/check_circle:")
     elif state.status == "stopped":
-        st.info(f"{job.title}: stopped. Nothing half-done was left.", icon=":material/stop_circle:")
+        st.info(f"{escape_markdown(job.title)}: stopped. Nothing half-done was left.", icon=":material/stop_circle:")
     else:
         st.error(
             escape_markdown(state.error or "The reason is not known."),
-            title=f"{job.title}: {state.status}",
+            title=f"{escape_markdown(job.title)}: {state.status}",
             icon=":material/error:",
         )
 
@@ -67,7 +67,7 @@ def _draw_progress(job_id: str, was_stopping: bool, on_end: Callable[[], object]
     count = f", {state.done:,} of {state.total:,}" if state.total else ""
     eta = f", about {write_duration(state.eta_s)} left" if state.eta_s else ""
     text = "stopping" if is_stopping else f"{(state.what or 'starting').capitalize()}{count}{eta}"
-    st.progress(share, text=f"**{job.title}**: {text}")
+    st.progress(share, text=f"**{escape_markdown(job.title)}**: {text}")
 
 
 def _stop(job: Any) -> None:

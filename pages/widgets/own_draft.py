@@ -31,7 +31,7 @@ def get_draft() -> Draft:
     """The choices of this visit.
 
     `place` (one of `PLACES`), `path` (a folder on this computer), `upload` (folder of what was uploaded) with its
-    `upload_name`, the corrections `form`, `table`, `options` and `roles`, the set's `name`, and the `job_id` that
+    `upload_name`, the corrections `form`, `table`, `options` and `roles`, the set's `title`, and the `job_id` that
     stores it.
     """
     if DRAFT_KEY not in st.session_state:
@@ -47,7 +47,7 @@ def find_root(draft: Draft) -> Path | None:
 
 def forget_corrections(draft: Draft) -> None:
     """Other images, other guesses: what was corrected does not hold for them."""
-    for name in (*CORRECTIONS, "name"):
+    for name in (*CORRECTIONS, "title"):
         draft.pop(name, None)
     renew_widgets()
 

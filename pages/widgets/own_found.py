@@ -8,9 +8,10 @@ from PIL import Image
 
 from medpeft_core.datasets.images import AS_STORED, Reading, UnreadableImageError, read_image
 from medpeft_core.datasets.own.proposal import Proposal
+from medpeft_core.datasets.report_words import Finding
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_pictures import THUMBNAIL_SIDE
-from pages.widgets.data_report import draw_finding
+from pages.widgets.data_report import SHOWN_AT_ONCE, draw_finding
 from pages.widgets.picture_blend import encode_jpeg
 from pages.widgets.wording import escape_markdown
 
@@ -28,6 +29,22 @@ PSEUDONYMS = (
 
 def draw_found(proposal: Proposal) -> None:
     """Figures, classes with their numbers, findings."""
+    if proposal.num_images:
+        _draw_figures(proposal)
+    for severity in SHOWN_AT_ONCE:
+        for item in proposal.findings:
+            if item.severity == severity:
+                draw_finding(_to_dict(item))
+    rest = [item for item in proposal.findings if item.severity not in SHOWN_AT_ONCE]
+    if rest:
+        with st.expander(f"What else was noted ({len(rest)})", icon=":material/info:", key="own_notes"):
+            for item in rest:
+                draw_finding(_to_dict(item))
+    if proposal.form == "dicom":
+        st.caption(f":material/lock: {PSEUDONYMS}")
+
+
+def _draw_figures(proposal: Proposal) -> None:
     patients = "unknown" if proposal.num_patients is None else f"{proposal.num_patients:,}"
     noun = "Grades" if proposal.is_ordered else "Classes" if proposal.task == "multiclass" else "Labels"
     with st.grid(3, min_column_width=CARD_WIDTH):
@@ -37,12 +54,6 @@ def draw_found(proposal: Proposal) -> None:
             (noun, f"{len(proposal.labels):,}"),
         ):
             st.metric(title, value, border=True, height="stretch")
-    for severity in ("problem", "warning", "note", "fine"):
-        for item in proposal.findings:
-            if item.severity == severity:
-                draw_finding({"severity": item.severity, "text": item.text, "advice": item.advice})
-    if proposal.form == "dicom":
-        st.caption(f":material/lock: {PSEUDONYMS}")
 
 
 def draw_labels(proposal: Proposal) -> None:
@@ -102,3 +113,7 @@ def _read_small(path: str, changed_ns: int, reading: Reading) -> bytes:
 
 def _write_count(row: tuple) -> str:
     return ": ".join(str(item) for item in row)
+
+
+def _to_dict(item: Finding) -> dict[str, str]:
+    return {"severity": item.severity, "text": item.text, "advice": item.advice}

@@ -10,9 +10,11 @@ from medpeft_core.datasets.own.proposal import ROLES, Proposal
 from pages.widgets.own_draft import Draft, forget_corrections
 from pages.widgets.own_found import FORMS
 from pages.widgets.settings_form import Setting, bind, draw_settings, list_settings, renew_widgets
+from pages.widgets.wording import escape_markdown
 
 # Edited in the table of columns, or chosen above it.
 IN_TABLE = (*ROLES, "split_column", "labels", "table")
+PATTERN = "patient_pattern"
 SHOWN_KEY = "own_shown_options"  # what each field showed when it was drawn last
 
 
@@ -44,11 +46,10 @@ def draw_forms(proposal: Proposal, draft: Draft) -> None:
 def draw_reading(proposal: Proposal, draft: Draft) -> None:
     """The reader's settings; a change is looked at at once."""
     settings = list_reading(proposal)
-    if not settings:
-        return
     shown = {item.name: proposal.options.get(item.name, item.default) for item in settings}
     prefix = f"own_option_{proposal.form}"
     _renew(shown, prefix=prefix)
+    _draw_offers(proposal, draft)
     with st.expander("How it is read", icon=":material/tune:", key="own_reading"):
         draw_settings(settings, shown, key=prefix, after=partial(_set_option, draft, shown, settings, prefix))
 
@@ -57,6 +58,23 @@ def list_reading(proposal: Proposal) -> list[Setting]:
     """The settings of the form's reader, without those that the table of columns stands for."""
     settings = list_settings(DATASETS[proposal.form].options, section="data")
     return [item for item in settings if item.name not in IN_TABLE]
+
+
+def _draw_offers(proposal: Proposal, draft: Draft) -> None:
+    """What the lab would set, but asks first."""
+    for name, value in proposal.offers.items():
+        if name == PATTERN:
+            st.button(
+                f"Read the patients from the file names: {escape_markdown(str(value))}",
+                key="own_offer",
+                icon=":material/groups:",
+                on_click=_take_offer,
+                args=(draft, name, value),
+            )
+
+
+def _take_offer(draft: Draft, name: str, value: Any) -> None:
+    draft["options"] = {**draft.get("options", {}), name: value}
 
 
 def _renew(shown: dict[str, Any], *, prefix: str) -> None:
@@ -70,11 +88,11 @@ def _renew(shown: dict[str, Any], *, prefix: str) -> None:
 
 
 def _set_form(draft: Draft, form: str) -> None:
-    name = draft.get("name")
+    title = draft.get("title")
     forget_corrections(draft)
     draft["form"] = form
-    if name:
-        draft["name"] = name
+    if title:
+        draft["title"] = title
 
 
 def _set_table(draft: Draft, table: str) -> None:

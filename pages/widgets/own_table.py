@@ -48,7 +48,7 @@ def draw_columns(proposal: Proposal, draft: Draft) -> None:
         column_config={
             NAME: st.column_config.TextColumn(NAME, width="medium"),
             ROLE: st.column_config.SelectboxColumn(
-                f"{ROLE} ✎", options=[TITLES[role] for role in ROLES], required=True, width="medium"
+                ROLE, options=[TITLES[role] for role in ROLES], required=True, width="medium"
             ),
             EXAMPLES: st.column_config.TextColumn(EXAMPLES, width="medium"),
             FILLED: st.column_config.TextColumn(FILLED, width="small"),
@@ -57,15 +57,23 @@ def draw_columns(proposal: Proposal, draft: Draft) -> None:
         key=f"own_columns_{st.session_state.get(ROUND_KEY, 0)}",
         alt="Columns of the table: " + "; ".join(f"{name}: {TITLES[role]}" for name, role in roles.items()),
     )
-    st.caption(HINT)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(HINT, width="content")
+        st.button(
+            "Back to the lab's guess",
+            key="own_guess",
+            icon=":material/undo:",
+            type="tertiary",
+            disabled=not draft.get("roles"),
+            on_click=_forget,
+            args=(draft,),
+        )
     changed = find_changes(roles, list(edited[ROLE]))
     if changed:
         draft["roles"] = {**draft.get("roles", {}), **changed}
         # another key: what was typed into this editor is in the draft now, and must not be applied twice
         st.session_state[ROUND_KEY] = st.session_state.get(ROUND_KEY, 0) + 1
         st.rerun()
-    if draft.get("roles"):
-        st.button("Back to the lab's guess", key="own_guess", icon=":material/undo:", on_click=_forget, args=(draft,))
 
 
 def build_column_table(columns: tuple[ColumnGuess, ...]) -> pd.DataFrame:

@@ -10,10 +10,13 @@ import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from medpeft_core.datasets.own.sharing import ENDING
+from medpeft_core.datasets.own.unpacking import unpack_zips
+from medpeft_core.datasets.progress import Progress
 from medpeft_core.errors import DataError
 from medpeft_core.paths import ensure_dir
 from medpeft_core.runs.disk import is_disk_full
@@ -82,10 +85,43 @@ def keep_files(uploads: Iterable[Any], folder: Path, *, tell: Tell) -> int:
     return len(wanted)
 
 
-def find_top(folder: Path) -> Path:
-    """The folder that somebody chose: where an upload holds one folder and nothing beside it, that one."""
-    inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+def take_in(uploads: Iterable[Any], folder: Path, *, progress: Progress) -> str:
+    """Write uploads below a folder, and unpack those that are zips.
+
+    Returns:
+        A sentence on what was left out of the zips, or "".
+
+    Raises:
+        DataError: see `keep_files` and `unpack_zips`; a zip that is refused is not kept.
+    """
+    files = list(uploads)
+    shared = next((item.name for item in files if str(item.name).lower().endswith(ENDING)), None)
+    if shared is not None:
+        raise DataError(
+            f"{shared} is a shared data set. Open it under “Open a shared data set” at the end of the page."
+        )
+    keep_files(files, folder, tell=lambda done, total: progress("keeping files", done, total))
+    try:
+        return unpack_zips(folder, progress=progress).note
+    finally:
+        for path in folder.glob("*.[zZ][iI][pP]"):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def keep_shared(upload: Any) -> Iterator[Path]:
+    """An upload as a file with a name of its own while it is read.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    folder = make_folder()
+    try:
+        name = clean_path(str(upload.name))
+        keep_files([upload], folder, tell=lambda done, total: None)
+        yield folder / (name or "")
+    finally:
+        remove_upload(folder)
 
 
 def describe_folder(folder: Path) -> tuple[int, int]:

@@ -44,7 +44,7 @@ def _draw_work() -> None:
     for job in jobs[:SHOWN_RUNNING]:
         state = job.state()
         share = min(state.done / state.total, 1.0) if state.total else 0.0
-        st.progress(share, text=f":material/inventory_2: {job.title}{_write_eta(state.eta_s)}")
+        st.progress(share, text=f":material/inventory_2: {escape_markdown(job.title)}{_write_eta(state.eta_s)}")
     for item in running[:SHOWN_RUNNING]:
         share = min((item.get("step") or 0) / item["num_steps"], 1.0) if item.get("num_steps") else 0.0
         st.progress(share, text=f":material/play_circle: {item['phase'] or 'starting'}{_write_eta(item.get('eta_s'))}")

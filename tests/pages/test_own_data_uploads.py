@@ -12,7 +12,6 @@ from pages.widgets import own_uploads
 from pages.widgets.own_uploads import (
     clean_path,
     describe_folder,
-    find_top,
     keep_files,
     make_folder,
     remove_upload,
@@ -54,7 +53,6 @@ def test_uploads_lie_in_their_folders_below_the_one_that_was_chosen(home):
     told = []
     files = [Upload("eyes/healthy/1.png"), Upload("eyes/sick/1.png", b"other"), Upload("eyes/.DS_Store")]
     assert keep_files(files, folder, tell=lambda done, total: told.append((done, total))) == 2
-    assert find_top(folder) == folder / "eyes"
     assert (folder / "eyes/healthy/1.png").read_bytes() == b"image"
     assert (folder / "eyes/sick/1.png").read_bytes() == b"other"
     assert told == [(0, 2), (1, 2)]
@@ -64,12 +62,6 @@ def test_uploads_lie_in_their_folders_below_the_one_that_was_chosen(home):
 def test_files_of_one_name_do_not_replace_one_another(home):
     with pytest.raises(DataError, match=r"Two of the files are named 1\.png\. Upload the folder"):
         keep_files([Upload("1.png"), Upload("1.png", b"other")], make_folder(), tell=lambda done, total: None)
-
-
-def test_folder_beside_a_table_is_no_folder_that_was_chosen(home):
-    folder = make_folder()
-    keep_files([Upload("labels.csv"), Upload("images/1.png")], folder, tell=lambda done, total: None)
-    assert find_top(folder) == folder
 
 
 def test_only_uploads_are_removed(home, tmp_path):
