@@ -8,7 +8,7 @@ import pandas as pd
 
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own.assembling import build_manifest, describe_scan, fill_from_files, fill_patients
-from medpeft_core.datasets.own.dicom_files import KEY_COLUMNS, DicomTable, read_headers
+from medpeft_core.datasets.own.dicom_files import KEY_COLUMNS, DicomTable, read_attribute, read_headers
 from medpeft_core.datasets.own.folder_set import find_layout
 from medpeft_core.datasets.own.label_reading import LabelTable, read_classes
 from medpeft_core.datasets.own.matching import FileIndex, Match
@@ -25,7 +25,7 @@ _KEY_TITLES = {
     "sop_uid": "SOPInstanceUID", "series_uid": "SeriesInstanceUID", "study_uid": "StudyInstanceUID",
     "accession_number": "AccessionNumber", "patient_id": "PatientID",
 }  # fmt: skip
-_SHOWN = 5
+_SHOWN, _LOOKED_INTO = 5, 100
 
 
 class HeaderIndex(FileIndex):
@@ -64,6 +64,23 @@ def read_dicom_set(root: Path, options: DicomOptions, *, split_seed: int, progre
         DataError: no DICOM files, or nothing that tells their labels.
     """
     scan = scan_folder(root, progress=progress)
+    files = read_scanned_headers(scan, options, progress=progress)
+    if not options.tag:
+        images = HeaderIndex(tuple(files.frame["image"]), root, files)
+        if options.table or rank_tables(root, scan, images):
+            progress("reading the table", 0, 0)
+            look = look_at_table(root, options, scan, keys=images)
+            return read_look("dicom", look, options, split_seed=split_seed, progress=progress, files=files)
+    return read_without_table(scan, files, options, split_seed)
+
+
+def read_scanned_headers(scan: Scan, options: DicomOptions, *, progress: Progress) -> DicomTable:
+    """The headers of the DICOM files of a folder that was looked into already.
+
+    Raises:
+        DataError: there are none, or none holds a picture.
+    """
+    root = scan.root
     if not scan.dicoms:
         other = " Its PNG, JPEG, BMP or TIFF images are read by the data sets folder and table." if scan.images else ""
         raise DataError(f"{root} holds no DICOM files.{other} Give the folder that holds them.")
@@ -72,35 +89,23 @@ def read_dicom_set(root: Path, options: DicomOptions, *, split_seed: int, progre
         raise DataError(
             f"None of the {len(scan.dicoms)} DICOM files in {root} holds a picture. {' '.join(files.notes)}"
         )
-    if not options.tag:
-        images = HeaderIndex(tuple(files.frame["image"]), root, files)
-        if options.table or rank_tables(root, scan, images):
-            progress("reading the table", 0, 0)
-            look = look_at_table(root, options, scan, keys=images)
-            return read_look("dicom", root, look, options, split_seed=split_seed, progress=progress, files=files)
-    return _read_plain(root, scan, files, options, split_seed)
+    return files
 
 
-def build_keys(root: Path, scan: Scan, *, progress: Progress) -> HeaderIndex:
-    """The files by all that may name them."""
-    files = read_headers(root, scan.dicoms, tag="", progress=progress)
-    return HeaderIndex(tuple(files.frame["image"]), root, files)
-
-
-def list_attributes(root: Path, scan: Scan, *, limit: int = 200) -> dict[str, tuple[str, ...]]:
-    """Attributes that could tell classes -> their values, out of some of the files."""
-    step = max(1, len(scan.dicoms) // limit)
-    some = scan.dicoms[::step][:limit]
-    found = {}
+def find_attribute(scan: Scan) -> str:
+    """An attribute that could tell classes, by some of the files: one with 2 to 20 values; "" where there is none."""
+    step = max(1, len(scan.dicoms) // _LOOKED_INTO)
+    some = scan.dicoms[::step][:_LOOKED_INTO]
     for name in ATTRIBUTES:
-        values = read_headers(root, some, tag=name, progress=lambda *_: None).frame["tag"]
-        distinct = sorted({str(value) for value in values if value})
-        if 2 <= len(distinct) <= 20:
-            found[name] = tuple(distinct)
-    return found
+        values = {read_attribute(scan.root / path, name) for path in some} - {""}
+        if 2 <= len(values) <= 20:
+            return name
+    return ""
 
 
-def _read_plain(root: Path, scan: Scan, files: DicomTable, options: DicomOptions, split_seed: int) -> Manifest:
+def read_without_table(scan: Scan, files: DicomTable, options: DicomOptions, split_seed: int) -> Manifest:
+    """The manifest by an attribute of the files, or by their folders; see `read_dicom_set`."""
+    root = scan.root
     notes = [*describe_scan(scan), *files.notes, *files.warnings]
     frame = files.frame
     if options.tag:

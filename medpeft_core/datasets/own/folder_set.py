@@ -46,15 +46,17 @@ def find_layout(scan: Scan, *, use_splits: bool = True) -> Layout:
     # folders count as splits where all pictures lie in such, or in none
     tops = {parts[depth] for parts in steps if len(parts) > depth}
     are_splits = len(tops) > 0 and all(fold_words(top) in SPLIT_WORDS for top in tops)
-    below = depth + 1 if are_splits else depth
+    inner = {parts[depth + 1] if len(parts) > depth + 1 else "" for parts in steps}
+    are_inner = not are_splits and all(fold_words(name) in SPLIT_WORDS for name in inner)  # class/train/1.png
+    below, at = (depth + 1, depth) if are_splits else (depth, depth + 1)
     for path, parts in zip(paths, steps, strict=True):
         name = parts[below] if len(parts) > below else ""
-        split = SPLIT_WORDS[fold_words(parts[depth])] if are_splits and len(parts) > depth else None
+        split = SPLIT_WORDS[fold_words(parts[at])] if (are_splits or are_inner) and len(parts) > at else None
         if not name:
             loose.append(path)
         rows.append((path, name, split if use_splits else None))
     table = pd.DataFrame(rows, columns=["image", "class", "split"], dtype=object)
-    return Layout(table=table, has_splits=are_splits and use_splits, loose=tuple(loose))
+    return Layout(table=table, has_splits=(are_splits or are_inner) and use_splits, loose=tuple(loose))
 
 
 def read_folder_set(root: Path, options: FolderOptions, *, split_seed: int, progress: Progress) -> Manifest:
@@ -63,7 +65,12 @@ def read_folder_set(root: Path, options: FolderOptions, *, split_seed: int, prog
     Raises:
         DataError: no images, no folders of classes, or one class only.
     """
-    scan = scan_folder(root, progress=progress)
+    return read_scanned_folder(scan_folder(root, progress=progress), options, split_seed=split_seed, progress=progress)
+
+
+def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, progress: Progress) -> Manifest:
+    """As `read_folder_set`, of a folder that was looked into already."""
+    root = scan.root
     if not scan.pictures:
         raise DataError(explain_no_images(scan))
     layout = find_layout(scan, use_splits=options.splits == "auto")

@@ -13,6 +13,7 @@ from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.proposal import Role
 
 MAX_CLASSES = 2000
+_UNIQUE = 0.9  # share of different values, from which a column that is all files needs no rival
 _LOOKED_UP = 1000  # distinct values that are looked for among the files
 _FEW_CLASSES = 60  # distinct texts of a column whose name does not tell that it holds classes
 _PATIENT = re.compile(
@@ -108,7 +109,7 @@ def kind_of_labels(facts: ColumnFacts) -> str:
 
 def _find_image(columns: list[ColumnFacts], images: FileIndex) -> tuple[ColumnFacts, str] | None:
     best: tuple[tuple[float, int, int], ColumnFacts, int, int] | None = None
-    for facts in columns:
+    for facts in sorted(columns, key=lambda item: (not _IMAGE.fullmatch(item.words), -len(item.counts))):
         num_seen, num_found = _matched(facts, images)
         if num_found == 0 or (len(facts.counts) < 0.2 * facts.num_filled and not _IMAGE.fullmatch(facts.words)):
             continue  # "1" and "0" may be files as well, but a column of images names many
@@ -116,6 +117,8 @@ def _find_image(columns: list[ColumnFacts], images: FileIndex) -> tuple[ColumnFa
         key = (round(estimate), bool(_IMAGE.fullmatch(facts.words)), num_found)
         if best is None or key > best[0]:
             best = (key, facts, num_found, num_seen)
+        if num_found == num_seen and len(facts.counts) >= _UNIQUE * facts.num_filled:
+            break  # nothing could fit better
     if best is not None:
         _, facts, num_found, num_seen = best
         return facts, "its values are files" if num_found == num_seen else f"{num_found} of {num_seen} values are files"
@@ -232,7 +235,7 @@ def _explain_unused(facts: ColumnFacts, images: FileIndex) -> str:
         return "empty"
     if len(facts.counts) == 1:
         return "the same value in every row"
-    if _matched(facts, images)[1] > 0:
+    if any("/" in text or "." in text for text in facts.values[:3]) and _matched(facts, images)[1] > 0:
         return "names files, as the column of the images does"
     if facts.is_flags:
         return "0 and 1, but other columns hold the labels"

@@ -1,5 +1,6 @@
 """Which file a cell of a table means: by path, by the end of a path, by name, with or without ending. Light."""
 
+import filecmp
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -48,6 +49,7 @@ class FileIndex:
     _exact: frozenset[str] = field(init=False, repr=False)
     _with_ending: dict[str, str] = field(init=False, repr=False)
     _without: dict[str, str] | None = field(init=False, repr=False, default=None)
+    _by_name: dict[str, list[str]] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self._exact = frozenset(self.paths)
@@ -75,7 +77,11 @@ class FileIndex:
                 files[value] = found
                 how = "path without ending" if is_bare else how
             elif found == _AMBIGUOUS:
-                ambiguous.append(value)
+                same = self._find_same(parts)
+                if same:
+                    files[value] = same
+                else:
+                    ambiguous.append(value)
             else:
                 missing.append(value)
         if missing and not files and not ambiguous:
@@ -104,6 +110,23 @@ class FileIndex:
         if found is None and parts and parts[-1] != strip_ending(parts[-1]):  # 1.png in the table, 1.jpg on disk
             found = _look(self._without, [*parts[:-1], strip_ending(parts[-1])])
         return found, True
+
+    def _find_same(self, parts: list[str]) -> str | None:
+        """The first of the files that a value fits, where all of them hold the same bytes."""
+        if self.root is None:
+            return None
+        if self._by_name is None:
+            self._by_name = {}
+            for path in self.paths:
+                self._by_name.setdefault(strip_ending(fold(path).rpartition("/")[2]), []).append(path)
+        end = strip_ending("/".join(parts))
+        found = [path for path in self._by_name.get(strip_ending(parts[-1]), ())
+                 if f"/{strip_ending(fold(path))}".endswith(f"/{end}")]  # fmt: skip
+        whole = [path for path in found if fold(path).endswith(parts[-1])]
+        first, *others = sorted(whole or found, key=lambda path: (path.count("/"), path))
+        return (
+            first if all(filecmp.cmp(self.root / first, self.root / path, shallow=False) for path in others) else None
+        )
 
     def _match_names(self, values: list[str]) -> dict[str, str]:
         """By name alone, where the names are unique among the values as well; folders then count for nothing."""

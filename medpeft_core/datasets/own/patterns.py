@@ -8,7 +8,7 @@ from medpeft_core.errors import DataError
 
 _ID = re.compile(r"\{id(?::(\d{1,2}))?\}")
 MAX_PATTERN = 100  # characters
-_OFFERED = ("{id}_*", "{id}-*", "{id} *", "{id}.*")
+_OFFERED = ("{id}_*", "{id}-*", "{id} *", "{id}.*", "*/{id}/*", "*/*/{id}/*")
 _HAS_DIGIT = re.compile(r"\d")
 _MIN_IMAGES = 6
 

@@ -37,8 +37,10 @@ def read_people(frame: pd.DataFrame, columns: dict[Role, str], notes: list[str])
 
 
 def _read_ages(texts: pd.Series) -> pd.Series:
-    plain = pd.Series(texts.map({text: parse_number(text) for text in texts.unique()}), index=texts.index, dtype=float)
-    return plain.where(plain.notna(), parse_ages(texts))
+    distinct = pd.Series(texts.unique(), dtype=object)
+    plain = pd.Series([parse_number(text) for text in distinct], dtype=float)
+    years = plain.where(plain.notna(), parse_ages(distinct))
+    return texts.map(dict(zip(distinct, years, strict=True))).astype(float)
 
 
 def _read_words(texts: pd.Series, words: dict[str, str]) -> pd.Series:

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own import dicom_set, folder_set
+from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.guessing import Guess, kind_of_labels
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.options import NONE, DicomOptions, FolderOptions, TableOptions, join_names
@@ -15,10 +16,10 @@ from medpeft_core.datasets.own.patterns import offer_pattern
 from medpeft_core.datasets.own.proposal import ROLES, ColumnGuess, Form, Proposal, Role
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
 from medpeft_core.datasets.own.table_choice import SINGLE_ROLES, TableLook, look_at_table, rank_tables
+from medpeft_core.datasets.own.table_set import read_look
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report_words import Finding
-from medpeft_core.datasets.spec import DATASETS
-from medpeft_core.errors import DataError, MedPeftError
+from medpeft_core.errors import DataError
 from medpeft_core.sections import build_part
 
 FORM_OPTIONS: dict[Form, type[Any]] = {"folder": FolderOptions, "table": TableOptions, "dicom": DicomOptions}
@@ -65,17 +66,12 @@ def propose(
     if table and "table" in known:
         given["table"] = table
     wanted = build_part(part, given, section="data")
-    look: TableLook | None = None
-    findings: list[Finding] = []
+    draft = _Draft(form=chosen, scan=scan, tables=tables, options=wanted)
     try:
-        if chosen == "table" or (chosen == "dicom" and not wanted.tag and (tables or wanted.table)):
-            wanted, look = _look(root, wanted, scan, roles or {}, is_dicom=chosen == "dicom", progress=progress)
-        manifest = DATASETS[chosen].read_manifest(root, wanted, split_seed=split_seed, progress=progress)
-    except MedPeftError as error:
-        findings = [_problem(str(error))]
-        return _build(chosen, root, wanted, None, look, tables, findings)
-    findings = _judge(manifest, scan, wanted)
-    return _build(chosen, root, wanted, manifest, look, tables, findings)
+        draft.read(images, roles or {}, split_seed=split_seed, progress=progress)
+    except DataError as error:
+        return draft.build([_problem(str(error))])
+    return draft.build(_judge(draft.manifest))
 
 
 def _choose_form(scan: Scan, tables: list[str], table: str | None) -> Form:
@@ -89,18 +85,80 @@ def _choose_form(scan: Scan, tables: list[str], table: str | None) -> Form:
     return "folder"
 
 
-def _look(
-    root: Path, options: Any, scan: Scan, roles: Mapping[str, Role], *, is_dicom: bool, progress: Progress
-) -> tuple[Any, TableLook]:
-    """The table as guessed and corrected, and options that say so in full."""
-    keys = dicom_set.build_keys(root, scan, progress=progress) if is_dicom else None
-    look = look_at_table(root, options, scan, keys=keys)
-    unknown = [name for name in roles if name not in look.guess.roles or roles[name] not in ROLES]
-    if unknown:
-        raise DataError(f"{look.raw.path} has no column {unknown[0]!r}, or its role is none of {', '.join(ROLES)}.")
-    corrected = correct(look, roles)
-    guess = Guess(roles=corrected, whys=look.guess.whys | dict.fromkeys(roles, "as chosen"))
-    return state_roles(options, look, corrected), replace(look, guess=guess)
+@dataclass(kw_only=True, eq=False)
+class _Draft:
+    """What is known so far; reading may fail at any point, and what was found until then is shown all the same."""
+
+    form: Form
+    scan: Scan
+    tables: list[str]
+    options: Any
+    look: TableLook | None = None
+    manifest: Manifest | None = None
+
+    def read(self, images: FileIndex, roles: Mapping[str, Role], *, split_seed: int, progress: Progress) -> None:
+        """Find the manifest.
+
+        Raises:
+            DataError: the images or the table cannot be read.
+        """
+        how: dict[str, Any] = {"split_seed": split_seed, "progress": progress}
+        files = None
+        if self.form == "folder":
+            self.manifest = folder_set.read_scanned_folder(self.scan, self.options, **how)
+        elif self.form == "dicom":
+            files = dicom_set.read_scanned_headers(self.scan, self.options, progress=progress)
+            images = dicom_set.HeaderIndex(tuple(files.frame["image"]), self.scan.root, files)
+            if self.options.tag or not (self.tables or self.options.table):
+                self.manifest = dicom_set.read_without_table(self.scan, files, self.options, split_seed)
+        if self.manifest is None:
+            progress("reading the table", 0, 0)
+            self._look_at(images, roles)
+            assert self.look is not None
+            self.manifest = read_look(self.form, self.look, self.options, files=files, **how)
+        self.manifest.check()
+
+    def _look_at(self, images: FileIndex, roles: Mapping[str, Role]) -> None:
+        """The table as guessed and corrected, and options that say so in full."""
+        self.look = look = look_at_table(self.scan.root, self.options, self.scan, keys=images)
+        unknown = [name for name in roles if name not in look.guess.roles or roles[name] not in ROLES]
+        if unknown:
+            raise DataError(f"{look.raw.path} has no column {unknown[0]!r}, or its role is none of {', '.join(ROLES)}.")
+        corrected = correct(look, roles)
+        guess = Guess(roles=corrected, whys=look.guess.whys | dict.fromkeys(roles, "as chosen"))
+        self.options = state_roles(self.options, look, corrected)
+        self.look = replace(look, guess=guess)
+
+    def build(self, findings: list[Finding]) -> Proposal:
+        """The proposal."""
+        options, manifest, look = self.options, self.manifest, self.look
+        usual = type(options)()
+        stated = {
+            item.name: getattr(options, item.name)
+            for item in dataclasses.fields(options)
+            if getattr(options, item.name) != getattr(usual, item.name)
+        }
+        columns = () if look is None else tuple(_describe(look, facts) for facts in look.columns)
+        plain: dict[str, Any] = {
+            "form": self.form, "root": self.scan.root, "options": stated, "columns": columns,
+            "tables": tuple(self.tables), "findings": tuple(findings), "offers": self._find_offers(),
+        }  # fmt: skip
+        if manifest is None:
+            labels = () if look is None else tuple(look.guess.all("label"))
+            return Proposal(**plain, task="multilabel", labels=labels)
+        return Proposal(
+            **plain, task=manifest.task, labels=manifest.labels, is_ordered=manifest.is_ordered,
+            counts=tuple(int(count) for count in (manifest.targets() == 1).sum(axis=0)), num_images=len(manifest),
+            num_patients=int(manifest.table["patient_id"].nunique()) if manifest.has_patients else None,
+            examples=_choose_examples(manifest),
+        )  # fmt: skip
+
+    def _find_offers(self) -> dict[str, Any]:
+        if self.manifest is None:
+            tag = dicom_set.find_attribute(self.scan) if self.form == "dicom" and not self.options.tag else ""
+            return {"tag": tag} if tag and not self.tables else {}
+        pattern = "" if self.manifest.has_patients else offer_pattern(self.manifest.table["image"].tolist())
+        return {"patient_pattern": pattern} if pattern else {}
 
 
 def correct(look: TableLook, roles: Mapping[str, Role]) -> dict[str, Role]:
@@ -133,8 +191,9 @@ def state_roles(options: Any, look: TableLook, roles: Mapping[str, Role]) -> Any
     return replace(options, **columns, labels=join_names(labels) if labels else NONE, table=table)
 
 
-def _judge(manifest: Manifest, scan: Scan, options: Any) -> list[Finding]:
+def _judge(manifest: Manifest | None) -> list[Finding]:
     """What a person should know before the set is stored."""
+    assert manifest is not None
     found = []
     if len(manifest) < 3:
         found.append(
@@ -165,35 +224,8 @@ def _judge(manifest: Manifest, scan: Scan, options: Any) -> list[Finding]:
     return found
 
 
-def _build(
-    form: Form, root: Path, options: Any, manifest: Manifest | None, look: TableLook | None, tables: list[str],
-    findings: list[Finding],
-) -> Proposal:  # fmt: skip
-    usual = type(options)()
-    stated = {
-        item.name: getattr(options, item.name)
-        for item in dataclasses.fields(options)
-        if getattr(options, item.name) != getattr(usual, item.name)
-    }
-    columns = () if look is None else tuple(_describe(look, facts.name) for facts in look.columns)
-    plain: dict[str, Any] = {"form": form, "root": root, "options": stated, "columns": columns, "tables": tuple(tables)}
-    if manifest is None:
-        labels = () if look is None else tuple(look.guess.all("label"))
-        return Proposal(**plain, task="multilabel", labels=labels, findings=tuple(findings))
-    targets = manifest.targets()
-    offers = {}
-    if not manifest.has_patients and (pattern := offer_pattern(manifest.table["image"].tolist())):
-        offers["patient_pattern"] = pattern
-    return Proposal(
-        **plain, task=manifest.task, labels=manifest.labels, is_ordered=manifest.is_ordered,
-        counts=tuple(int(count) for count in (targets == 1).sum(axis=0)), num_images=len(manifest),
-        num_patients=int(manifest.table["patient_id"].nunique()) if manifest.has_patients else None,
-        findings=tuple(findings), examples=_choose_examples(manifest), offers=offers,
-    )  # fmt: skip
-
-
-def _describe(look: TableLook, name: str) -> ColumnGuess:
-    facts = next(item for item in look.columns if item.name == name)
+def _describe(look: TableLook, facts: ColumnFacts) -> ColumnGuess:
+    name = facts.name
     return ColumnGuess(
         name=name, role=look.guess.roles[name], examples=facts.examples, num_values=len(facts.counts),
         num_empty=facts.num_empty, why=look.guess.whys.get(name, ""),

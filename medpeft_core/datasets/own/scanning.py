@@ -95,6 +95,9 @@ def scan_folder(root: Path, *, progress: Progress = ignore_progress) -> Scan:
 
 def find_mask_owner(path: str) -> str | None:
     """The path, without ending, of the image that a mask belongs to, in small letters; None for what is no mask."""
+    lowered = path.lower()
+    if "mask" not in lowered and "seg" not in lowered:
+        return None
     folder, _, name = path.rpartition("/")
     stem = os.path.splitext(name)[0]
     found = _MASK_STEM.fullmatch(stem)

@@ -107,6 +107,8 @@ def find_table_path(root: Path, table: str, scan: Scan, images: FileIndex) -> Pa
 def rank_tables(root: Path, scan: Scan, images: FileIndex) -> list[str]:
     """Tables below a folder, the one with the most images and labels first; text files that are no tables are left
     out."""
+    if len(scan.tables) == 1 and not scan.tables[0].lower().endswith(".txt"):
+        return list(scan.tables)
     ranked = []
     for order, name in enumerate(scan.tables[:MAX_TABLES]):
         try:

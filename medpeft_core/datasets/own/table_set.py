@@ -36,12 +36,11 @@ def read_table_set(root: Path, options: TableOptions, *, split_seed: int, progre
         raise DataError(explain_no_images(scan))
     progress("reading the table", 0, 0)
     look = look_at_table(root, options, scan)
-    return read_look("table", root, look, options, split_seed=split_seed, progress=progress)
+    return read_look("table", look, options, split_seed=split_seed, progress=progress)
 
 
 def read_look(
     name: str,
-    root: Path,
     look: TableLook,
     options: TableOptions,
     *,
@@ -54,7 +53,9 @@ def read_look(
     Args:
         files: headers of the DICOM files, where they were read already.
     """
-    raw, scan = look.raw, look.scan
+    raw, scan, root = look.raw, look.scan, look.scan.root
+    if not scan.pictures:
+        raise DataError(explain_no_images(scan))
     notes = describe_table(look, root)
     labels = read_labels(raw, look.guess.all("label"), options)
     notes += labels.notes
@@ -133,7 +134,7 @@ def match_images(look: TableLook) -> Match:
         )
     facts = next(item for item in look.columns if item.name == name)
     match = look.images.match(facts.values)
-    if match.ambiguous:
+    if match.ambiguous and not match.files:
         raise DataError(
             f"{len(match.ambiguous)} values of the column {name!r} fit several files, for example "
             f"{match.ambiguous[0]!r}. Write their path below {look.scan.root}."
@@ -156,6 +157,12 @@ def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: lis
     num_missing = int(table["image"].isna().sum())
     if match.how != "path":
         notes.append(f"The images were found by {match.how} ({look.column('image')!r}).")
+    if match.ambiguous:
+        notes.append(
+            f"{len(match.ambiguous)} images of the table fit several files, for example {match.ambiguous[0]!r}; they "
+            "were "
+            f"left out. Write their path below the folder."
+        )
     if match.outside:
         notes.append(
             f"{len(match.outside)} rows name files outside the folder, for example {match.outside[0]!r}; they were "

@@ -19,7 +19,7 @@ MAX_COLUMNS = 5000
 MAX_CELL = 1 << 20  # characters
 DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 60
-_SHARED_LENGTH = 64  # shorter cells are kept once each: a table of labels is mostly the same few texts
+_ROWS_AT_ONCE, _MOST_SHARED = 20_000, 100_000
 _OTHERS = {
     ".xls": "Save it as .xlsx or CSV.", ".ods": "Save it as .xlsx or CSV.", ".json": "Save it as CSV.",
     ".sav": "Save it as CSV.", ".dta": "Save it as CSV.", ".rds": "Save it as CSV.", ".pkl": "Save it as CSV.",
@@ -136,28 +136,39 @@ def _read_text(path: Path, encoding: str, notes: list[str], max_bytes: int) -> I
 
 def _build_frame(path: Path, rows: Iterable[tuple[int, list[str]]], notes: list[str]) -> pd.DataFrame:
     """The first row that is not empty is the header; the others are held to its width."""
-    numbered = ((line, row) for line, row in rows if any(cell and not cell.isspace() for cell in row))
+    numbered = ((line, row) for line, row in rows if any(row) and any(map(str.strip, row)))
     _, first = next(numbered, (0, []))
     if not first:
         raise DataError(f"The table {path} has no header and no rows. Get the file again.")
     header = _name_columns(path, [cell.strip() for cell in first], notes)
     width = len(header)
-    shared: dict[str, str] = {}
     columns: list[list[str]] = [[] for _ in range(width)]
+    shared: list[dict[str, str]] = [{} for _ in range(width)]
     lines: list[int] = []
+    waiting: list[list[str]] = []
     for line, row in numbered:
-        if len(row) != width:
-            row = _fit_row(path, line, row, width)
-        if len(lines) >= MAX_ROWS:
-            raise DataError(f"{path} has more than {MAX_ROWS:,} rows. Split it up.")
         lines.append(line)
-        for column, cell in zip(columns, row, strict=True):
-            text = cell.strip()
-            column.append(shared.setdefault(text, text) if len(text) < _SHARED_LENGTH else text)
+        waiting.append(row if len(row) == width else _fit_row(path, line, row, width))
+        if len(waiting) == _ROWS_AT_ONCE:
+            _add_cells(columns, waiting, shared)
+            waiting = []
+        if len(lines) > MAX_ROWS:
+            raise DataError(f"{path} has more than {MAX_ROWS:,} rows. Split it up.")
+    _add_cells(columns, waiting, shared)
     if not lines:
         raise DataError(f"The table {path} has a header but no rows. Get the file again.")
     data = dict(zip(header, columns, strict=True))
     return pd.DataFrame(data, index=pd.Index(lines, dtype="int64"), dtype=object)
+
+
+def _add_cells(columns: list[list[str]], rows: list[list[str]], shared: list[dict[str, str]]) -> None:
+    """Append rows to columns, without blanks around; equal cells of a column are one text, which saves memory."""
+    for column, cells, known in zip(columns, zip(*rows, strict=True), shared, strict=False):
+        for cell in set(cells) - known.keys():
+            known[cell] = cell.strip()
+        column += [known[cell] for cell in cells]
+        if len(known) > _MOST_SHARED:
+            known.clear()
 
 
 def _name_columns(path: Path, names: list[str], notes: list[str]) -> list[str]:
