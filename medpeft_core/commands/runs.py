@@ -4,6 +4,7 @@ import contextlib
 from datetime import datetime
 from typing import Any
 
+from medpeft_core.commands.class_figures import describe_class, list_decisions
 from medpeft_core.commands.console import (
     ProgressBar,
     describe_interval,
@@ -127,6 +128,10 @@ def compare_runs(run_ids: list[str], *, as_json: bool) -> None:
         for item in results
     ]
     print_table(("run", "status", "what", "data", "trained parameters", "test AUROC", "time"), rows)
+    decisions = [dict(list_decisions(item)) for item in results]
+    if titles := list(dict.fromkeys(title for found in decisions for title in found)):
+        by_run = [(title, *(found.get(title, "") for found in decisions)) for title in titles]
+        print_table(("figure", *(item["run_id"] for item in results)), by_run, title="Likeliest class on test")
     labels = list(dict.fromkeys(label for item in results for label in item["per_class"]))
     if labels:
         per_label = [(label, *(_label_cell(item, label) for item in results)) for label in labels]
@@ -176,9 +181,10 @@ def _print_run(run: Run, shown: dict[str, Any]) -> None:
     print(f"Folder {run.folder}, last change {changed}")
     print(f"Epochs {shown['epochs_done']} of {shown['config']['train']['epochs']}")
     print(f"Test AUROC {describe_interval(shown['test_auroc'], shown['test_auroc_low'], shown['test_auroc_high'])}")
+    for title, value in list_decisions(shown):
+        print(f"{title} of the likeliest class {value}")
     for label, figures in shown["per_class"].items():
-        interval = describe_interval(figures["auroc"], figures["low"], figures["high"])
-        print(f"  {label:<20} {interval:<26} {figures['num_positive']} positive, {figures['num_negative']} negative")
+        print(describe_class(label, figures))
     for section, values in shown["config"].items():
         if isinstance(values, dict):
             print(f"{section}: " + ", ".join(f"{name}={value}" for name, value in values.items()))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from medpeft_core.commands.class_figures import describe_class, list_decisions
 from medpeft_core.commands.console import ProgressBar, describe_interval, describe_seconds, print_json, tell
 from medpeft_core.commands.follow import Words, describe_eta, work_on
 from medpeft_core.config import RunConfig
@@ -50,16 +51,18 @@ def train(config: RunConfig, *, queue: bool, as_json: bool, notes: Iterable[str]
 
 
 def tell_result(run: Run) -> None:
-    """What a finished run found: the mean of its labels, then each."""
+    """What a finished run found: the mean of its labels, for classes what the likeliest one gives, then each."""
     result = summarise_result(run)
     auroc = describe_interval(result["test_auroc"], result["test_auroc_low"], result["test_auroc_high"])
+    what = "classes, each against all others" if result["task"] == "multiclass" else "labels"
     tell(
-        f"Run {run.run_id} finished in {describe_seconds(result['wall_time_s'])}. Test AUROC, mean of the labels: "
+        f"Run {run.run_id} finished in {describe_seconds(result['wall_time_s'])}. Test AUROC, mean of the {what}: "
         f"{auroc}."
     )
+    for title, value in list_decisions(result):
+        tell(f"{title} of the likeliest class: {value}.")
     for label, figures in result["per_class"].items():
-        interval = describe_interval(figures["auroc"], figures["low"], figures["high"])
-        tell(f"  {label:<20} {interval:<26} {figures['num_positive']} positive, {figures['num_negative']} negative")
+        tell(describe_class(label, figures))
     tell(
         "Research and teaching only, not for clinical use."
         + (" These images are synthetic." if result["is_synthetic"] else "")

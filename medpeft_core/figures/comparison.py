@@ -12,6 +12,7 @@ MEAN_NAME = "mean of the labels"
 ROW_HEIGHT, RUN_HEIGHT = 14, 13  # pixels: between two labels, and for each run in a label's row
 AXIS_HEIGHT, SCATTER_HEIGHT = 46, 280
 MINUTE_S, HOUR_S = 60.0, 3600.0
+MAX_FOREST_LABELS = 40  # rows; with more nobody finds the mean
 LABEL_LIMIT = 150  # pixels of a label's name, so that a phone keeps room for the plot
 
 Result = dict[str, Any]
@@ -19,7 +20,7 @@ Spec = dict[str, Any]
 
 
 def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None = None) -> Spec:
-    """Test AUROC of each label with its interval, run beside run; the mean of the labels comes first.
+    """Test AUROC of each of `choose_forest_labels` with its interval, run beside run; the mean of all comes first.
 
     Args:
         results: as `reports.summary.summarise_result` gives them; those without a test result are left out, and the
@@ -27,7 +28,7 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
         names: run id to the name in the legend; the run id where there is none.
     """
     series = [_find_name(result, names) for result in results]
-    labels = list(dict.fromkeys(label for result in results for label in result["per_class"]))
+    labels = choose_forest_labels(results)
     rows = [
         {"series": name, "label": label or MEAN_NAME, **figures}
         for result, name in zip(results, series, strict=True)
@@ -76,6 +77,16 @@ def build_auroc_forest(results: list[Result], *, names: Mapping[str, str] | None
             },
         ],
     }
+
+
+def choose_forest_labels(results: list[Result]) -> list[str]:
+    """The labels that get a row, in their order: all, or of very many those with the most positive test images."""
+    counts: dict[str, int] = {}
+    for result in results:
+        for label, figures in result["per_class"].items():
+            counts[label] = max(counts.get(label, 0), figures.get("num_positive", 0))
+    largest = set(sorted(counts, key=lambda label: -counts[label])[:MAX_FOREST_LABELS])
+    return [label for label in counts if label in largest]
 
 
 def build_param_scatter(results: list[Result], *, names: Mapping[str, str] | None = None) -> Spec:

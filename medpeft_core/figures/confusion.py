@@ -6,7 +6,7 @@ from typing import Any
 from medpeft_core.figures.styles import GREY
 
 LIGHT_CELL, DARK_CELL = "#e6f1f8", "#0b5c8f"
-DARK_FROM = 0.75  # share from which white is easier to read on a cell than black
+DARK_FROM = 0.69  # share from which white is easier to read on a cell than black
 MIN_CELL_WIDTH, LABEL_LIMIT = 30, 130  # pixels: of a cell that a number fits into, and of a class's name
 LINE_HEIGHT, TWO_LINES_HEIGHT = 26, 40  # pixels of a cell
 MAX_TWO_LINES = 12  # classes up to which a cell says its share too

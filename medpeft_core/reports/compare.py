@@ -14,6 +14,7 @@ from medpeft_core.command_line import flatten_config
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets import DATASETS
 from medpeft_core.methods import METHODS
+from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.run_ids import shorten_backbone
@@ -86,7 +87,8 @@ def build_comparison_table(runs: list[Run]) -> pd.DataFrame:
     """A row for each run in the order given, `run_id` as the index; a number that does not exist is missing.
 
     Columns: run (its short name), dataset, fraction, backbone, weights, method, rank, num_trainable_params, val_auroc,
-    test_auroc, test_auroc_low, test_auroc_high, wall_time_s (seconds), seed, status.
+    test_auroc, test_auroc_low, test_auroc_high, wall_time_s (seconds), seed, status; test_accuracy and the other
+    metrics of `DECISION_METRICS` only where a run has them, whose classes exclude each other.
 
     Raises:
         RunError: a file of a run is missing or damaged.
@@ -95,7 +97,11 @@ def build_comparison_table(runs: list[Run]) -> pd.DataFrame:
     names = build_run_names(results)
     rows = [{**item, "run": names[item["run_id"]], "rank": item["knobs"].get("rank")} for item in results]
     index = pd.Index([item["run_id"] for item in results], name="run_id", dtype="object")
-    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS), index=index).astype(TABLE_TYPES)
+    decisions = [
+        f"test_{metric}" for metric in DECISION_METRICS if any(row[f"test_{metric}"] is not None for row in rows)
+    ]
+    types = {**TABLE_TYPES, **dict.fromkeys(decisions, "float64")}
+    return pd.DataFrame(rows, columns=[*TABLE_COLUMNS, *decisions], index=index).astype(types)
 
 
 def build_run_names(summaries: list[Summary]) -> dict[str, str]:

@@ -17,6 +17,8 @@ from medpeft_core.metrics.curves import (
 )
 from medpeft_core.reports.predictions import Predictions
 
+MAX_MEAN_POINTS, FEW_POINTS = 400_000, 50  # of all curves of a mean, and of each where there are thousands of classes
+
 
 @dataclass(frozen=True, kw_only=True)
 class RateCurves:
@@ -64,6 +66,9 @@ def build_rate_curves(predictions: Predictions, label: str | None) -> RateCurves
         return None
     rocs, steps, prevalences = zip(*(_build_label(*pair) for pair in pairs), strict=True)
     is_mean = label is None
+    if sum(len(curve.x) for curve in rocs) > MAX_MEAN_POINTS:  # the mean is taken at every point of every curve
+        rocs = tuple(thin_roc(curve, FEW_POINTS) for curve in rocs)
+        steps = tuple(thin_precision_recall(curve, FEW_POINTS) for curve in steps)
     return RateCurves(
         roc=thin_roc(average_roc(list(rocs)) if is_mean else rocs[0]),
         precision_recall=thin_precision_recall(average_precision_recall(list(steps)) if is_mean else steps[0]),

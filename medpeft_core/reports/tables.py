@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.metrics.spec import METRICS
 from medpeft_core.reports.support import Support, describe_resamplings, describe_shortage, describe_thin
 
-MACRO = "Mean over labels"
+MACRO, ALL_CLASSES = "Mean over labels", "All classes"
 TABLE_METRICS = ("auroc", "auprc")
 NOT_A_LABEL, MISSING = "–", "n/a"
 POSITIVE_IMAGES, POSITIVE_PATIENTS = "Positive images", "Positive patients"
@@ -49,7 +50,7 @@ class PaperTable:
 
 
 def build_metric_rows(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """Every figure on test, a row each.
+    """Every figure on test, a row each; those of decisions about exclusive classes have the label `ALL_CLASSES`.
 
     Columns: run_id, name, split, confidence, num_drawn (resamplings), metric, label, value, low, high,
     num_valid_samples (resamplings that the interval is made of), reason, and the numbers of images.
@@ -67,6 +68,8 @@ def build_metric_rows(runs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> pd.
         for metric in TABLE_METRICS:
             rows.append({**head, **_read_macro(test["macro"], metric)})
             rows += [{**head, **_read_label(label, values, metric)} for label, values in test["per_class"].items()]
+        known = (metric for metric in DECISION_METRICS if test.get(metric) is not None)
+        rows += [{**head, **_read_decision(test, metric)} for metric in known]
     return pd.DataFrame(rows)
 
 
@@ -147,6 +150,7 @@ def build_runs_table(table: pd.DataFrame, *, notes: Sequence[str] = ()) -> Paper
         table: as `reports.compare.build_comparison_table` gives it.
         notes: further sentences for below the table.
     """
+    decisions = [name for name in DECISION_METRICS if f"test_{name}" in table]
     cells = [
         (
             row["run"],
@@ -162,6 +166,7 @@ def build_runs_table(table: pd.DataFrame, *, notes: Sequence[str] = ()) -> Paper
             write_figure(
                 {"value": row["test_auroc"], "low": row["test_auroc_low"], "high": row["test_auroc_high"]}
             ),
+            *(NOT_A_LABEL if pd.isna(value := row[f"test_{name}"]) else f"{value:.3f}" for name in decisions),
             str(row["seed"]),
         )
         for row in table.to_dict("records")
@@ -170,7 +175,7 @@ def build_runs_table(table: pd.DataFrame, *, notes: Sequence[str] = ()) -> Paper
         title="Runs",
         columns=(
             "Run", "Data", "Fraction", "Backbone", "Weights", "Method", "Rank", "Trained parameters", "Minutes",
-            "Val AUROC", "Test AUROC", "Seed",
+            "Val AUROC", "Test AUROC", *(METRICS[name].title for name in decisions), "Seed",
         ),
         rows=tuple(cells),
         notes=(
@@ -266,6 +271,11 @@ def _read_macro(macro: Mapping[str, Any], metric: str) -> dict[str, Any]:
         "num_valid_samples": macro["num_valid_samples"],
         "reason": reason,
     }
+
+
+def _read_decision(test: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    low, high = test.get(f"{metric}_low"), test.get(f"{metric}_high")
+    return {"metric": metric, "label": ALL_CLASSES, "value": test[metric], "low": low, "high": high, "reason": None}
 
 
 def _read_label(label: str, values: Mapping[str, Any], metric: str) -> dict[str, Any]:

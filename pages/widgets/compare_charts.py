@@ -7,6 +7,7 @@ import streamlit as st
 
 from medpeft_core.errors import RunError
 from medpeft_core.figures import build_auroc_forest, build_curve_overlay, build_param_scatter, build_time_scatter
+from medpeft_core.figures.comparison import choose_forest_labels
 from medpeft_core.reports.summary import summarise_result
 from medpeft_core.runs.run import Run
 from pages.widgets.chart_ink import add_ink
@@ -46,6 +47,10 @@ def draw_forest(runs: Sequence[ComparedRun]) -> None:
         title="AUROC by label",
         saved_title=f"Test AUROC by label, {write_levels(runs)}",
     )
+    num_labels = len({label for result in results for label in result["per_class"]})
+    num_shown = len(choose_forest_labels(results))
+    if num_shown < num_labels:
+        st.caption(f"The {num_shown} with the most test images of {num_labels:,}; the mean is over all.")
 
 
 def draw_size_and_time(runs: Sequence[ComparedRun]) -> None:

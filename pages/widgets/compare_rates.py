@@ -127,12 +127,14 @@ def complete_points(
 def build_rates_frame(runs: Sequence[ComparedRun], curves: dict[str, RateCurves], label: str) -> pd.DataFrame:
     """A row per run: AUROC and average precision with intervals, prevalence, and decisions at the val threshold.
 
+    Where no run has a threshold, as for exclusive classes, there are no decisions.
+
     Args:
         runs: with test figures and a curve.
         curves: by name of the run.
         label: a label, or `MACRO`.
     """
-    rows = []
+    rows, has_points = [], any(curves[item.name].point is not None for item in runs)
     for item in runs:
         figures, point = _read_figures(item, label), curves[item.name].point
         row = {
@@ -141,7 +143,7 @@ def build_rates_frame(runs: Sequence[ComparedRun], curves: dict[str, RateCurves]
             "Average precision": write_auroc(*figures["auprc"]),
             "Prevalence": f"{100 * curves[item.name].prevalence:.1f} %",
         }
-        if label != MACRO:
+        if label != MACRO and has_points:
             row |= {
                 "Threshold": write_auroc(point["threshold"] if point else None),
                 "Sensitivity": write_auroc(point["sensitivity"] if point else None),

@@ -9,6 +9,7 @@ import streamlit as st
 from medpeft_core.reports.compare import build_comparison_table, diff_configs
 from medpeft_core.reports.comparison_tables import build_pairs_table, build_settings_table, leave_out_shared
 from medpeft_core.reports.confounds import describe_confounds
+from medpeft_core.reports.decision_tables import build_decision_table
 from medpeft_core.reports.support import describe_resamplings
 from medpeft_core.reports.tables import (
     PaperTable,
@@ -32,6 +33,7 @@ FORMATS: dict[str, tuple[Callable[[PaperTable], str], str]] = {
 }
 ROW_HEIGHT, HEADER_HEIGHT, MAX_ROWS = 35, 38, 10  # pixels
 FIGURES, AVERAGE_PRECISION, RUNS, EVERYTHING = "AUROC", "Average precision", "Runs", "All numbers"
+DECISIONS = "Likeliest class"
 DIFFERENCES, SETTINGS = "Differences", "What differs"
 
 
@@ -45,7 +47,8 @@ def draw_tables(runs: Sequence[ComparedRun], pairs: Sequence[dict[str, Any]] = (
     Raises:
         RunError: a file of a run is missing or damaged.
     """
-    of_several = (DIFFERENCES, SETTINGS) if pairs else ()
+    has_classes = any((item.metrics or {}).get("task") == "multiclass" for item in runs)
+    of_several = (*((DECISIONS,) if has_classes else ()), *((DIFFERENCES, SETTINGS) if pairs else ()))
     place = st.expander(
         "Tables for papers and notes", icon=":material/table_view:", on_change="rerun", key="compare_tables"
     )
@@ -58,7 +61,7 @@ def draw_tables(runs: Sequence[ComparedRun], pairs: Sequence[dict[str, Any]] = (
                 (FIGURES, AVERAGE_PRECISION, *of_several, RUNS, EVERYTHING),
                 default=FIGURES,
                 required=True,
-                key=f"compare_table_{bool(pairs)}",
+                key=f"compare_table_{bool(pairs)}_{has_classes}" if has_classes else f"compare_table_{bool(pairs)}",
                 width="content",
             )
             formats = list(FORMATS) if what != EVERYTHING else ["CSV"]
@@ -116,7 +119,7 @@ def build_table(runs: Sequence[ComparedRun], what: str, pairs: Sequence[dict[str
 
     Args:
         runs: with test figures.
-        what: `FIGURES`, `AVERAGE_PRECISION`, `DIFFERENCES`, `SETTINGS` or `RUNS`.
+        what: `FIGURES`, `AVERAGE_PRECISION`, `DECISIONS`, `DIFFERENCES`, `SETTINGS` or `RUNS`.
         pairs: for `DIFFERENCES`.
     """
     caveats = find_caveats(runs)
@@ -130,6 +133,8 @@ def build_table(runs: Sequence[ComparedRun], what: str, pairs: Sequence[dict[str
     if what == RUNS:
         drawn = f"Intervals: {describe_resamplings(list_resamplings(_build_rows(runs)))}."
         return build_runs_table(build_comparison_table(stored), notes=[drawn, *notes])
+    if what == DECISIONS:
+        return build_decision_table(_build_rows(runs), notes=notes)
     metric = "auroc" if what == FIGURES else "auprc"
     support = read_shared_support(runs)
     return build_metric_table(_build_rows(runs), metric, support=support, mark_best=not caveats, notes=notes)

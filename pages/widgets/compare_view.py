@@ -7,6 +7,7 @@ import streamlit as st
 
 from medpeft_core.runs.store import RunStore
 from pages.widgets.compare_charts import draw_curves, draw_forest, draw_size_and_time
+from pages.widgets.compare_decisions import draw_decisions
 from pages.widgets.compare_metrics import draw_metrics
 from pages.widgets.compare_pairs import draw_pairs
 from pages.widgets.compare_rates import draw_rates
@@ -67,6 +68,7 @@ def _draw_test_results(runs: Sequence[ComparedRun]) -> None:
     st.subheader("Test results", anchor=False)
     draw_forest(runs)
     draw_metrics(finished)
+    draw_decisions(finished)
     pairs = []
     if len(finished) > 1:
         st.subheader("Differences", anchor=False)

@@ -18,6 +18,7 @@ from pages.widgets.wording import escape_markdown
 MAX_CLASSES = 30  # rows and columns that can still be read
 MAX_CONTAINED = 6  # classes up to which every screen is wide enough
 MAX_MISTAKES = 3
+MIN_WIDTH = 480  # pixels, of a chart that is as wide as its cells need
 
 
 def draw_confusion(run: Run, metrics: dict[str, Any], *, key: str) -> None:
@@ -40,7 +41,7 @@ def draw_confusion(run: Run, metrics: dict[str, Any], *, key: str) -> None:
     is_wide = num_shown > MAX_CONTAINED
     with st.container(key="monitor_confusion_scroll"):
         st.vega_lite_chart(
-            add_ink(spec | {"width": max(measure_width(num_shown), 640)} if is_wide else spec),
+            add_ink(spec | {"width": max(measure_width(num_shown), MIN_WIDTH)} if is_wide else spec),
             key=f"{key}_confusion",
             width="content" if is_wide else "stretch",
             alt=f"Confusion matrix of {num_shown} classes on test. {describe_mistakes(matrix)}",

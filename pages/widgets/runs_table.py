@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.metrics.spec import METRICS
 from pages.widgets.wording import STATUS_COLOURS
 
 STATUS_MARKS = {
@@ -25,7 +26,8 @@ USUAL_COLUMNS = (
     "status", "run_id", "progress", "test_auroc", "interval", "curve", "val_auroc", "method", "rank", "trainable",
     "backbone", "dataset", "fraction", "seed", "started", "took_min", "tags",
 )  # fmt: skip
-ALL_COLUMNS = (*USUAL_COLUMNS, "weights", "image_size", "epochs", "notes", "owner")
+DECISIONS = ("accuracy", "macro_f1", "weighted_f1", "quadratic_kappa")  # of runs on exclusive classes
+ALL_COLUMNS = (*USUAL_COLUMNS, *DECISIONS, "weights", "image_size", "epochs", "notes", "owner")
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 
 
@@ -47,6 +49,7 @@ def build_runs_frame(summaries: Sequence[dict[str, Any]]) -> pd.DataFrame:
         "took_min",
         "image_size",
         "epochs",
+        *DECISIONS,
     ]
     return frame.astype(dict.fromkeys(numbers, "float64")).assign(started=pd.to_datetime(frame["started"], utc=True))
 
@@ -131,6 +134,7 @@ def _build_row(summary: dict[str, Any]) -> dict[str, Any]:
         "started": _as_moment(summary.get("created_at")),
         "took_min": None if metrics.get("wall_time_s") is None else metrics["wall_time_s"] / 60,
         "tags": list(summary.get("tags") or []),
+        **{name: metrics.get(f"test_{name}") for name in DECISIONS},
         "weights": summary.get("weights"),
         "image_size": summary.get("image_size"),
         "epochs": summary.get("epochs"),
@@ -206,6 +210,15 @@ def _configure_columns() -> dict[str, Any]:
             "Minutes", width=80, format="%.1f", help="Wall time of training and evaluation."
         ),
         "tags": config.ListColumn("Tags", width=120),
+        **{
+            name: config.NumberColumn(
+                METRICS[name].title,
+                width=95,
+                format="%.3f",
+                help=f"Of runs whose classes exclude each other, on test. {METRICS[name].explanation}",
+            )
+            for name in DECISIONS
+        },
         "weights": config.TextColumn("Weights", width=120, help="What the backbone began with."),
         "image_size": config.NumberColumn("Image size", width=90, format="%d px", help="Side of the square input."),
         "epochs": config.NumberColumn("Epochs", width=75, format="%d", help="Planned."),

@@ -8,9 +8,15 @@ from explain_visits import open_page as open_explain
 from explain_visits import read_address, read_words
 from monitor_visits import read_metrics, read_table, read_texts
 
+from medpeft_core.reports.compare import build_comparison_table
+from medpeft_core.reports.decision_tables import build_decision_table
 from medpeft_core.reports.predictions import load_predictions
+from medpeft_core.reports.tables import build_metric_rows, build_runs_table
+from medpeft_core.runs.listing import list_summaries
+from medpeft_core.runs.store import RunStore
 from pages.widgets.class_probs import build_class_table
 from pages.widgets.predict_probs import build_results_table, write_csv
+from pages.widgets.runs_table import build_runs_frame
 
 GRADES = ("none", "mild", "moderate", "severe")
 
@@ -143,3 +149,36 @@ def test_predict_tells_the_likeliest_class_and_uses_no_threshold():
     many = {**answer, "probs": {f"k{number}": 1 / 100 for number in range(100)}}
     assert build_results_table([("film.png", many, "")]).columns.tolist() == ["image", "called", "probability", "note"]
     assert build_class_table(answer["probs"], answer["prevalence"], None)["label"].tolist() == ["b", "c", "a"]
+
+
+def test_compare_shows_decisions_and_leaves_gaps_for_other_runs(app, home, make_run, make_class_run):
+    first, second = make_class_run(), make_class_run(method="full", quality=2.0)
+    labels = make_run(home)
+    app.run()
+    app.query_params["runs"] = ",".join(run.run_id for run in (first, second, labels))
+    app.switch_page("pages/compare.py").run()
+    assert not app.exception, app.exception[0].message
+    table = read_table(app, "Macro F1")
+    assert table.columns.tolist() == [
+        "Run", "Accuracy", "Macro F1", "Weighted F1", "Balanced accuracy", "Quadratic kappa",
+    ]  # fmt: skip
+    test = first.metrics()["test"]
+    assert table["Accuracy"][0].startswith(f"{test['accuracy']:.3f} ({test['accuracy_low']:.3f} to ")
+    assert table.iloc[2, 1:].tolist() == ["–"] * 5
+    assert "A dash: the run tells labels of which an image may have several" in read_texts(app)
+
+
+def test_tables_for_papers_hold_decisions_where_runs_have_them(home, make_run, make_class_run):
+    runs = [make_class_run(), make_run(home)]
+    rows = build_metric_rows([(run.run_id, run.run_id, run.metrics()) for run in runs])
+    kappa = rows[rows["metric"] == "quadratic_kappa"]
+    assert kappa["run_id"].tolist() == [runs[0].run_id]
+    assert kappa["value"].tolist() == [runs[0].metrics()["test"]["quadratic_kappa"]]
+    assert build_decision_table(rows).rows[1][1:] == ("–",) * 5
+    table = build_runs_table(build_comparison_table(runs))
+    at = table.columns.index("Weighted F1")
+    assert [row[at] for row in table.rows] == [f"{runs[0].metrics()['test']['weighted_f1']:.3f}", "–"]
+    assert "Accuracy" not in build_runs_table(build_comparison_table(runs[1:])).columns
+    frame = build_runs_frame(list_summaries(RunStore(home))).set_index("run_id")
+    assert frame.loc[runs[0].run_id, "macro_f1"] == runs[0].metrics()["test"]["macro_f1"]
+    assert frame["quadratic_kappa"].isna().sum() == 1

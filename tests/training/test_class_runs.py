@@ -1,5 +1,6 @@
-"""Runs on classes that exclude each other: their figures are those of the stored predictions, however many there are."""
+"""Runs on classes that exclude each other: their figures are those of the stored predictions, and how many may be."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from sklearn.metrics import (
 )
 from toy_set import make_config, register_toy, train
 
+from medpeft_core.commands.images import predict
+from medpeft_core.commands.runs import compare_runs, show_run
+from medpeft_core.datasets.spec import DATASETS, NoOptions
 from medpeft_core.reports.predictions import load_predictions
 from medpeft_core.reports.summary import summarise_result
+from medpeft_core.runs.run import Run
 
 GRADES = tuple(f"class_{number}" for number in range(4))
 MANY = 2000
@@ -53,7 +58,7 @@ def reckon(path: Path) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.parametrize("is_cached", [False, True])
 def test_run_on_grades_has_the_figures_of_its_predictions(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_cached: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_cached: bool
 ) -> None:
     register_toy(monkeypatch, tmp_path / "grades", task="multiclass", is_ordered=True, change=take_last_class_from_val)
     method = {"method": {"name": "linear"}} if is_cached else {"method": {"name": "full"}, "optim": {"lr": 1e-3}}
@@ -79,6 +84,27 @@ def test_run_on_grades_has_the_figures_of_its_predictions(
     assert evals[0]["val_auroc_per_class"]["class_3"] is None
     assert summarise_result(run)["test_quadratic_kappa"] == metrics["test"]["quadratic_kappa"]
     assert load_predictions(run).task == "multiclass"
+    check_commands(run, capsys)
+
+
+def check_commands(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the terminal says of a run on grades, and of one image."""
+    metrics = run.metrics()
+    assert metrics is not None
+    show_run(run.run_id, as_json=False)
+    kappa = metrics["test"]["quadratic_kappa"]
+    assert f"Quadratic kappa of the likeliest class {kappa:.3f} (" in capsys.readouterr().out
+    compare_runs([run.run_id, run.run_id], as_json=False)
+    assert "Likeliest class on test" in capsys.readouterr().out
+    image = load_predictions(run).table["image"].iloc[0]
+    path = DATASETS["toy"].read(None, NoOptions(), split_seed=0, progress=None).image_root / image
+    predict(run.run_id, [path], window=None, frame=None, as_json=True)
+    answer = json.loads(capsys.readouterr().out)
+    [found] = answer["images"]
+    assert found["likeliest"] == max(found["probs"], key=lambda label: found["probs"][label])
+    assert sum(found["probs"].values()) == pytest.approx(1)
+    predict(run.run_id, [path], window=None, frame=None, as_json=False)
+    assert capsys.readouterr().out.count("likeliest") == 1
 
 
 def test_run_on_thousands_of_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
