@@ -26,6 +26,7 @@ from medpeft_core.datasets.people import drop_odd_ages
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
 from medpeft_core.datasets.splits import split_by_patient
+from medpeft_core.datasets.study_files import count_folders
 from medpeft_core.datasets.uncertain import PAPER_LABELS, POLICIES, POLICY_HELP, describe_policy
 from medpeft_core.errors import DataError
 
@@ -51,13 +52,13 @@ class ChexpertOptions:
     test_set: str = setting(
         "auto", "What is tested. official: the official test set, and the official valid set is val; valid: the "
         "official valid set, and val is about 5,000 training images by patient, as the papers' predecessor did; auto: "
-        "official where it is there, else valid.",
+        "official where it is there, else valid. The lists below decide otherwise.",
         choices=("auto", "official", "valid"),
     )  # fmt: skip
     lists: str = setting(
         "auto", "Split lists with labels to use: papers, papers_10 or papers_1 (the papers' training lists of 100, 10 "
         "and 1 percent, with their val and test lists) or none; where a list is missing the official table decides. "
-        "auto: the papers' list of all images, where there is any of them.",
+        "auto: as papers, where their test list and its images are there.",
         choices=("auto", "papers", "papers_10", "papers_1", "none"),
     )  # fmt: skip
 
@@ -87,7 +88,7 @@ def read_chexpert(root: Path, options: ChexpertOptions, *, split_seed: int, prog
     if "test" in lists:
         entries["split"] = entries["part"].replace({"valid": "val"})
     else:
-        entries["split"] = _split_by_parts(root, entries, options.test_set, split_seed, notes)
+        entries["split"] = _split_by_parts(root, entries, files, options.test_set, split_seed, notes)
     known = set(entries["key"])
     if lists:
         entries = _apply_lists(entries, lists, notes)
@@ -118,7 +119,7 @@ def inspect_chexpert(root: Path, options: ChexpertOptions) -> list[FolderPart]:
                 detail=_count_rows(table) if table else f"labels of the {_TITLES[part]} images{without}",
             )
         )  # fmt: skip
-        num_patients = sum(len(list((root / place).glob("patient*"))) for place in folders[part])
+        num_patients = sum(count_folders(root / place, "patient") for place in folders[part])
         parts.append(
             FolderPart(
                 title=f"{part}/", is_there=num_patients > 0, is_needed=is_needed,
@@ -145,9 +146,11 @@ def _read_tables(root: Path, labels: tuple[str, ...], policy: str, files: dict[s
     return tables
 
 
-def _split_by_parts(root: Path, entries: pd.DataFrame, test_set: str, seed: int, notes: list[str]) -> pd.Series:
+def _split_by_parts(
+    root: Path, entries: pd.DataFrame, files: dict[str, str], test_set: str, seed: int, notes: list[str]
+) -> pd.Series:
     """The split of each row; missing for the test images where the official valid set is tested."""
-    has_test = bool((entries["part"] == "test").any()) and bool(find_folders(root)["test"])
+    has_test = bool(entries.loc[entries["part"] == "test", "key"].isin(list(files)).any())
     if test_set == "official" and not has_test:
         raise DataError(
             f"{root} lacks the official test set: the folder test with its images, and test_labels.csv, test.csv or "
@@ -175,6 +178,8 @@ def _read_lists(
     root: Path, options: ChexpertOptions, files: dict[str, str], notes: list[str]
 ) -> dict[str, pd.DataFrame]:
     """Split -> list, for the lists to be used."""
+    if options.lists == "auto" and options.test_set == "valid":
+        return {}
     places = find_lists(root, options.lists)
     if places and options.labels != "five":
         if options.lists != "auto":

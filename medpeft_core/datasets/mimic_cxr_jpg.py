@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
-from medpeft_core.datasets.folder_parts import find_file
+from medpeft_core.datasets.folder_parts import tell_table
 from medpeft_core.datasets.image_files import keep_found
 from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table, read_columns
@@ -101,20 +101,14 @@ def read_mimic_cxr_jpg(root: Path, options: MimicCxrOptions, *, split_seed: int,
 
 def inspect_mimic_cxr_jpg(root: Path, options: MimicCxrOptions) -> list[FolderPart]:
     """The three tables that are read, and the folder of images with the number of its parts."""
-    parts = []
-    for name, use in ((options.labeler, "labels"), ("split", "official split"), ("metadata", "views")):
-        found = find_file(root, _names(name))
-        title = found.name if found else _names(name)[0]
-        parts.append(FolderPart(title=title, is_there=found is not None, is_needed=True, detail=use))
-    folders = [f"p{number}" for number in range(10, 20)]
-    there = [name for name in folders if (root / IMAGE_FOLDER / name).is_dir()]
-    patients = ", ".join(f"{name}: {count_folders(root / IMAGE_FOLDER / name, 'p')} patients" for name in there)
-    parts.append(
-        FolderPart(
-            title=f"{IMAGE_FOLDER}/", is_there=bool(there), is_needed=True,
-            detail=f"{len(there)} of 10 parts ({patients})" if there else "images, in p10 to p19; a part is enough",
-        )
-    )  # fmt: skip
+    uses = {options.labeler: "labels", "split": "official split", "metadata": "views"}
+    parts = [tell_table(root, _names(name), use, is_needed=True) for name, use in uses.items()]
+    folders = [root / IMAGE_FOLDER / f"p{number}" for number in range(10, 20)]
+    there = [folder for folder in folders if folder.is_dir()]
+    detail = "images, in p10 to p19; a part of them is enough"
+    if there:
+        detail = f"{len(there)} of 10 parts, {sum(count_folders(folder, 'p') for folder in there):,} patients' folders"
+    parts.append(FolderPart(title=f"{IMAGE_FOLDER}/", is_there=bool(there), is_needed=True, detail=detail))
     return parts
 
 

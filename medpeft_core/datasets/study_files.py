@@ -21,9 +21,9 @@ def list_study_files(root: Path, place: str, levels: tuple[str, ...], endings: t
     yield from _walk(f"{root}/{place}", "", levels, endings)
 
 
-def count_folders(folder: Path, start: str) -> str:
-    """How many folders or files with such names lie in a folder, as text for people; one look."""
-    return f"{sum(name.startswith(start) for name in _list(str(folder))):,}"
+def count_folders(folder: Path, start: str) -> int:
+    """How many folders with such names lie in a folder, from one look; 0 where there is none."""
+    return sum(name.startswith(start) for name in _list(str(folder)))
 
 
 def _walk(folder: str, inner: str, levels: tuple[str, ...], endings: tuple[str, ...]) -> Iterator[str]:

@@ -103,3 +103,15 @@ def write_chexpert_set(root: Path, name: str, paths: list[str], marks: list[list
         by_name = dict(zip(FIVE, row, strict=True))
         lines.append(",".join([path, *(f"{by_name.get(label, '0')}.0" for label in CHEXPERT_LABELS.split(","))]))
     (root / name).write_text("\n".join([f"Path,{CHEXPERT_LABELS}", *lines]) + "\n")
+
+
+def add_chexpert_test(root: Path, num_patients: int = 3, name: str = "test_labels.csv") -> list[str]:
+    """A test set of one film a patient and a lateral one of the first; paths in it."""
+    paths = chexpert_paths("test", 64741, num_patients, num_patients + 1, 1)
+    write_chexpert_set(root, name, paths, spread((2, 1, 0, 1, 1), len(paths)))
+    return paths
+
+
+def counts_of(manifest: Manifest, split: str) -> list[int]:
+    """Positives of each label."""
+    return manifest.split(split).targets().sum(axis=0).astype(int).tolist()

@@ -40,3 +40,12 @@ def test_chest_sets_are_prepared_as_they_are(tmp_path):
         assert prepared.manifest.has_patients == (name != "vindr_cxr")
         if prepared.manifest.has_patients:
             assert not table["patient_id"].isin(["patient00001", "10000032", "90000000"]).any()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_chest_set_inspects_an_empty_folder(name, tmp_path):
+    spec = DATASETS[name]
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        parts = spec.inspect(folder, spec.options())
+        assert not any(part.is_there for part in parts)
+        assert any(part.is_needed for part in parts)

@@ -6,7 +6,9 @@ import pytest
 from chest_files import (
     CHEXPERT_LABELS,
     FIVE,
+    add_chexpert_test,
     chexpert_paths,
+    counts_of,
     edit,
     make_chexpert,
     read,
@@ -36,16 +38,6 @@ RAW_COUNTS = {
 @pytest.fixture
 def root(tmp_path):
     return make_chexpert(tmp_path)
-
-
-def add_test_set(root, num_patients=3, name="test_labels.csv"):
-    paths = chexpert_paths("test", 64741, num_patients, num_patients + 1, 1)
-    write_chexpert_set(root, name, paths, spread((2, 1, 0, 1, 1), len(paths)))
-    return paths
-
-
-def counts_of(manifest, split):
-    return manifest.split(split).targets().sum(axis=0).astype(int).tolist()
 
 
 def test_papers_policy_gives_the_rates_of_the_papers_lists():
@@ -142,7 +134,7 @@ def test_chexpert_without_the_test_set_tests_on_valid_and_says_so(root):
     assert read("chexpert", root, seed=1).fingerprint() != manifest.fingerprint()
     with pytest.raises(DataError, match=r"lacks the official test set: .*--set data\.test_set=valid"):
         read("chexpert", root, test_set="official")
-    add_test_set(root)
+    add_chexpert_test(root)
     assert len(read("chexpert", root).split("test")) == 4
     assert read("chexpert", root).split("test").table["image"].str.startswith("test/").all()
     assert read("chexpert", root, test_set="valid").split("test").table["image"].str.startswith("valid/").all()
@@ -150,7 +142,7 @@ def test_chexpert_without_the_test_set_tests_on_valid_and_says_so(root):
 
 def test_chexpert_expands_the_studies_of_groundtruth(root):
     """The released labels name studies, not images."""
-    paths = add_test_set(root)
+    paths = add_chexpert_test(root)
     (root / "test_labels.csv").unlink()
     marks = ",".join("1" if name == "Atelectasis" else "0" for name in CHEXPERT_LABELS.split(","))
     lines = [f"CheXpert-v1.0/test/patient{64741 + number}/study1,{marks}" for number in range(3)]
@@ -166,7 +158,7 @@ def test_chexpert_finds_every_layout(tmp_path, root):
     small = read("chexpert", root)
     above = read("chexpert", tmp_path)
     assert above.table["image"].tolist() == [f"CheXpert-v1.0-small/{name}" for name in small.table["image"]]
-    add_test_set(tmp_path / "chexlocalize/CheXpert")
+    add_chexpert_test(tmp_path / "chexlocalize/CheXpert")
     assert len(read("chexpert", tmp_path).split("test")) == 4
     large = tmp_path / "large"
     first = large / "CheXpert-v1.0 batch 1 (validate & csv)"
@@ -183,54 +175,6 @@ def test_chexpert_finds_every_layout(tmp_path, root):
     assert len(manifest) == 40
     assert all(path.is_file() for path in manifest.paths())
     np.testing.assert_array_equal(manifest.targets().sum(axis=0), small.targets().sum(axis=0))
-
-
-def write_lists(folder, root, *, with_val=True):
-    """The papers' form; the labels differ from the table's, so it shows which are used."""
-    folder.mkdir(exist_ok=True)
-    train = [
-        f"CheXpert-v1.0-small/train/patient{number:05d}/study1/view1_frontal.jpg 0 0 1 0 1" for number in range(1, 9)
-    ]
-    (folder / "train_1.txt").write_text("\n".join(train) + "\n")
-    (folder / "test_list.txt").write_text(
-        "\r\n".join(f"CheXpert-v1.0-small/{path} 1 1 1 0 0" for path in add_test_set(root))
-    )
-    if with_val:
-        (folder / "val_list.txt").write_text(
-            "CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg 1 1 1 1 1\n"
-        )
-
-
-def test_chexpert_uses_the_papers_lists(root):
-    write_lists(root / "lists", root)
-    (root / "test_labels.csv").unlink()
-    manifest = read("chexpert", root)
-    assert manifest.table["split"].value_counts().to_dict() == {"train": 36, "val": 1, "test": 4}
-    assert counts_of(manifest, "test") == [4, 4, 4, 0, 0]
-    assert "Split and labels of the papers' lists for val, test; train of the official tables." in manifest.notes
-    assert "4 images of the papers' lists are in no label table; their ages are not known." in manifest.notes
-    few = read("chexpert", root, lists="papers_1")
-    assert counts_of(few, "train") == [0, 0, 8, 0, 8]
-    assert few.split("train").table["age"].tolist() == [68] * 8
-    assert len(read("chexpert", root, lists="none").split("test")) == 4
-    assert "none of their" not in " ".join(manifest.notes)
-    with pytest.raises(DataError, match=r"lacks train_10\.txt, in it or in its sub-folder lists"):
-        read("chexpert", root, lists="papers_10")
-    with pytest.raises(DataError, match="needs data.labels=five"):
-        read("chexpert", root, lists="papers", labels="all")
-
-
-def test_chexpert_passes_over_lists_without_their_images(root):
-    write_lists(root, root, with_val=False)
-    for path in sorted((root / "test").rglob("*.jpg")):
-        path.unlink()
-    manifest = read("chexpert", root, test_set="valid")
-    assert "The papers' lists in the folder were not used: none of their test images is there." in manifest.notes
-    with pytest.raises(DataError, match=r"None of the images of .*test_list\.txt is in"):
-        read("chexpert", root, lists="papers")
-    edit(root / "train_1.txt", "1 0 1\n", "1 0 2\n")
-    with pytest.raises(DataError, match=r"Line 1 of .*train_1\.txt must hold the path of an image and 5 labels"):
-        read("chexpert", root, lists="papers_1")
 
 
 @pytest.mark.parametrize(

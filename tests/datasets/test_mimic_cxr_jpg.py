@@ -69,7 +69,7 @@ def test_mimic_reads_a_part_and_tells_what_is_missing(root):
     assert "10 of 20 images are not on disk; they were left out." in manifest.notes
     assert "1 image file on disk is not in the label table and was left out." in manifest.notes
     parts = {part.title: part for part in DATASETS["mimic_cxr_jpg"].inspect(root, MimicCxrOptions())}
-    assert parts["files/"].detail == "1 of 10 parts (p10: 6 patients)"
+    assert parts["files/"].detail == "1 of 10 parts, 6 patients' folders"
     assert parts["mimic-cxr-2.0.0-chexpert.csv"].is_there
     shutil.rmtree(root / "files")
     with pytest.raises(DataError, match="None of the 20 images of the label table is in"):
