@@ -45,8 +45,8 @@ class Choices:
     """What a DICOM file left to choose, and what was taken.
 
     Attributes:
-        window: the number of the window or table that was used, "percentiles", "full", or "stored" where the values
-            were taken as they are.
+        window: the number of the window or table that was used, "percentiles", "full", "stored" where grey
+            values were taken as they are, or "" for colour.
         windows: what the file offers, number 1 first, each as a phrase: "LUNG (centre -600, width 1600)".
         frame: number from 1.
         num_frames: in the file.

@@ -27,6 +27,7 @@ from medpeft_core.datasets.dicom.reading import read_dicom, read_dicom_size
 
 GREY_BITS = (8, 10, 12, 14, 16)
 _ROWS_AT_ONCE = 64
+_COLOUR_CUT = ("The file has 16 bits a colour; the upper 8 of each were read.",)
 
 # Classes instead of Image.open: that one warns or raises by a global limit before the size can be told.
 _OPENERS: tuple[tuple[bytes, Callable[..., ImageFile.ImageFile]], ...] = (
@@ -130,12 +131,18 @@ def _decode(path: Path, file: BinaryIO, reading: Reading, *, max_pixels: int = M
         return read_dicom(path, file, reading, max_pixels=max_pixels)
     image = _open_header(path, file)
     check_size(path, image.width, image.height, max_pixels)
+    cut = _COLOUR_CUT if _has_wide_colours(image) else ()
     try:
         image.load()
     except _DECODING_ERRORS as error:
         raise UnreadableImageError(path, "is cut off or damaged", "Get the file again, or remove it.") from error
     upright, warnings = _turn_upright(image)
-    return _to_eight_bits(path, upright, warnings)
+    return _to_eight_bits(path, upright, (*cut, *warnings))
+
+
+def _has_wide_colours(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow will keep the upper half of 16 bits a colour: so it does with PNG, and refuses such TIFF files."""
+    return any(str(tile.args).endswith(";16B") and not image.mode.startswith("I") for tile in image.tile)
 
 
 def _is_dicom(path: Path, file: BinaryIO) -> bool:

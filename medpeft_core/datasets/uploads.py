@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medpeft_core.datasets.images import UnreadableImageError, read_image_bytes, scale_short_side
+from medpeft_core.datasets.decoded import AS_STORED, Choices, Reading, UnreadableImageError
+from medpeft_core.datasets.dicom.guarded import START_BYTES, has_prefix, is_dicom
+from medpeft_core.datasets.images import read_image_bytes, scale_short_side
 
 MAX_BYTES = 25 * 1024 * 1024
+MAX_DICOM_BYTES = 64 * 1024 * 1024  # not compressed as a rule, often with many frames
 MAX_PIXELS = 50_000_000  # the largest films have 20 million; decoding takes up to 20 bytes for each
 MAX_SHOWN_SIDE = 1024
 MAX_NAME = 80  # characters
@@ -42,6 +45,7 @@ class Upload:
         source_size: height and width of the decoded file.
         is_colour: whether its three channels differ.
         notes: sentences on what was changed to read it.
+        choices: of a DICOM file: which window and frame were used, and which others there are.
     """
 
     name: str
@@ -51,24 +55,26 @@ class Upload:
     source_size: tuple[int, int]
     is_colour: bool
     notes: tuple[str, ...]
+    choices: Choices | None = None
 
 
-def read_upload(content: bytes, name: str, *, cache_size: int) -> Upload:
+def read_upload(content: bytes, name: str, *, cache_size: int, reading: Reading = AS_STORED) -> Upload:
     """Check, decode and encode an upload; one at a time in this process, because a large film takes a gigabyte.
 
     Args:
         content: the whole file.
         name: what the browser calls it.
         cache_size: short side of the images that the model was trained on, `data.cache_size`.
+        reading: window and frame of a DICOM file.
 
     Raises:
-        UnreadableImageError: neither PNG nor JPEG, empty, over 25 MB or 50 megapixels, under 16 pixels on a side, cut
-            off, or of an unsupported pixel type.
+        UnreadableImageError: neither PNG nor JPEG nor DICOM, empty, over 25 MB (DICOM: 64 MB) or 50 megapixels, under
+            16 pixels on a side, cut off, or of an unsupported pixel type.
     """
     shown_name = clean_name(name)
     _check_kind(content, shown_name)
     with _decoding:
-        decoded = read_image_bytes(content, shown_name, max_pixels=MAX_PIXELS)
+        decoded = read_image_bytes(content, shown_name, reading=reading, max_pixels=MAX_PIXELS)
         picture = Image.fromarray(decoded.pixels)
         picture.thumbnail((MAX_SHOWN_SIDE, MAX_SHOWN_SIDE), Image.Resampling.BILINEAR)
         small = scale_short_side(decoded.pixels, cache_size)
@@ -80,6 +86,7 @@ def read_upload(content: bytes, name: str, *, cache_size: int) -> Upload:
         source_size=(decoded.pixels.shape[0], decoded.pixels.shape[1]),
         is_colour=decoded.pixels.ndim == 3,
         notes=(*decoded.warnings, *_describe_changes(content)),
+        choices=decoded.choices,
     )
 
 
@@ -103,25 +110,27 @@ def _check_kind(content: bytes, name: str) -> None:
     path = Path(name)
     if not content:
         raise UnreadableImageError(path, "is empty (0 bytes)", "Get the file again.")
-    if len(content) > MAX_BYTES:
-        size = f"{len(content) / 1024**2:.0f} MB"
-        raise UnreadableImageError(
-            path, f"has {size}, but at most {MAX_BYTES // 1024**2} MB are read", "Scale it down."
-        )
-    if content.startswith((PNG, JPEG)):
+    start = content[:START_BYTES]
+    is_known = content.startswith((PNG, JPEG))
+    is_scan = has_prefix(start) or (not is_known and is_dicom(start, name) and not _is_text(content))
+    most = MAX_DICOM_BYTES if is_scan else MAX_BYTES
+    if len(content) > most:
+        reason = f"has {len(content) / 1024**2:.0f} MB, but at most {most // 1024**2} MB are read"
+        remedy = "Choose a file with fewer frames." if is_scan else "Scale it down."
+        raise UnreadableImageError(path, reason, remedy)
+    if is_known or is_scan:
         return
-    if content[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
-        remedy = "Save it as PNG with a DICOM viewer and upload that; reading DICOM comes later."
-        raise UnreadableImageError(path, "is a DICOM file, which cannot be read here yet", remedy)
     kind = next((title for magic, title in _OTHERS if content.startswith(magic)), None)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         kind = "WebP image"
     if b"<svg" in content[:_TEXT_HEAD]:
         kind = "SVG drawing"
     if kind is None and _is_text(content):
-        remedy = "Its name does not matter, its content does. Choose a PNG or JPEG file."
+        remedy = "Its name does not matter, its content does. Choose a PNG, JPEG or DICOM file."
         raise UnreadableImageError(path, "is a text file, no image at all", remedy)
-    reason = "is neither a PNG nor a JPEG image" + (f" but {'an' if kind[0] == 'S' else 'a'} {kind}" if kind else "")
+    reason = "is neither a PNG nor a JPEG image nor a DICOM file" + (
+        f" but {'an' if kind[0] == 'S' else 'a'} {kind}" if kind else ""
+    )
     raise UnreadableImageError(path, reason, "Its name does not matter, its content does. Convert it to PNG.")
 
 

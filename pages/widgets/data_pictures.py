@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medpeft_core.datasets.images import UnreadableImageError, read_image
+from medpeft_core.datasets.images import AS_STORED, Reading, UnreadableImageError, read_image
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import PixelCache
 from medpeft_core.explain.marks import Mark, find_marks
@@ -32,14 +32,20 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
 
-def read_small(manifest: Manifest, row: int, cache: PixelCache | None) -> Loaded:
+def read_small(manifest: Manifest, row: int, cache: PixelCache | None, reading: Reading = AS_STORED) -> Loaded:
     """One image at the size of a tile; from the decoded pixels where they are kept, else from its file.
+
+    Args:
+        manifest: of the data set.
+        row: of the manifest.
+        cache: the decoded pixels, where they are kept.
+        reading: of its DICOM files.
 
     Raises:
         DataError: the image cannot be read; says its name and why.
     """
     if cache is None or row >= cache.num_images:
-        return _read_file(manifest.paths()[row], THUMBNAIL_SIDE)
+        return _read_file(manifest.paths()[row], THUMBNAIL_SIDE, reading)
     if row in cache.errors:
         image = Path(str(manifest.table["image"].iloc[row]))
         raise UnreadableImageError(image, cache.errors[row], "Get the file again, or leave it out.")
@@ -49,13 +55,13 @@ def read_small(manifest: Manifest, row: int, cache: PixelCache | None) -> Loaded
     return Loaded(picture=_shrink(Image.fromarray(shown), THUMBNAIL_SIDE), size=(height, width))
 
 
-def read_large(path: Path) -> Loaded:
-    """One image as its file holds it.
+def read_large(path: Path, reading: Reading = AS_STORED) -> Loaded:
+    """One image as its file holds it, or as `reading` says of a DICOM file.
 
     Raises:
         UnreadableImageError: see `read_image`.
     """
-    return _read_file(path, MAX_SIDE)
+    return _read_file(path, MAX_SIDE, reading)
 
 
 def list_mark_kinds(manifest: Manifest) -> list[str]:
@@ -83,8 +89,8 @@ def read_outlines(manifest: Manifest, row: int, kind: str, *, size: tuple[int, i
     return [outline for mark in marks for outline in _convert(mark, size)]
 
 
-def _read_file(path: Path, side: int) -> Loaded:
-    decoded = read_image(path)
+def _read_file(path: Path, side: int, reading: Reading) -> Loaded:
+    decoded = read_image(path, reading)
     height, width = decoded.pixels.shape[:2]
     picture = _shrink(Image.fromarray(decoded.pixels), side)
     return Loaded(picture=picture, size=(height, width), warnings=decoded.warnings)

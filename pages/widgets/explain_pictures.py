@@ -12,7 +12,8 @@ import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
-from medpeft_core.datasets.images import read_image
+from medpeft_core.datasets.images import AS_STORED, Reading, read_image
+from medpeft_core.datasets.views import read_how
 from medpeft_core.errors import DataError, MedPeftError
 from medpeft_core.reports.predictions import choose_other_label
 from medpeft_core.runs.run import Run
@@ -79,7 +80,12 @@ def _draw(futures: Sequence["Future[Answer] | None"], chosen: Chosen, case: Case
     pictures = [
         None
         if answer is None
-        else build_picture(answer, case, is_synthetic=bool((run.metrics() or {}).get("is_synthetic")))
+        else build_picture(
+            answer,
+            case,
+            is_synthetic=bool((run.metrics() or {}).get("is_synthetic")),
+            reading=read_how(run.config().data),
+        )
         for run, answer in zip(runs, answers, strict=True)
     ]
     if any(answer is not None and pictures[number] is None for number, answer in enumerate(answers)):
@@ -151,7 +157,7 @@ def _make_columns(pictures: Sequence[Picture | None]) -> list[DeltaGenerator]:
     return st.columns(len(pictures)) if len(pictures) > 1 else [st.container()]
 
 
-def build_picture(answer: Answer, case: Case, *, is_synthetic: bool) -> Picture | None:
+def build_picture(answer: Answer, case: Case, *, is_synthetic: bool, reading: Reading = AS_STORED) -> Picture | None:
     """What the viewer needs; None when the files of the answer have been cleared away."""
     try:
         image = Path(answer["image_path"]).read_bytes()
@@ -171,7 +177,7 @@ def build_picture(answer: Answer, case: Case, *, is_synthetic: bool) -> Picture 
         run_id=answer["run_id"],
         notice=SYNTHETIC if is_synthetic else "",
         description=f"Grad-CAM of run {answer['run_id']} for {case.label} on {case.image} at {answer['layer']}.",
-        load_source=(lambda: encode_png(Image.fromarray(read_image(source).pixels))) if is_reduced else None,
+        load_source=(lambda: encode_png(Image.fromarray(read_image(source, reading).pixels))) if is_reduced else None,
     )
 
 

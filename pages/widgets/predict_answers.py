@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from medpeft_core.datasets.decoded import Choices
 from medpeft_core.datasets.uploads import Upload
 from medpeft_core.errors import MedPeftError
 from medpeft_core.runs.run import Run
@@ -36,7 +37,7 @@ def ask(run: Run, file_id: str, upload: Upload, label: str | None = None) -> "Fu
         label: whose map is drawn; None: the one that is most above its threshold.
     """
     answers = _get_answers()
-    key = (run.run_id, file_id, label)
+    key = (run.run_id, file_id, label, upload.choices)  # another window or frame is another picture
     if key not in answers or answers[key].cancelled():
         answers[key] = get_lab().compute.submit(
             "predict",
@@ -83,6 +84,8 @@ def forget_problems() -> None:
             del answers[key]
 
 
-def _get_answers() -> "dict[tuple[str, str, str | None], Future[Answer]]":
-    answers: dict[tuple[str, str, str | None], Future[Answer]] = st.session_state.setdefault(ANSWERS_KEY, {})
+def _get_answers() -> "dict[tuple[str, str, str | None, Choices | None], Future[Answer]]":
+    answers: dict[tuple[str, str, str | None, Choices | None], Future[Answer]] = st.session_state.setdefault(
+        ANSWERS_KEY, {}
+    )
     return answers

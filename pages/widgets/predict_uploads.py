@@ -6,11 +6,12 @@ from typing import Any
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 
-from medpeft_core.datasets.images import UnreadableImageError
-from medpeft_core.datasets.uploads import MAX_BYTES, Upload, clean_name, read_upload
+from medpeft_core.datasets.images import Reading, UnreadableImageError
+from medpeft_core.datasets.uploads import MAX_DICOM_BYTES, Upload, clean_name, read_upload
 from medpeft_core.runs.run import Run
 from pages.widgets.picture_blend import decode
 from pages.widgets.predict_answers import forget_answers
+from pages.widgets.predict_reading import forget_readings, get_reading
 from pages.widgets.wording import escape_markdown
 
 MAX_IMAGES = 10
@@ -27,6 +28,7 @@ class Checked:
     """A file that was looked at: an image, or why it is none."""
 
     name: str
+    reading: Reading
     upload: Upload | None = None
     problem: str = ""
 
@@ -35,7 +37,7 @@ def choose_images(run: Run) -> dict[str, Upload]:
     """The uploader, and what is wrong with files that cannot be used.
 
     Args:
-        run: it decides how large an image is decoded.
+        run: it decides how large an image is decoded, and how a DICOM file is until somebody chooses.
 
     Returns:
         The good images by an id of this visit, in the order in which they came.
@@ -43,19 +45,20 @@ def choose_images(run: Run) -> dict[str, Upload]:
     keep_in_memory()
     _forget_with_visit()
     files = st.file_uploader(
-        "Images, PNG or JPEG",
+        "Images: PNG, JPEG or DICOM",
         accept_multiple_files=True,
-        max_upload_size=MAX_BYTES // 1024**2,
+        max_upload_size=MAX_DICOM_BYTES // 1024**2,
         key=f"predict_files_{st.session_state.setdefault(ROUND_KEY, 0)}",
-        help=f"Up to {MAX_IMAGES} at once, up to 50 megapixels each, 8 or 16 bits. A DICOM file cannot be read yet: "
-        "save it as PNG with your viewer.",
+        help=f"Up to {MAX_IMAGES} at once, up to 50 megapixels each, 8 or 16 bits, PNG and JPEG up to 25 MB, DICOM "
+        "up to 64 MB. A DICOM file is read as the run's training images were; its window can be changed beside the "
+        "picture.",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f":material/lock: {PRIVACY}")
         if files:
             st.button("Clear all", key="predict_clear", icon=":material/delete:", type="tertiary", on_click=clear)
     _forget_others({file.file_id for file in files})
-    return _check(files[:MAX_IMAGES], num_more=len(files) - MAX_IMAGES, cache_size=run.config().data.cache_size)
+    return _check(files[:MAX_IMAGES], num_more=len(files) - MAX_IMAGES, run=run)
 
 
 def keep_in_memory() -> None:
@@ -63,7 +66,7 @@ def keep_in_memory() -> None:
 
     Called before the uploader is drawn, so before anybody can upload.
     """
-    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, MAX_BYTES + SPOOL_MARGIN_BYTES)
+    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, MAX_DICOM_BYTES + SPOOL_MARGIN_BYTES)
 
 
 def clear() -> None:
@@ -71,19 +74,22 @@ def clear() -> None:
     st.session_state[ROUND_KEY] = st.session_state.get(ROUND_KEY, 0) + 1  # another key is another, empty uploader
     st.session_state.pop(CHECKED_KEY, None)
     forget_answers()
+    forget_readings()
     decode.cache_clear()
 
 
-def _check(files: list[Any], *, num_more: int, cache_size: int) -> dict[str, Upload]:
-    """Look at the files that are new, and say what is wrong with any."""
+def _check(files: list[Any], *, num_more: int, run: Run) -> dict[str, Upload]:
+    """Look at the files that are new or to be read otherwise, and say what is wrong with any."""
+    cache_size = run.config().data.cache_size
+    readings = {file.file_id: get_reading(run, file.file_id) for file in files}
     known: dict[tuple[str, int], Checked] = st.session_state.setdefault(CHECKED_KEY, {})
-    fresh = [file for file in files if (file.file_id, cache_size) not in known]
+    fresh = [file for file in files if _is_to_read(known.get((file.file_id, cache_size)), readings[file.file_id])]
     if fresh:
         place = st.empty()
         for number, file in enumerate(fresh):
             text = f"Reading image {number + 1} of {len(fresh)}: {escape_markdown(clean_name(file.name))}"
             place.progress(number / len(fresh), text=text)
-            known[file.file_id, cache_size] = _read(file, cache_size)
+            known[file.file_id, cache_size] = _read(file, cache_size, readings[file.file_id])
         place.empty()
     images: dict[str, Upload] = {}
     digests: dict[str, str] = {}
@@ -106,12 +112,19 @@ def _check(files: list[Any], *, num_more: int, cache_size: int) -> dict[str, Upl
     return images
 
 
-def _read(file: Any, cache_size: int) -> Checked:
+def _is_to_read(checked: Checked | None, reading: Reading) -> bool:
+    """Whether a file is new, or a DICOM file that was read by another window or frame."""
+    is_scan = checked is not None and (checked.upload is None or checked.upload.choices is not None)
+    return checked is None or (is_scan and checked.reading != reading)
+
+
+def _read(file: Any, cache_size: int, reading: Reading) -> Checked:
     name = clean_name(file.name)
     try:
-        return Checked(name=name, upload=read_upload(file.getvalue(), file.name, cache_size=cache_size))
+        upload = read_upload(file.getvalue(), file.name, cache_size=cache_size, reading=reading)
+        return Checked(name=name, reading=reading, upload=upload)
     except UnreadableImageError as error:
-        return Checked(name=name, problem=str(error))
+        return Checked(name=name, reading=reading, problem=str(error))
 
 
 def _forget_others(file_ids: set[str]) -> None:
@@ -122,6 +135,7 @@ def _forget_others(file_ids: set[str]) -> None:
         del known[key]
     if gone:
         forget_answers({file_id for file_id, _ in gone})
+        forget_readings({file_id for file_id, _ in gone})
         decode.cache_clear()  # it keeps the last pictures of all visits
 
 

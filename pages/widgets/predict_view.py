@@ -14,21 +14,35 @@ from pages.widgets.lab import get_lab
 from pages.widgets.model_notes import draw_label_scores
 from pages.widgets.picture_viewer import Picture, draw_viewer
 from pages.widgets.predict_answers import Answer, ask, forget_problems, read, wait_a_little
-from pages.widgets.predict_probs import PROB_PREFIX, SYNTHETIC_MODEL, build_results_table, draw_probs, write_csv
+from pages.widgets.predict_probs import (
+    PROB_PREFIX,
+    SYNTHETIC_MODEL,
+    build_results_table,
+    draw_probs,
+    is_exclusive,
+    write_csv,
+)
+from pages.widgets.predict_reading import draw_reading
 from pages.widgets.wording import escape_markdown
 
 POLL_EVERY_S = 0.3
 POSITION_KEY, LABEL_KEY = "predict_position", "predict_label"
 SKELETON_HEIGHT = 420  # pixels
 SQUARE_WIDTH = 224  # pixels on the page
+CALLED_HELP = "Labels at or above their threshold; of classes that exclude each other the likeliest."
 CAPTION = "A heat map shows what raised the score, it proves nothing."
 
 
 def draw_hint(run: Run) -> None:
     """What is here once there is an image, and where to go without one."""
     st.markdown(
-        "For each image you will see what the model sees of it, a probability for each label beside the threshold and "
-        "the base rate, and a heat map. Nothing at hand? The test images of this run are a click away."
+        "For each image you will see what the model sees of it, a probability for each "
+        + (
+            "class beside the base rate, the likeliest of them as the answer"
+            if run.provenance().get("task") == "multiclass"
+            else "label beside the threshold and the base rate"
+        )
+        + ", and a heat map. Nothing at hand? The test images of this run are a click away."
     )
     st.page_link(
         "pages/explain.py",
@@ -93,6 +107,8 @@ def _draw_image(run: Run, file_id: str, upload: Upload, future: "Future[Answer]"
     if answer is not None:
         _draw_warnings(upload, answer)  # above both: on a phone the table lies below the picture
     left, right = st.columns([13, 12])
+    with left:
+        draw_reading(file_id, upload)
     if not future.done():
         with left:
             st.markdown(_write_title(upload))
@@ -141,17 +157,19 @@ def _wait_for_map(future: "Future[Answer]") -> None:
 
 
 def _choose_label(answer: Answer) -> str:
-    """The label whose map is shown; the one most above its threshold until somebody chooses."""
+    """The label whose map is shown; the one most above its threshold, or the likeliest, until somebody chooses."""
     labels = list(answer["probs"])
     if st.session_state.get(LABEL_KEY) not in labels:
         st.session_state[LABEL_KEY] = None
     chosen = st.selectbox(
-        "Label of the heat map",
+        f"{'Class' if is_exclusive(answer) else 'Label'} of the heat map",
         labels,
         index=None,
         key=LABEL_KEY,
         placeholder=f"{answer['label']}, chosen for you",
-        help="Left empty, the map is about the label that is most above its threshold, or least below it.",
+        help="Left empty, the map is about the likeliest class."
+        if is_exclusive(answer)
+        else "Left empty, the map is about the label that is most above its threshold, or least below it.",
     )
     return chosen or answer["label"]
 
@@ -230,7 +248,8 @@ def _draw_results(run: Run, results: list[tuple[str, Any, str]]) -> None:
             placeholder="",
             column_config={
                 "image": config.TextColumn("Image", pinned=True),
-                "called": config.TextColumn("Called", width=240, help="Labels at or above their threshold."),
+                "called": config.TextColumn("Called", width=240, help=CALLED_HELP),
+                "probability": config.NumberColumn("Prob.", format="%.2f", help="Of the class that was called."),
                 "note": config.TextColumn("Note"),
                 **{name: config.NumberColumn(name.removeprefix(PROB_PREFIX), format="%.2f") for name in numbers},
             },

@@ -80,6 +80,6 @@ def _find_picture(data: DataConfig) -> Image.Image | None:
         if view is None:
             return None
         rows = (view.manifest.table["split"] == "train").to_numpy().nonzero()[0]
-        return read_small(view.manifest, int(rows[0]), open_pixels(view)).picture if len(rows) else None
+        return read_small(view.manifest, int(rows[0]), open_pixels(view), view.reading).picture if len(rows) else None
     except (MedPeftError, OSError):
         return None

@@ -92,7 +92,7 @@ REFUSED = {
     "long bomb": (make_header_bomb(2**31 - 1, 16), "at most 50 megapixels"),
     "short": (make_header_bomb(500, 500), "is cut off or damaged"),
     "dot": (encode(Image.new("L", (1, 1))), "at least 16 on each side"),
-    "DICOM": (bytes(128) + b"DICM" + bytes(100), "is a DICOM file"),
+    "DICOM without tags": (bytes(128) + b"DICM" + bytes(100), "is cut off"),
     "too many bytes": (b"\x89PNG\r\n\x1a\n" + bytes(MAX_BYTES), "at most 25 MB"),
 }
 
@@ -123,8 +123,10 @@ def test_read_upload_says_why_it_refuses(kind: str) -> None:
 
 
 def test_read_upload_knows_dicom_by_its_name_too() -> None:
-    with pytest.raises(UnreadableImageError, match="Save it as PNG with a DICOM viewer"):
+    with pytest.raises(UnreadableImageError, match=r"IM0001\.DCM is not a DICOM file, or its header is damaged\."):
         read_upload(bytes(2000), "IM0001.DCM", cache_size=CACHE_SIZE)
+    with pytest.raises(UnreadableImageError, match="is a text file, no image at all"):
+        read_upload(b"patient 1\n" * 100, "IM0001.DCM", cache_size=CACHE_SIZE)
 
 
 def test_read_upload_tells_what_was_changed() -> None:

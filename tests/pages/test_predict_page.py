@@ -159,7 +159,7 @@ def test_predict_page_says_what_is_wrong_with_each_file(app, home, make_run, com
     )
     problems = [item.value.replace("\\", "") for item in app.main.error]
     assert [text.partition(" is ")[0] for text in problems] == ["text.png", "empty.png", "scan.dcm", "anim.png"]
-    assert "Save it as PNG with a DICOM viewer" in problems[2]
+    assert "scan.dcm is cut off" in problems[2]
     assert "GIF image" in problems[3]
     assert len(compute.asked) == 1
 

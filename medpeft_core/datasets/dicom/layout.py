@@ -94,7 +94,8 @@ def choose_frame(path: Path, frame: str, num_frames: int) -> int:
     if number >= num_frames:
         has = "one frame" if num_frames == 1 else f"{num_frames} frames"
         reason = f"has {has}, but frame {number + 1} was asked for"
-        raise UnreadableImageError(path, reason, f"Choose one from 1 to {num_frames}.")
+        remedy = "Ask for the first." if num_frames == 1 else f"Choose one from 1 to {num_frames}."
+        raise UnreadableImageError(path, reason, remedy)
     return number
 
 

@@ -16,7 +16,7 @@ from medpeft_core.datasets.decoded import (
 )  # fmt: skip
 from medpeft_core.datasets.dicom.colour import render_colour
 from medpeft_core.datasets.dicom.frames import read_frame
-from medpeft_core.datasets.dicom.grey import STORED, render_grey
+from medpeft_core.datasets.dicom.grey import render_grey
 from medpeft_core.datasets.dicom.guarded import inflate_if_deflated
 from medpeft_core.datasets.dicom.header import Header, read_header
 from medpeft_core.datasets.dicom.layout import GREY, choose_frame, read_layout, square_size
@@ -54,7 +54,7 @@ def read_dicom(
         pixels, window, windows, warnings = picture.pixels, picture.window, picture.windows, picture.warnings
     else:
         pixels = drop_equal_channels(render_colour(path, stored, header, layout, model))
-        window, windows, warnings = STORED, (), ()
+        window, windows, warnings = "", (), ()
     pixels, stretched = _make_square(pixels, square_size(header, layout, frame), max_pixels)
     choices = Choices(window=window, windows=windows, frame=frame + 1, num_frames=layout.num_frames)
     notes = (*warnings, *stretched, *_describe(header, choices))
