@@ -244,8 +244,8 @@ SPEC = DATASETS.add(
         size="223,648 images with labels, and 668 of the official test set; 11 GB small, 439 GB large",
         modality="chest radiographs",
         how_to_get="Register at https://stanfordmlgroup.github.io/competitions/chexpert and unpack CheXpert-v1.0-small "
-        "or CheXpert-v1.0; the official test set comes with CheXlocalize from https://aimi.stanford.edu: put its "
-        "folder test and test_labels.csv beside train.csv.",
+        "or CheXpert-v1.0; the official test set comes with CheXlocalize, "
+        "https://aimi.stanford.edu/datasets/chexlocalize: put its folder test and test_labels.csv beside train.csv.",
         citation="Irvin J, Rajpurkar P, Ko M, et al. CheXpert: A Large Chest Radiograph Dataset with Uncertainty "
         "Labels and Expert Comparison. AAAI 2019, 590-597. Test set: Saporta A, Gui X, Agrawal A, et al. Benchmarking "
         "saliency methods for chest X-ray interpretation. Nature Machine Intelligence 2022, 867-878.",

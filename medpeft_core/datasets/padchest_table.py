@@ -10,7 +10,7 @@ from medpeft_core.datasets.people import parse_sexes
 from medpeft_core.errors import DataError
 
 TABLE_FILES = tuple(f"PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv{ending}" for ending in (".gz", ""))
-# Files of the distribution that are missing or cut off in every copy; they are named by public readers of the set.
+# Files that are missing or cut off as the set is distributed; public readers of it leave them out by name too.
 DAMAGED = frozenset(
     f"{name}.png"
     for name in (
