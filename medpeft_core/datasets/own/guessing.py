@@ -166,9 +166,9 @@ _PROOFS = {
     "patient": lambda facts: bool(_PATIENT.fullmatch(facts.words)) and not facts.is_flags,
     "split": _is_split,
     "age": lambda facts: bool(_AGE.fullmatch(facts.words)),
-    "sex": lambda facts: facts.sex_share >= MOSTLY and (len(facts.counts) >= 2 or bool(_SEX.fullmatch(facts.words))),
+    "sex": lambda facts: facts.sex_share >= (0.5 if _SEX.fullmatch(facts.words) else MOSTLY),
     "view": _is_view,
-    "laterality": lambda facts: bool(_SIDE.fullmatch(facts.words)) and facts.side_share >= MOSTLY,
+    "laterality": lambda facts: bool(_SIDE.fullmatch(facts.words)) and facts.side_share >= 0.5,
     "date": lambda facts: bool(_DATE.fullmatch(facts.words)) and facts.date_share >= MOSTLY,
     "site": _is_site,
 }

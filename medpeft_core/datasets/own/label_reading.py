@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS
-from medpeft_core.datasets.own.cells import NO_FINDING, fold_words, is_blank, natural_key, parse_flag, rank_grades
+from medpeft_core.datasets.own.cells import (
+    NO_FINDING,
+    fold_words,
+    is_blank,
+    natural_key,
+    parse_flag,
+    parse_whole,
+    rank_grades,
+)
 from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts, split_findings
 from medpeft_core.datasets.own.guessing import MAX_CLASSES, kind_of_labels
 from medpeft_core.datasets.own.options import NONE, TableOptions, join_names, split_names
@@ -87,7 +95,7 @@ def read_classes(texts: "pd.Series[str]", ordered: str, where: str) -> LabelTabl
     """
     blank = texts.map({text: is_blank(text) for text in texts.unique()}).to_numpy(dtype=bool)
     notes = [f"{int(blank.sum())} rows have no class; they were left out."] if blank.any() else []
-    kept = texts[~blank]
+    kept = _write_whole(texts[~blank])
     found = sorted((str(text) for text in kept.unique()), key=natural_key)
     _check_classes(found, where)
     grades = _order_grades(found, ordered, where)
@@ -99,6 +107,14 @@ def read_classes(texts: "pd.Series[str]", ordered: str, where: str) -> LabelTabl
     targets[np.arange(len(kept)), codes] = 1
     frame = pd.DataFrame(targets, index=kept.index, columns=_name_labels(classes, notes))
     return LabelTable(targets=frame, task="multiclass", form="class", is_ordered=bool(grades), notes=tuple(notes))
+
+
+def _write_whole(texts: "pd.Series[str]") -> "pd.Series[str]":
+    """Classes 0.0 and 1.0, as programs write whole numbers beside empty cells, without their decimals."""
+    whole = {text: parse_whole(text) for text in texts.unique()}
+    if None in whole.values():
+        return texts
+    return texts.map({text: str(number) if "." in text or "," in text else text for text, number in whole.items()})
 
 
 def _read_lists(raw: RawTable, facts: ColumnFacts, options: TableOptions) -> LabelTable:

@@ -61,7 +61,7 @@ def complete_split(table: pd.DataFrame, *, seed: int, notes: list[str], source: 
             continue
         is_train = (table["split"] == "train").to_numpy()
         table.loc[is_train, "split"] = split_by_patient(patients[is_train], seed=seed, fractions=fractions)
-        notes.append(f"{name} is {share} of train by {by}, seed {seed}, because {source} names none.")
+        notes.append(f"{name} is {share} of train by {by}, seed {seed}; {source} gave none.")
     return table
 
 

@@ -15,7 +15,7 @@ from medpeft_core.datasets.own.options import NONE, DicomOptions, FolderOptions,
 from medpeft_core.datasets.own.patterns import offer_pattern
 from medpeft_core.datasets.own.proposal import ROLES, ColumnGuess, Form, Proposal, Role
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
-from medpeft_core.datasets.own.table_choice import SINGLE_ROLES, TableLook, look_at_table, rank_tables
+from medpeft_core.datasets.own.table_choice import SINGLE_ROLES, TableLook, label_columns, look_at_table, rank_tables
 from medpeft_core.datasets.own.table_set import read_look
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report_words import Finding
@@ -75,14 +75,10 @@ def propose(
 
 
 def _choose_form(scan: Scan, tables: list[str], table: str | None) -> Form:
-    """A table where there is one, else folders of classes, else DICOM files."""
-    if table or tables:
-        return "dicom" if len(scan.dicoms) > len(scan.images) and not scan.images else "table"
-    layout = folder_set.find_layout(scan)
-    num_classes = layout.table["class"].nunique()
-    if scan.dicoms and not scan.images and (num_classes < 2 or len(layout.loose) or num_classes > len(scan.dicoms) / 4):
+    """DICOM files where there is nothing else, which bring their patients; else a table where there is one."""
+    if scan.dicoms and not scan.images:
         return "dicom"
-    return "folder"
+    return "table" if table or tables else "folder"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -184,7 +180,9 @@ def state_roles(options: Any, look: TableLook, roles: Mapping[str, Role]) -> Any
         option: next((name for name, found in roles.items() if found == role), NONE)
         for role, option in SINGLE_ROLES.items()
     }
-    labels = [name for name, role in roles.items() if role == "label"]
+    known = label_columns(look, options)
+    labels = [name for name in known if roles[name] == "label"]
+    labels += [name for name, role in roles.items() if role == "label" and name not in known]
     root = look.scan.root
     path = look.raw.path
     table = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

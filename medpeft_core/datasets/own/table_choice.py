@@ -60,6 +60,13 @@ def look_at_table(root: Path, options: TableOptions, scan: Scan, *, keys: FileIn
     )
 
 
+def label_columns(look: TableLook, options: TableOptions) -> list[str]:
+    """The label columns: in the order of the options where these name them, else in that of the table."""
+    found = look.guess.all("label")
+    named = [options.labels] if options.labels in found else split_names(options.labels)
+    return [*(name for name in named if name in found), *(name for name in found if name not in named)]
+
+
 def name_roles(raw: RawTable, options: TableOptions) -> tuple[dict[str, Role], set[Role]]:
     """Column -> role as the options say, and the roles that no column has.
 

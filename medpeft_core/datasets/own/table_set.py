@@ -17,7 +17,13 @@ from medpeft_core.datasets.own.options import TableOptions
 from medpeft_core.datasets.own.own_splits import read_splits
 from medpeft_core.datasets.own.people_columns import PEOPLE, read_people
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
-from medpeft_core.datasets.own.table_choice import TableLook, describe_table, find_table_path, look_at_table
+from medpeft_core.datasets.own.table_choice import (
+    TableLook,
+    describe_table,
+    find_table_path,
+    label_columns,
+    look_at_table,
+)
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
 from medpeft_core.errors import DataError
@@ -57,7 +63,7 @@ def read_look(
     if not scan.pictures:
         raise DataError(explain_no_images(scan))
     notes = describe_table(look, root)
-    labels = read_labels(raw, look.guess.all("label"), options)
+    labels = read_labels(raw, label_columns(look, options), options)
     notes += labels.notes
     match = match_images(look)
     table = _read_rows(look, match, labels, notes)

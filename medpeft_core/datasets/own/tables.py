@@ -1,6 +1,7 @@
 """Tables that people bring, in whatever form they were saved, as text by line number; what the text means is not
 decided here. Light."""
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -90,7 +91,9 @@ def find_delimiter(lines: list[str]) -> str:
     """The character that parts the cells: the one that gives the most lines the same number of them."""
     best, best_score = ",", (0.0, 0)
     for delimiter in DELIMITERS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        counts: list[int] = []
+        with contextlib.suppress(csv.Error):  # it is told where the whole table is read
+            counts += (len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
         width = counts[0] if counts else 0
         if width < 2:
             continue
@@ -110,6 +113,7 @@ def _read_text(path: Path, encoding: str, notes: list[str], max_bytes: int) -> I
     if text[:4].lower() == "sep=" and text[4:5]:  # Excel's own way to name the separator
         delimiter, skipped = text[4], 1
         text = text.partition("\n")[2]
+    csv.field_size_limit(MAX_CELL)
     stream = io.StringIO(text, newline="")
     if not delimiter:
         delimiter = find_delimiter([line for _, line in zip(range(_SAMPLE_LINES), stream, strict=False)])
@@ -117,7 +121,6 @@ def _read_text(path: Path, encoding: str, notes: list[str], max_bytes: int) -> I
     if delimiter != ",":
         shown = {"\t": "tabs", ";": "semicolons", "|": "vertical bars"}.get(delimiter, repr(delimiter))
         notes.append(f"The cells of {path.name} are parted by {shown}.")
-    csv.field_size_limit(MAX_CELL)
     reader = csv.reader(stream, delimiter=delimiter)
     line = 1 + skipped
     while True:
