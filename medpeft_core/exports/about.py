@@ -20,6 +20,7 @@ def describe_model(context: "ExportContext", backbone: "Backbone") -> dict[str, 
         "knobs": dict(context.config.method.knobs),
         "labels": list(context.labels),
         "task": context.task,
+        "is_ordered": bool(context.provenance.get("is_ordered")),
         "thresholds": {label: thresholds.get(label) for label in context.labels},
         "image": {
             "cache_size": context.config.data.cache_size,

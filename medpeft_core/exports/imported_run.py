@@ -21,10 +21,12 @@ from medpeft_core.exports.imported_values import (
     TEXT,
     Types,
     check_items,
+    check_matrix,
     check_time,
     check_types,
     parse_object,
 )
+from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.paths import read_json
 from medpeft_core.reports.summary import TRAINING_KEYS, summarise_result
 from medpeft_core.runs.notes import MAX_NOTES_LENGTH, MAX_OWNER_LENGTH, clean_tags
@@ -45,23 +47,26 @@ _ORIGIN_TYPES: Types = {
     "num_params": COUNT, "num_trainable_params": COUNT, "num_decoder_params": COUNT, "num_train_images": COUNT,
     "num_train_patients": COUNT, "num_patches": COUNT, "num_visible_patches": COUNT, "is_synthetic": _FLAG,
     "positives": (dict,), "packages": (dict, type(None)), "labels": (list,), "data_notes": (list,), "warnings": (list,),
-    "task": TEXT, "device_name": TEXT, "data_fingerprint": TEXT, "num_images": (dict, type(None)),
+    "task": TEXT, "is_ordered": _FLAG, "device_name": TEXT, "data_fingerprint": TEXT,
+    "num_images": (dict, type(None)),
 }  # fmt: skip
 _POSITIVES = ("num_positive", "num_negative", "num_unknown")
 _METRICS_TYPES: Types = {
     "val_auroc": NUMBER, "test_auroc": NUMBER, "test_auroc_low": NUMBER, "test_auroc_high": NUMBER,
     "num_trainable_params": COUNT, "wall_time_s": NUMBER, "thresholds": (dict,), "training": (dict,),
     "val": (dict,), "test": (dict,), "labels": (list,), "notes": (list,), "task": TEXT, "dataset": TEXT,
-    "is_synthetic": _FLAG, "first_train_loss": NUMBER, "train_loss": NUMBER, "rebuilt": (dict, type(None)),
-}  # fmt: skip
+    "is_synthetic": _FLAG, "is_ordered": _FLAG, "first_train_loss": NUMBER, "train_loss": NUMBER,
+    "rebuilt": (dict, type(None)),
+} | dict.fromkeys((f"test_{name}" for name in DECISION_METRICS), NUMBER)  # fmt: skip
 _TRAINING_TYPES: Types = dict.fromkeys((*TRAINING_KEYS, "data_wait_frac"), NUMBER) | {
     "epochs_done": COUNT, "steps_done": COUNT, "best_epoch": COUNT, "num_train_images": COUNT,
     "num_train_patients": COUNT, "device_name": TEXT,
 }  # fmt: skip
 _SPLIT_TYPES: Types = {
     "macro": (dict,), "per_class": (dict,), "confidence": IS_NUMBER, "bootstrap_samples": IS_COUNT,
-    "interval": IS_TEXT, "num_images": COUNT, "num_patients": COUNT,
-}  # fmt: skip
+    "interval": IS_TEXT, "num_images": COUNT, "num_patients": COUNT, "is_ordered": _FLAG,
+    "confusion": (list, type(None)),
+} | dict.fromkeys((f"{name}{end}" for name in DECISION_METRICS for end in ("", "_low", "_high")), NUMBER)  # fmt: skip
 _MACRO_TYPES: Types = dict.fromkeys(
     ("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high"), NUMBER
 ) | {"num_valid_samples": IS_COUNT, "num_labels": IS_COUNT, "labels_left_out": (dict,)}
@@ -155,6 +160,7 @@ def _check_metrics(values: dict[str, Any]) -> None:
         part = values.get(split, {})
         check_types(part, _SPLIT_TYPES)
         check_types(part.get("macro", {}), _MACRO_TYPES)
+        check_matrix(part.get("confusion"), len(values.get("labels", [])), "confusion")
         for figures in part.get("per_class", {}).values():
             check_types(figures, _FIGURE_TYPES)
 

@@ -60,6 +60,24 @@ def check_items(values: Any, allowed: tuple[type, ...], what: str) -> None:
         raise ValueError(f"its {what} holds a value that a run does not have there")
 
 
+def check_matrix(rows: Any, size: int, what: str) -> None:
+    """Refuse what is no square of counts; None is none at all.
+
+    Args:
+        rows: a list of lists.
+        size: rows, and numbers in each.
+        what: its name in the message.
+
+    Raises:
+        ValueError: names `what`.
+    """
+    if rows is None:
+        return
+    is_square = len(rows) == size and all(isinstance(row, list) and len(row) == size for row in rows)
+    if not is_square or not all(type(item) is int and item >= 0 for row in rows for item in row):
+        raise ValueError(f"its {what} is no table of counts with a row and a column for each of its {size} labels")
+
+
 def check_time(value: Any) -> None:
     """Refuse a moment that no calendar has; None is one that is not known.
 

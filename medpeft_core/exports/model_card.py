@@ -6,7 +6,7 @@ patients are left out.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from medpeft_core.exports.card_head import build_head, find_base
 from medpeft_core.exports.card_text import build_table, plain, show_interval, show_number
 from medpeft_core.exports.spec import EXPORTS, ExportOptions, Outcome
 from medpeft_core.methods import METHODS
+from medpeft_core.metrics.exclusive import DECISION_METRICS
+from medpeft_core.metrics.spec import METRICS
 from medpeft_core.reports.support import describe_resamplings, describe_shortage, describe_thin, load_support
 
 if TYPE_CHECKING:
@@ -71,7 +73,10 @@ def _tell_model(context: "ExportContext") -> Iterator[str]:
     trained, total = sizes.get("num_trainable_params"), sizes.get("num_params")
     share = f" ({trained / total:.2%})" if isinstance(trained, int) and isinstance(total, int) and total else ""
     kind = "one or more of" if context.task == "multilabel" else "exactly one of"
-    yield f"A classifier of images that tells {kind} {len(context.labels)} labels: {_list(context.labels)}."
+    noun = "labels" if context.task == "multilabel" else "classes"
+    if context.task == "multiclass" and context.provenance.get("is_ordered"):
+        noun = "grades, the mildest first"
+    yield f"A classifier of images that tells {kind} {len(context.labels)} {noun}: {_list(context.labels)}."
     knobs = ", ".join(f"{plain(name)} {plain(value)}" for name, value in config.method.knobs.items())
     rows = [
         ("method", f"{plain(method.title)}: {plain(method.idea)}"),
@@ -154,18 +159,31 @@ def _tell_results(context: "ExportContext") -> Iterator[str]:
     how = f", {describe_resamplings([(drawn, counted)])}" if drawn and counted is not None else ""
     confidence = test.get("confidence")
     level = f"{confidence:.0%} " if isinstance(confidence, float) else ""
-    yield f"AUROC, mean over labels: **{mean}** ({level}intervals: {plain(test.get('interval', 'not known'))}{how})."
+    noun = "labels" if context.task == "multilabel" else "classes, each against all others"
+    yield f"AUROC, mean over {noun}: **{mean}** ({level}intervals: {plain(test.get('interval', 'not known'))}{how})."
+    if context.task == "multiclass":
+        yield build_table(("the likeliest class as the answer", ""), _list_decisions(test))
+    decisions = [*(["threshold"] if context.task == "multilabel" else []), "sensitivity", "specificity", "f1"]
     rows = []
     for label, item in test.get("per_class", {}).items():
         auroc = show_interval(item.get("auroc"), item.get("low"), item.get("high"))
         auprc = show_interval(item.get("auprc"), item.get("auprc_low"), item.get("auprc_high"))
-        at = [show_number(item.get(name), 3) for name in ("threshold", "sensitivity", "specificity", "f1")]
-        rows.append([plain(label), auroc, auprc, *at])
-    yield build_table(("label", "AUROC", "AUPRC", "threshold", "sensitivity", "specificity", "F1"), rows)
-    yield "Each label is the positive class of its row. Thresholds were chosen on val; test was read once."
+        rows.append([plain(label), auroc, auprc, *(show_number(item.get(name), 3) for name in decisions)])
+    columns = ("class" if context.task == "multiclass" else "label", "AUROC", "AUPRC")
+    yield build_table((*columns, *decisions[:-1], "F1"), rows)
+    if context.task == "multiclass":
+        yield "Each class is the positive one of its row. No threshold is used: the likeliest class is the answer."
+    else:
+        yield "Each label is the positive class of its row. Thresholds were chosen on val; test was read once."
     if left_out := macro.get("labels_left_out"):
         reasons = (f"- {plain(label)} is left out of the mean: {plain(reason)}." for label, reason in left_out.items())
         yield "\n".join(reasons)
+
+
+def _list_decisions(test: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in DECISION_METRICS:
+        if test.get(name) is not None:
+            yield METRICS[name].title, show_interval(test[name], test.get(f"{name}_low"), test.get(f"{name}_high"))
 
 
 def _tell_loading(context: "ExportContext", format: str, files: Collection[str]) -> Iterator[str]:

@@ -136,3 +136,21 @@ def test_import_refuses_runs_that_lack_what_pages_show(files, home, tmp_path, pl
     del values[key]
     files[f"run/{name}.json"] = json.dumps(values).encode()
     refuse(write_all(tmp_path / "x.zip", files), home, f"{name}.json of the archive is refused: .*{key}")
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("provenance", "is_ordered", "yes"),
+        ("metrics", "test_quadratic_kappa", "good"),
+        ("metrics", "test.macro_f1_low", [0.5]),
+        ("metrics", "test.confusion", [[1, 2]]),
+        ("metrics", "val.confusion", [[-1] * 5] * 5),
+    ],
+)
+def test_import_refuses_false_figures_of_exclusive_classes(files, home, tmp_path, name, place, value):
+    values = json.loads(files[f"run/{name}.json"])
+    *way, last = place.split(".")
+    functools.reduce(lambda found, step: found[step], way, values)[last] = value
+    files[f"run/{name}.json"] = json.dumps(values).encode()
+    refuse(write_all(tmp_path / "x.zip", files), home, f"{name}.json of the archive is refused: its {last}")

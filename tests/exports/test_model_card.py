@@ -40,6 +40,16 @@ def set_weights(run: Run, weights: str, **backbone: Any) -> Run:
     return run
 
 
+def test_card_of_grades_tells_what_the_likeliest_class_gives(home):
+    run = make_run(home, labels=("mild", "severe"), provenance={"task": "multiclass", "is_ordered": True})
+    card, test = build_card(build_context(run)), run.metrics()["test"]
+    assert "tells exactly one of 2 grades, the mildest first: mild, severe." in card
+    for title, name in (("Accuracy", "accuracy"), ("Macro F1", "macro_f1"), ("Quadratic kappa", "quadratic_kappa")):
+        assert f"| {title} | {test[name]:.3f} ({test[f'{name}_low']:.3f} to {test[f'{name}_high']:.3f}) |" in card
+    assert "| class | AUROC | AUPRC | sensitivity | specificity | F1 |" in card
+    assert "the likeliest class is the answer" in card
+
+
 def test_card_tells_the_figures_of_the_run(home):
     run = make_run(home)
     card, metrics = build_card(build_context(run)), run.metrics()
