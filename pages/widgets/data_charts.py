@@ -69,14 +69,15 @@ def draw_people(view: DataView) -> None:
             "This data set has no patient ids: leakage between images of one patient could not be checked.",
             icon=":material/warning:",
         )
-    _draw_ages(view, counts)
+    if counts["ages"] and view.report["age"]:
+        _draw_ages(view, counts)
     known = [name for name in VALUE_COLUMNS if counts[name]]
     if known:
         for place, column in enumerate(st.columns(2, gap="large")):
             with column:
                 for name in known[place::2]:
                     _draw_values(view, counts, name)
-    others = [_title(name) for name in VALUE_COLUMNS if not counts[name]]
+    others = [*([] if counts["ages"] else ["age"]), *(_title(name) for name in VALUE_COLUMNS if not counts[name])]
     if others:
         st.caption(f"Not known for any image: {', '.join(others)}.")
 
@@ -216,10 +217,6 @@ def _draw_pairs(view: DataView, rows: Sequence[dict[str, Any]]) -> None:
 
 def _draw_ages(view: DataView, counts: dict[str, Any]) -> None:
     age = view.report["age"]
-    if not counts["ages"] or age is None:
-        st.markdown("**Age**")
-        st.caption("Not known for any image.")
-        return
     _draw_head(view, "Age", lambda: build_age_chart(counts["ages"]), key="data_ages")
     st.vega_lite_chart(
         add_ink(build_age_chart(counts["ages"])), key="data_ages", alt=_describe_values("Age", counts["ages"])

@@ -12,6 +12,7 @@ from medpeft_core.errors import MedPeftError
 from medpeft_core.sections import build_part
 
 LOOK_AGAIN_S = 5.0
+NO_FOLDER = "the folder"
 
 
 def list_parts(data: DataConfig) -> list[FolderPart]:
@@ -37,7 +38,8 @@ def _look(dataset: str, root: str | None, options: str) -> list[FolderPart]:
     try:
         if folder is not None and not folder.exists():
             there = "there is no such folder on the computer that the lab runs on"
-            return [FolderPart(title="the folder", is_there=False, is_needed=True, detail=there)]
+            there += "; a download makes it" if spec.offer else ""
+            return [FolderPart(title=NO_FOLDER, is_there=False, is_needed=True, detail=there)]
         return spec.inspect(folder, build_part(spec.options, json.loads(options), section="data"))
     except (MedPeftError, OSError) as error:  # a card is no place for errors: preparing tells them
         return [FolderPart(title="a readable folder", is_there=False, is_needed=True, detail=str(error))]

@@ -10,7 +10,7 @@ from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_choice import show_in_address
 from pages.widgets.data_fetch import draw_fetch
-from pages.widgets.data_folder import list_missing
+from pages.widgets.data_folder import NO_FOLDER, list_missing
 from pages.widgets.data_jobs import find_job
 from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
@@ -64,7 +64,7 @@ def _draw_unprepared(data: DataConfig, problem: str) -> None:
         return
     if is_missing_root:
         st.info("Give the folder in which the data set lies.", icon=":material/folder_open:")
-    elif problem:
+    elif problem and not (spec.offer and NO_FOLDER in missing):  # a download makes the folder
         st.error(escape_markdown(problem), icon=":material/error:")
     elif missing and spec.offer is None:
         st.warning(
