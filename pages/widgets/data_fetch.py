@@ -1,7 +1,6 @@
 """Downloading a data set by an explicit click: size, terms and source first; then progress, a stop, and preparing."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import streamlit as st
@@ -16,6 +15,7 @@ from pages.widgets.job_progress import draw_ending, follow_job
 from pages.widgets.lab import get_lab
 from pages.widgets.wording import escape_markdown, write_bytes
 
+STARTED_KEY = "data_fetch_started"  # the job that this visitor has started last
 STOPPED = "The download was stopped. What came so far is kept and used when it is started again."
 
 
@@ -33,8 +33,10 @@ def draw_fetch(data: DataConfig) -> bool:
         return False
     job = find_fetch_job(data)
     if job is not None and not job.is_finished:
-        follow_job(job, key="data_fetch_job", on_end=functools.partial(_prepare_after, job.job_id, data))
+        follow_job(job, key="data_fetch_job")
         return True
+    if job is not None and st.session_state.get(STARTED_KEY) == job.job_id:
+        _prepare_after(job, data)
     offer = _find_offer(data)
     if offer is None or offer.is_there:
         return False
@@ -87,22 +89,28 @@ def _draw_offer(data: DataConfig, offer: FetchOffer) -> None:
 
 
 def _start(data: DataConfig) -> None:
+    title = f"Downloading {DATASETS[data.dataset].title}"
     try:
-        get_lab().jobs.start("fetch_data", f"Downloading {DATASETS[data.dataset].title}", options=_build_request(data))
+        job = get_lab().jobs.start("fetch_data", title, options=_build_request(data))
+    except MedPeftError as error:
+        st.error(escape_markdown(str(error)), icon=":material/error:")
+        return
+    st.session_state[STARTED_KEY] = job.job_id
+    st.rerun()
+
+
+def _prepare_after(job: Any, data: DataConfig) -> None:
+    """Prepare the set once the download that this visitor has started came to a good end."""
+    st.session_state.pop(STARTED_KEY)
+    _offer.clear()
+    if job.state().status != "finished":
+        return
+    try:
+        get_lab().jobs.start("prepare", f"Preparing {DATASETS[data.dataset].title}", data=dataclasses.asdict(data))
     except MedPeftError as error:
         st.error(escape_markdown(str(error)), icon=":material/error:")
         return
     st.rerun()
-
-
-def _prepare_after(job_id: str, data: DataConfig) -> None:
-    """Prepare the set once its download has come to a good end."""
-    try:
-        if get_lab().jobs.load(job_id).state().status == "finished":
-            _offer.clear()
-            get_lab().jobs.start("prepare", f"Preparing {DATASETS[data.dataset].title}", data=dataclasses.asdict(data))
-    except MedPeftError as error:
-        st.toast(escape_markdown(str(error)), icon=":material/error:", duration="long")
 
 
 def _build_request(data: DataConfig) -> dict[str, Any]:

@@ -24,13 +24,16 @@ def make_grades(home: Path) -> Path:
     return path
 
 
-def make_photographs(root: Path, *, num_images: int = 60, num_conditions: int = 30) -> Path:
-    """A folder of Fitzpatrick17k with photographs of 20 x 16 pixels."""
+def make_photographs(root: Path, *, num_images: int = 60, num_conditions: int = 30, missing: int = 0) -> Path:
+    """A folder of Fitzpatrick17k with photographs of 20 x 16 pixels; the first ones may be missing."""
     (root / "images").mkdir(parents=True)
     lines = ["md5hash,fitzpatrick_scale,label,nine_partition_label,three_partition_label,qc,url"]
     for number in range(num_images):
         scale = ("-1", "1", "3", "6")[number % 4]
-        lines.append(f"{number:032x},{scale},condition {number % num_conditions:02d},inflammatory,non-neoplastic,,")
+        condition, url = f"condition {number % num_conditions:02d}", f"https://www.dermaamin.com/{number}.jpg"
+        lines.append(f"{number:032x},{scale},{condition},inflammatory,non-neoplastic,,{url}")
+        if number < missing:
+            continue
         Image.new("RGB", (20, 16), (number, 2 * number, 0)).save(root / "images" / f"{number:032x}.jpg")
     (root / "fitzpatrick17k.csv").write_text("\n".join(lines) + "\n")
     return root

@@ -116,6 +116,21 @@ def test_a_set_that_is_there_is_not_offered_again_and_can_be_prepared(app, home)
     assert not page.button(key="data_prepare").disabled
 
 
+def test_a_download_that_is_over_goes_on_to_prepare_the_set(app, home, tmp_path):
+    """One photograph is missing, and its host does not answer: the download ends well without it."""
+    root = make_photographs(tmp_path / "skin", missing=1)
+    page = choose(app, "fitzpatrick17k", root)
+    assert page.button(key="data_fetch").label == "Download (1 file)"
+    page.button(key="data_fetch").click().run()
+    assert wait_for_job(home).kind == "fetch_data"
+    assert "no answer" in (root / "not_downloaded.csv").read_text()
+    page.run()
+    assert not page.exception
+    assert wait_for_job(home).kind == "prepare"
+    page.run()
+    assert next(item.value for item in page.metric if item.label == "Images") == "59"
+
+
 def test_write_download_says_what_is_known():
     offer = FetchOffer(source="a", num_bytes=12 << 20, num_files=1, licence="b", is_there=False)
     assert write_download(offer) == "Download (12 MiB)"
