@@ -22,9 +22,9 @@ GONE = (
     "above; the set itself is kept."
 )
 SHARING = (
-    "The file holds labels, splits, pseudonyms and the names of the image files, no images and no dates. Make sure "
-    "that those names hold no names or ids of patients. With the images: `python -m medpeft_core data share {name} "
-    "FOLDER --with-images`."
+    "A shared file holds labels, splits, pseudonyms and the names of the image files, no images and no dates. Make "
+    "sure that those names hold no names or ids of patients. With the images: "
+    "`python -m medpeft_core data share {name} FOLDER --with-images`."
 )
 
 
@@ -59,10 +59,15 @@ def draw_stored(name: str) -> None:
 
 def _describe(about: About) -> str:
     form = next((FORMS[item] for item in get_args(Form) if item == about.form), about.form)
-    came = "Opened from a shared file" if about.origin == "opened" else f"Added, read as “{escape_markdown(form)}”,"
+    ago = write_ago(about.made_at)
+    came = (
+        f"Opened {ago} from a shared file"
+        if about.origin == "opened"
+        else f"Added {ago}, read as “{escape_markdown(form)}”"
+    )
     folder = f" Its images are in {escape_markdown(str(about.folder))}." if about.folder else ""
     return (
-        f"{came} {write_ago(about.made_at)}.{folder}  \nOn the command line `--dataset {about.name}`; fingerprint "
+        f"{came}.{folder}  \nOn the command line `--dataset {about.name}`; fingerprint "
         f"`{about.fingerprint[:SHOWN_FINGERPRINT]}`, the same for the same images, labels and splits in every lab."
     )
 
