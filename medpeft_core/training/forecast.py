@@ -62,7 +62,8 @@ class Forecaster:
             "extra_compute": as in `ModelFacts`, "memory_bytes", "memory_parts": bytes by part, "device",
             "device_memory_bytes", "steps_per_epoch", "num_steps", "num_images": of the whole splits,
             "num_train_images" and "num_train_patients": in the label fraction, "positives": by label,
-            "warnings" and "notes": sentences}. What only the data tell is None until they are prepared.
+            "task" and "is_ordered": of the labels, "warnings" and "notes": sentences}. What only the data tell is None
+            until they are prepared.
 
         Raises:
             MedPeftError: a field, the data, the backbone, the method or the device does not allow this run.
@@ -149,6 +150,8 @@ class Forecaster:
                 "num_train_images",
                 "num_train_patients",
                 "positives",
+                "task",
+                "is_ordered",
             )
             return {"is_prepared": False, **dict.fromkeys(names), "warnings": (), "notes": []}
         if facts.num_train_images < MIN_TRAIN_IMAGES:
@@ -165,6 +168,8 @@ class Forecaster:
             "num_train_images": facts.num_train_images,
             "num_train_patients": facts.num_train_patients,
             "positives": facts.positives,
+            "task": facts.task,
+            "is_ordered": facts.is_ordered,
             "warnings": facts.warnings,
             "notes": list(facts.notes),
         }

@@ -29,6 +29,8 @@ class SplitFacts:
         num_train_images, num_train_patients: in the fraction; None patients where the data have none.
         positives: in the fraction, label to {"num_positive", "num_negative", "num_unknown"}.
         notes: how the data were made, read and split.
+        task: "multilabel" or "multiclass".
+        is_ordered: the classes of a "multiclass" task are grades.
         warnings: what people should know of these data before they train on them.
     """
 
@@ -37,6 +39,8 @@ class SplitFacts:
     num_train_patients: int | None
     positives: dict[str, dict[str, int]]
     notes: tuple[str, ...]
+    task: str
+    is_ordered: bool
     warnings: tuple[str, ...]
 
 
@@ -117,6 +121,8 @@ def describe_splits(prepared: PreparedData, data: DataConfig) -> SplitFacts:
         num_train_patients=len(set(train.manifest.patient_ids)) if train.manifest.has_patients else None,
         positives={str(label): _describe_label(row, len(train)) for label, row in counts.iterrows()},
         notes=tuple(note for note in notes if not is_doubt(note)),
+        task=prepared.manifest.task,
+        is_ordered=prepared.manifest.is_ordered,
         warnings=(*(note for note in notes if is_doubt(note)), *fraction_warnings(counts)),
     )
 

@@ -27,19 +27,37 @@ def build_positives_frame(positives: dict[str, dict[str, int]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Label", "Positive", "Negative", "Unknown", "Prevalence"])
 
 
+def build_classes_frame(positives: dict[str, dict[str, int]]) -> pd.DataFrame:
+    """A row per exclusive class: its training images, and their share of those whose class is known.
+
+    Args:
+        positives: as provenance.json holds them.
+    """
+    rows = [
+        {
+            "Class": label,
+            "Images": counts["num_positive"],
+            "Share": write_share(counts["num_positive"], counts["num_positive"] + counts["num_negative"]),
+        }
+        for label, counts in positives.items()
+    ]
+    return pd.DataFrame(rows, columns=["Class", "Images", "Share"])
+
+
 def draw_data(run: Run, *, key: str) -> None:
     """Sizes of the splits, positives in the training fraction, and everything that was noted."""
     origin, config = run.provenance(), run.config()
     _draw_sizes(origin, fraction=config.data.fraction)
     positives = origin.get("positives") or {}
     if positives:
-        frame = build_positives_frame(positives)
+        is_exclusive = origin.get("task") == "multiclass"
+        frame = (build_classes_frame if is_exclusive else build_positives_frame)(positives)
         st.dataframe(
             frame,
             hide_index=True,
             key=f"{key}_positives",
             height=HEADER_HEIGHT + ROW_HEIGHT * min(len(frame), 20),
-            alt="Positive, negative and unknown training images of each label",
+            alt=f"Training images of each {'class' if is_exclusive else 'label'}",
         )
     for icon, name in ((":orange[:material/warning:]", "warnings"), (":material/info:", "data_notes")):
         for text in origin.get(name, []):

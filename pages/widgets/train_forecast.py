@@ -133,6 +133,9 @@ def _draw_data(check: dict[str, Any]) -> None:
     if not check["positives"]:
         return
     counts = check["positives"]
+    if check.get("task") == "multiclass":
+        _draw_classes(counts, check)
+        return
     table = pd.DataFrame({"label": list(counts), "positive": [row["num_positive"] for row in counts.values()]})
     table["negative"] = [row["num_negative"] for row in counts.values()]
     if any(row["num_unknown"] for row in counts.values()):
@@ -150,4 +153,23 @@ def _draw_data(check: dict[str, Any]) -> None:
             "unknown": st.column_config.NumberColumn("Unknown", format="localized"),
         },
         alt="Positive and negative images of each label in the label fraction.",
+    )
+
+
+def _draw_classes(counts: dict[str, dict[str, int]], check: dict[str, Any]) -> None:
+    """Of exclusive classes the images of each."""
+    what = "grades, the mildest first" if check.get("is_ordered") else "classes"
+    st.caption(f"Each image is exactly one of {len(counts):,} {what}; the model answers with the likeliest.")
+    table = pd.DataFrame({"class": list(counts), "images": [row["num_positive"] for row in counts.values()]})
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(ROW_HEIGHT * (len(table) + 1) + 3, MAX_TABLE_HEIGHT),
+        column_config={
+            "class": "Class",
+            "images": st.column_config.ProgressColumn(
+                "Images", format="localized", min_value=0, max_value=max(check["num_train_images"], 1)
+            ),
+        },
+        alt="Images of each class in the label fraction.",
     )
