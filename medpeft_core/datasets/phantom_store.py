@@ -1,28 +1,24 @@
 """Synthetic sets on disk: drawn once by several processes, put in place by one rename, found again afterwards.
 
-A set is whole or not there: it grows in a hidden sibling folder and gets its name at the end. A lock beside it keeps
-two programs from drawing the same set; what a killed one left is removed by the next.
+A set is whole or not there; `whole_folders` says how.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from medpeft_core.datasets.phantom_drawing import draw_all
 from medpeft_core.datasets.phantom_job import JOB_FILE, STATEMENT, SetJob
 from medpeft_core.datasets.progress import Progress
+from medpeft_core.datasets.whole_folders import make_folder
 from medpeft_core.errors import DataError
-from medpeft_core.paths import ensure_dir, read_json, write_atomically, write_json
+from medpeft_core.paths import read_json, write_atomically, write_json
 
 TABLE_FILE = "manifest.parquet"
 ABOUT_FILE = "about.json"
-POLL_S = 0.3
 
 
 def open_set(job: SetJob, folder: Path, progress: Progress, *, processes: int | None = None) -> pd.DataFrame:
@@ -42,7 +38,11 @@ def open_set(job: SetJob, folder: Path, progress: Progress, *, processes: int | 
     """
     if not is_complete(job, folder):
         try:
-            _draw_once(job, folder, progress, processes=processes)
+            make_folder(
+                folder, lambda staging: _fill(job, staging, progress, processes=processes),
+                is_complete=lambda: is_complete(job, folder), progress=progress,
+                waiting="waiting for another program that draws the same images", total=job.num_patients,
+            )  # fmt: skip
         except OSError as error:
             raise DataError(
                 f"The synthetic set cannot be written to {folder}: {error}. "
@@ -79,40 +79,8 @@ def is_complete(job: SetJob, folder: Path) -> bool:
     return False
 
 
-def _draw_once(job: SetJob, folder: Path, progress: Progress, *, processes: int | None) -> None:
-    """Draw the set unless somebody else, whom this waits for, has just done so."""
-    ensure_dir(folder.parent)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    _acquire(lock, progress, job.num_patients)
-    try:
-        if is_complete(job, folder):
-            return
-        for leftover in folder.parent.glob(f".{folder.name}.partial-*"):  # of a program that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.partial-"))
-        try:
-            _fill(job, staging, progress, processes=processes)
-            if folder.exists():
-                folder.rmdir()
-            staging.rename(folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    finally:
-        lock.release()
-
-
-def _acquire(lock: FileLock, progress: Progress, total: int) -> None:
-    while True:
-        try:
-            lock.acquire(timeout=POLL_S)
-            return
-        except Timeout:
-            progress("waiting for another program that draws the same images", 0, total)
-
-
 def _fill(job: SetJob, staging: Path, progress: Progress, *, processes: int | None) -> None:
     """Everything a set consists of; the table, which makes it complete, comes last."""
-    staging.chmod(0o755)  # mkdtemp makes 0700, which a group on a shared server could not read
     for name in ("images", "masks"):
         (staging / name).mkdir()
     job.save(staging / JOB_FILE)

@@ -1,9 +1,12 @@
 """What charts of a data set show: counts by hand, and Wilson's interval against published values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from medpeft_core.datasets.counts import (
+    MAX_PAIR_LABELS,
     compute_wilson_interval,
     count_ages,
     count_labels,
@@ -76,6 +79,19 @@ def test_count_values_takes_shares_of_the_known(manifest):
     assert count_values(manifest, "view") == []
     assert count_values(manifest, "unheard_of") == []
     assert (count_unknown(manifest, "sex"), count_unknown(manifest, "view"), count_unknown(manifest, "x")) == (1, 6, 6)
+
+
+def test_count_values_keeps_the_order_of_values_that_have_one(manifest):
+    """Skin types stood by their frequency: 2, 6, 1."""
+    made = manifest.with_table(manifest.table.assign(skin_type=["6", "2", "2", None, "1", "2"], site=["b"] * 6))
+    assert [row["value"] for row in count_values(made, "skin_type")][::2] == ["1", "2", "6"]
+    assert [row["num_images"] for row in count_values(made, "site")] == [3, 1, 2]
+
+
+def test_count_pairs_is_not_asked_of_classes_or_of_thousands_of_labels(manifest, make_manifest):
+    assert count_pairs(replace(manifest, task="multiclass")) == []
+    assert count_pairs(make_manifest(["a"], "train", np.ones((1, MAX_PAIR_LABELS + 1)))) == []
+    assert len(count_pairs(make_manifest(["a"], "train", np.ones((1, MAX_PAIR_LABELS))))) == MAX_PAIR_LABELS**2
 
 
 def test_count_ages_groups_by_ten_years(manifest):

@@ -137,3 +137,14 @@ def test_list_advice_gives_problems_and_warnings_with_what_to_do(make_set):
     first, *rest = list_advice(list_findings(manifest, counts, facts))
     assert first.startswith("1 patient is in more than one split, which makes results too good. Split anew")
     assert not any("identical" in text for text in rest)
+
+
+def test_list_findings_does_not_name_a_hundred_labels_in_one_sentence(make_manifest):
+    """With 114 classes a warning filled two screens with their names."""
+    targets = np.zeros((300, 114))
+    targets[:, 0] = 1
+    found = find(make_manifest([f"p{row}" for row in range(300)], ["train"] * 100 + ["val", "test"] * 100, targets))
+    text = next(text for text in found["warning"] if "no positive image in train" in text)
+    assert text.startswith("label_1, label_2, ")
+    assert "label_14 and 99 more have no positive image in train" in text
+    assert "label_15" not in " ".join(found["warning"])

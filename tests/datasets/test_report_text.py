@@ -56,3 +56,11 @@ def test_write_markdown_of_a_label_that_is_not_known():
     unknown = {"num_images": 0, "num_positive": 0, "num_negative": 0, "prevalence": None}
     text = write_markdown(make_report(labels={"Mass": {name: unknown for name in ("train", "val", "test")}}))
     assert "| Mass | 0 of 0 (n/a) |" in text
+
+
+def test_write_markdown_calls_classes_classes_and_counts_other_groups():
+    text = write_markdown(make_report(task="multiclass", groups={"skin_type": {"2": 1200, "6": 30}}))
+    assert "1 classes (multiclass)" in text
+    assert "## Images in each class\n\n| class |" in text
+    assert "- skin type: 2 1,200, 6 30" in text
+    assert "positive" not in text.lower()
