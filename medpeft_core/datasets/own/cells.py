@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-BLANK = frozenset({"", "nan", "na", "n/a", "null", "none", "<na>", "#n/a"})
+BLANK = frozenset({"", "nan", "na", "n/a", "null", "<na>", "#n/a"})
 POSITIVE = frozenset(
     {"1", "1.0", "1,0", "+1", "yes", "y", "true", "positive", "pos", "present", "ja", "oui", "si", "x"}
 )
@@ -56,7 +56,7 @@ def parse_flag(text: str) -> float | None:
         return 0.0
     if word in UNCERTAIN:
         return -1.0
-    return float("nan") if word in BLANK else None
+    return float("nan") if word in BLANK or word == "none" else None
 
 
 def parse_number(text: str) -> float | None:

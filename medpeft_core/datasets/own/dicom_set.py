@@ -121,7 +121,7 @@ def read_without_table(scan: Scan, files: DicomTable, options: DicomOptions, spl
                 f"Nothing tells the labels of the {len(frame)} DICOM files in {root}. Name a table (data.table), an "
                 "attribute of the files (data.tag), or put the files of each class into a folder of its own."
             )
-        labels = read_classes(placed.loc[table.index, "class"], options.ordered, f"The folder {root}")
+        labels = read_classes(placed.loc[table.index, "class"], options.ordered, f"The folder {root}", has_blanks=False)
         split, source = placed["split"], "the folders" if layout.has_splits else ""
         notes.append("Labels from the folders that the DICOM files lie in.")
     notes += labels.notes

@@ -86,7 +86,7 @@ def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, 
             f"The images in {root} lie in no folders of classes. {EXPECTED} If a table names the labels, use the data "
             "set table."
         )
-    labels = read_classes(table["class"], options.ordered, f"The folder {root}")
+    labels = read_classes(table["class"], options.ordered, f"The folder {root}", has_blanks=False)
     table["patient_id"] = pd.Series([None] * len(table), index=table.index, dtype=object)
     wanted = tuple(path for path in scan.dicoms if path in set(table["image"])) if scan.dicoms else ()
     if wanted:

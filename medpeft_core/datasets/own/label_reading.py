@@ -82,18 +82,19 @@ def read_labels(raw: RawTable, columns: list[str], options: TableOptions) -> Lab
     return _read_flags(raw, facts, options, must_be_exclusive=form == "class")
 
 
-def read_classes(texts: "pd.Series[str]", ordered: str, where: str) -> LabelTable:
+def read_classes(texts: "pd.Series[str]", ordered: str, where: str, *, has_blanks: bool = True) -> LabelTable:
     """One class of several from a column of text.
 
     Args:
-        texts: the class of each row; blank rows are left out.
+        texts: the class of each row.
         ordered: the option of that name.
         where: begins messages: "The column 'dx' of table.csv".
+        has_blanks: rows with an empty cell, "nan" and the like are left out; folders may have any name.
 
     Raises:
         DataError: one class only, too many, measurements, or `ordered` does not fit.
     """
-    blank = texts.map({text: is_blank(text) for text in texts.unique()}).to_numpy(dtype=bool)
+    blank = texts.map({text: has_blanks and is_blank(text) for text in texts.unique()}).to_numpy(dtype=bool)
     notes = [f"{int(blank.sum())} rows have no class; they were left out."] if blank.any() else []
     kept = _write_whole(texts[~blank])
     found = sorted((str(text) for text in kept.unique()), key=natural_key)

@@ -70,9 +70,6 @@ def unpack_zips(folder: Path, *, progress: Progress = ignore_progress) -> Unpack
             goal.mkdir(exist_ok=True)
             counts = _unpack_one(path, goal, left_out, progress)
             num_files, num_bytes = num_files + counts[0], num_bytes + counts[1]
-        if num_files == 0:
-            held = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common(5)) or "nothing"
-            raise DataError(f"{zips[0].name} holds no images and no tables, but {held}. Zip the images themselves.")
         found = list(half.iterdir())
         beside = {path.name for path in folder.iterdir()} - {path.name for path in zips}
         doubled = [path.name for path in found if path.name in beside]
@@ -99,6 +96,9 @@ def _unpack_one(path: Path, goal: Path, left_out: Counter[str], progress: Progre
                 wanted[name] = info
             else:
                 left_out[ending or "no ending"] += 1
+        if not wanted:
+            held = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common(5)) or "nothing at all"
+            raise DataError(f"{path.name} holds no images and no tables, but {held}. Zip the images themselves.")
         total = sum(info.file_size for info in wanted.values())
         check_space(path, goal, total)
         done = 0
