@@ -2,16 +2,15 @@
 
 import contextlib
 import errno
-import functools
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import filelock
 
+from medpeft_core.datasets.decoding_pool import load_all
 from medpeft_core.datasets.images import AS_STORED, Reading
 from medpeft_core.datasets.pixel_cache import (
     PixelCache,
@@ -19,7 +18,7 @@ from medpeft_core.datasets.pixel_cache import (
     load_for_model,
     pixel_cache_key,
 )
-from medpeft_core.datasets.pixel_decoding import Loaded, load_all, load_image
+from medpeft_core.datasets.pixel_decoding import load_image
 from medpeft_core.datasets.pixel_journal import (
     PixelJournal,
     Row,
@@ -86,9 +85,9 @@ def build_pixel_cache(
         if find_pixel_cache(paths, cache_size=cache_size, folder=unfinished, reading=reading) is not None:
             return _show(unfinished, folder)  # its builder was killed just before this
         with _swept(unfinished):
-            load = functools.partial(load_image, cache_size=cache_size, reading=reading)
-            about = {"cache_size": cache_size, "window": reading.window, "frame": reading.frame}
-            rows, decode_s = _decode(paths, folder, about, load, progress, num_threads=num_threads or _count_cores())
+            rows, decode_s = _decode(
+                paths, cache_size, folder, progress, num_threads=num_threads or _count_cores(), reading=reading
+            )
             name = folder.name
             if names is not None:
                 name = key_of_states([row_state(row) for row in rows], names, cache_size=cache_size, reading=reading)
@@ -125,12 +124,12 @@ def find_pixel_cache(
 
 def _decode(
     paths: list[Path],
+    cache_size: int,
     folder: Path,
-    about: dict[str, Any],
-    load: Callable[[Path], Loaded],
     progress: Progress,
     *,
     num_threads: int,
+    reading: Reading,
 ) -> tuple[list[Row], float | None]:
     """Fill the unfinished cache of a folder.
 
@@ -139,18 +138,20 @@ def _decode(
     """
 
     def is_current(number: int, row: Row) -> bool:
-        return is_same_file(paths[number], row) and not (row["error"] and not load(paths[number]).error)
+        is_still_bad = not row["error"] or bool(load_image(paths[number], cache_size, reading).error)
+        return is_same_file(paths[number], row) and is_still_bad
 
-    total, cache_size = len(paths), about["cache_size"]
+    total = len(paths)
+    about = {"num_images": total, "cache_size": cache_size, "window": reading.window, "frame": reading.frame}
     with _disk_errors(folder, total, cache_size, []):
-        journal = PixelJournal(unfinished_folder(folder), {"num_images": total, **about})
+        journal = PixelJournal(unfinished_folder(folder), about)
     with journal:
         with _disk_errors(folder, total, cache_size, journal.rows):
             journal.check(is_current, lambda done, found: progress("checking what was decoded before", done, found))
         rows, num_found = journal.rows, len(journal.rows)
         progress("decoding images", num_found, total)
         began = time.monotonic()
-        images = load_all(paths[num_found:], load, num_threads)
+        images = load_all(paths[num_found:], cache_size, reading, num_threads=num_threads)
         with contextlib.closing(images), _disk_errors(folder, total, cache_size, rows):
             for loaded in images:
                 if loaded is not None:
