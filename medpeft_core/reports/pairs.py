@@ -18,7 +18,8 @@ from medpeft_core.reports.support import Support, count_positives, find_thin
 from medpeft_core.runs.run import Run
 
 TEST_NAME = "paired patient-level bootstrap of the macro AUROC"
-NUM_SAMPLES = 2000
+NUM_SAMPLES, MIN_SAMPLES = 2000, 200
+MAX_CELLS = 5_000_000_000  # resamplings of all images and labels: a quarter of a minute; thousands of labels get fewer
 SEED = 20240121  # fixed: a comparison of stored predictions gives the same numbers whenever it is made
 CONFIDENCE = 0.95
 
@@ -75,7 +76,11 @@ def sample_run(run: Run) -> TestSample:
         targets=targets,
         clusters=clusters.to_numpy(dtype=str),
         samples=sample_macro_auroc(
-            predictions.probs()[order], targets, clusters.to_numpy(dtype=str), num_samples=NUM_SAMPLES, seed=SEED
+            predictions.probs()[order],
+            targets,
+            clusters.to_numpy(dtype=str),
+            num_samples=max(MIN_SAMPLES, min(NUM_SAMPLES, MAX_CELLS // max(targets.size, 1))),
+            seed=SEED,
         ),
         support=count_positives(
             targets, predictions.labels, table["patient_id"].to_numpy(dtype=str) if has_patients else None
