@@ -8,7 +8,7 @@ import numpy as np
 from medpeft_core.datasets.decoded import UnreadableImageError
 from medpeft_core.datasets.dicom.codestreams import CodestreamClaim, read_claim
 from medpeft_core.datasets.dicom.guarded import AGAIN, CUT_OFF, GuardedFile
-from medpeft_core.datasets.dicom.header import DICOM_ERRORS, Header
+from medpeft_core.datasets.dicom.header import Header, list_errors
 from medpeft_core.datasets.dicom.layout import Layout
 from medpeft_core.datasets.dicom.rle import decode_rle
 
@@ -64,7 +64,7 @@ def read_frame(path: Path, file: BinaryIO, header: Header, layout: Layout, frame
         if DECODERS[syntax] == OPENJPEG:
             return _decode_jpeg_2000(content, layout, claim)
         return _decode(content, layout, syntax)
-    except DICOM_ERRORS as error:
+    except list_errors() as error:
         if guarded.was_cut:
             raise UnreadableImageError(path, CUT_OFF, AGAIN) from error
         reason = f"holds damaged pixels (transfer syntax {_name_syntax(syntax)})"

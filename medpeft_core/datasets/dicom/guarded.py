@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from medpeft_core.datasets.decoded import UnreadableImageError
 
-MAX_READS = 1_000_000  # a part of a header takes one to three; large multi-frame headers have 100,000
+MAX_READS = 400_000  # a part of a header takes one to three; large multi-frame headers have 100,000
 MAX_INFLATED_BYTES = 256 * 1024**2
 DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -21,22 +21,20 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
 _MAX_FIRST_BYTES = 1024
 
 
-class TooManyPartsError(ValueError):
-    """A header that would take minutes to walk through."""
-
-
 class GuardedFile:
     """A binary file for pydicom that never asks for more than there is, and counts.
 
     Attributes:
         size: bytes.
         was_cut: whether something was to be read that is not there any more.
+        has_many_parts: whether it would have taken minutes to walk through all of it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._reads_left = MAX_READS
         self.was_cut = False
+        self.has_many_parts = False
         file.seek(0, io.SEEK_END)
         self.size = file.tell()
         file.seek(0)
@@ -45,7 +43,8 @@ class GuardedFile:
         """At most `size` bytes; fewer only at the end."""
         self._reads_left -= 1
         if self._reads_left < 0:
-            raise TooManyPartsError
+            self.has_many_parts = True  # pydicom makes an error of its own out of any
+            raise OSError("too many parts")
         left = max(self.size - self._file.tell(), 0)
         if 0 < left < size:
             self.was_cut = True
@@ -108,9 +107,9 @@ def _inflate(path: Path, file: BinaryIO) -> bytes:
     try:
         while not inflater.eof:
             chunk = inflater.unconsumed_tail or file.read(_CHUNK_BYTES)
-            if not chunk:
-                raise UnreadableImageError(path, CUT_OFF, AGAIN)
             parts.append(inflater.decompress(chunk, _CHUNK_BYTES))
+            if not chunk and not parts[-1] and not inflater.eof:
+                raise UnreadableImageError(path, CUT_OFF, AGAIN)
             size += len(parts[-1])
             if size > MAX_INFLATED_BYTES:
                 reason = f"is a deflated DICOM file that unpacks to more than {MAX_INFLATED_BYTES // 1024**2} MB"

@@ -1,5 +1,6 @@
 """The tags of a DICOM file up to its pixels, read with care: what is malformed or absurdly long counts as missing."""
 
+import functools
 import struct
 import warnings
 import zlib
@@ -8,13 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from medpeft_core.datasets.decoded import UnreadableImageError
-from medpeft_core.datasets.dicom.guarded import AGAIN, CUT_OFF, GuardedFile, TooManyPartsError
+from medpeft_core.datasets.dicom.guarded import AGAIN, CUT_OFF, START_BYTES, GuardedFile, has_prefix
 
-# What pydicom and the decoders behind it raise on damaged files.
-DICOM_ERRORS = (
-    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
-    AssertionError, ImportError, MemoryError, struct.error, zlib.error,
-)  # fmt: skip
+NO_HEADER = "is not a DICOM file, or its header is damaged"
 MAX_VALUE_BYTES = 64 * 1024  # of a number or a text; 99 windows fit
 MAX_TABLE_BYTES = 4 * 1024**2  # of a look-up table
 MAX_SEQUENCE_BYTES = 16 * 1024**2
@@ -70,7 +67,7 @@ class Header:
         """All values as numbers; empty where one of them is none."""
         try:
             return tuple(float(value) for value in self._values(name, max_bytes) if value not in (None, ""))
-        except DICOM_ERRORS:
+        except list_errors():
             return ()
 
     def number(self, name: str) -> float | None:
@@ -95,7 +92,7 @@ class Header:
         try:
             found = self.dataset.get(name)
             return tuple(type(self)(dataset=item, is_big_endian=self.is_big_endian) for item in found or ())
-        except DICOM_ERRORS:
+        except list_errors():
             return ()
 
     @property
@@ -120,13 +117,13 @@ class Header:
             if value is None or isinstance(value, bytes):
                 return ()
             return (value,) if isinstance(value, str) or not hasattr(value, "__iter__") else tuple(value)
-        except DICOM_ERRORS:
+        except list_errors():
             return ()
 
     def _raw_value(self, name: str) -> Any:
         try:
             return self.dataset.get_item(name).value
-        except DICOM_ERRORS:  # also where it is missing
+        except list_errors():  # also where it is missing
             return None
 
 
@@ -145,22 +142,36 @@ def read_header(path: Path, file: BinaryIO, *, with_people: bool = False) -> Hea
 
     silence_pydicom()
     guarded = GuardedFile(file)
+    is_marked = has_prefix(guarded.read(START_BYTES))
+    guarded.seek(0)
     tags = [*_PIXEL_TAGS, *_OVERLAY_TAGS, *(_PEOPLE_TAGS if with_people else ())]
     try:
         dataset = pydicom.dcmread(guarded, stop_before_pixels=True, force=True, specific_tags=tags)
-    except (RecursionError, TooManyPartsError) as error:
-        reason = "is a DICOM file whose header is nested too deep or has too many parts"
-        raise UnreadableImageError(path, reason, "Leave it out.") from error
-    except DICOM_ERRORS as error:
-        raise UnreadableImageError(path, *_tell_why(guarded)) from error
-    syntax = str(dataset.file_meta.get("TransferSyntaxUID") or "")
+    except list_errors() as error:
+        if isinstance(error, RecursionError) or guarded.has_many_parts:
+            reason = "is a DICOM file whose header is nested too deep or has too many parts"
+            raise UnreadableImageError(path, reason, "Leave it out.") from error
+        reason = CUT_OFF if is_marked and guarded.was_cut else NO_HEADER
+        raise UnreadableImageError(path, reason, AGAIN) from error
+    syntax = Header(dataset=dataset.file_meta).text("TransferSyntaxUID")
     header = Header(
         dataset=dataset, syntax=syntax, pixels_at=guarded.tell(), was_cut=guarded.was_cut,
         is_big_endian=dataset.original_encoding[1] is False,
     )  # fmt: skip
     if not syntax and not any(header.text(name) for name in ("SOPClassUID", "Modality", "Rows")):
-        raise UnreadableImageError(path, *_tell_why(guarded))
+        raise UnreadableImageError(path, CUT_OFF if is_marked else NO_HEADER, AGAIN)
     return header
+
+
+@functools.cache
+def list_errors() -> tuple[type[Exception], ...]:
+    """What pydicom and the decoders behind it raise on damaged files."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (
+        BytesLengthException, InvalidDicomError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+        ArithmeticError, RuntimeError, AssertionError, ImportError, MemoryError, struct.error, zlib.error,
+    )  # fmt: skip
 
 
 def silence_pydicom() -> None:
@@ -170,9 +181,3 @@ def silence_pydicom() -> None:
     several at once.
     """
     warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-
-
-def _tell_why(guarded: GuardedFile) -> tuple[str, str]:
-    if guarded.was_cut:
-        return CUT_OFF, AGAIN
-    return "is not a DICOM file, or its header is damaged", "Get the file again, or remove it."

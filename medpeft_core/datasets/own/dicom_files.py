@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medpeft_core.datasets.dicom.guarded import GuardedFile, inflate_if_deflated
-from medpeft_core.datasets.dicom.header import DICOM_ERRORS, Header, silence_pydicom
+from medpeft_core.datasets.dicom.header import Header, list_errors, silence_pydicom
 from medpeft_core.datasets.dicom.tags import DicomTags, read_tags
 from medpeft_core.datasets.images import UnreadableImageError
 from medpeft_core.datasets.progress import Progress
@@ -134,7 +134,7 @@ def read_attribute(path: Path, tag: str) -> str:
                 GuardedFile(inflate_if_deflated(path, file)), stop_before_pixels=True, force=True, specific_tags=[tag]
             )
             return Header(dataset=dataset).text(tag)
-    except DICOM_ERRORS:
+    except list_errors():
         return ""
 
 
