@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
+from medpeft_core.datasets.folder_parts import tell_images, tell_table
 from medpeft_core.datasets.image_files import find_images, keep_found
 from medpeft_core.datasets.label_tables import find_table
 from medpeft_core.datasets.manifest import Manifest
@@ -14,7 +15,7 @@ from medpeft_core.datasets.nih_lists import find_lists, read_lists
 from medpeft_core.datasets.nih_table import BOX_FILE, ENTRY_FILES, read_boxes, read_entries
 from medpeft_core.datasets.people import drop_odd_ages
 from medpeft_core.datasets.progress import Progress
-from medpeft_core.datasets.spec import DATASETS, DatasetSpec
+from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
 from medpeft_core.datasets.splits import split_by_patient
 from medpeft_core.errors import DataError
 
@@ -27,6 +28,7 @@ EXPECTED = (
     "It should hold Data_Entry_2017.csv and the images: beside it, in images/, or in images_001/images/ to "
     "images_012/images/."
 )
+NUM_IMAGES = 112_120
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 _NIH_VAL_FRACTIONS = (7 / 8, 1 / 8, 0.0)  # of train_val, which is 80 %: 70/10/20 in all
 
@@ -77,6 +79,19 @@ def read_nih(root: Path, options: NihOptions, *, split_seed: int, progress: Prog
     table = table.drop(columns="name").sort_values("image", ignore_index=True)
     progress("reading tables", 1, 1)
     return Manifest(dataset="nih", task="multilabel", labels=LABELS, image_root=root, table=table, notes=tuple(notes))
+
+
+def inspect_nih(root: Path, options: NihOptions) -> list[FolderPart]:
+    """Whether table, films, split lists and boxes are there."""
+    labels = tell_table(root, ENTRY_FILES, "findings, patients, ages and views", is_needed=True)
+    try:
+        form, _ = find_lists(root, options.lists, num_labels=len(LABELS))
+        words = {"papers": "of the papers", "nih": "of NIH", "none": "without them, patients are split by seed"}[form]
+    except DataError as error:
+        form, words = "none", str(error)
+    lists = FolderPart(title="split lists", is_there=form != "none", is_needed=False, detail=words)
+    boxes = tell_table(root, (BOX_FILE,), "places of some findings", is_needed=False)
+    return [labels, tell_images("films", len(_scan_images(root)), NUM_IMAGES, is_needed=True), lists, boxes]
 
 
 def _scan_images(root: Path) -> dict[str, str]:
@@ -150,5 +165,6 @@ SPEC = DATASETS.add(
         "2097-2106.",
         read=read_nih,
         options=NihOptions,
+        inspect=inspect_nih,
     )
 )

@@ -70,6 +70,13 @@ def test_card_lists_what_is_there_and_what_is_missing(app, tmp_path, home):
     assert "Download it" in words
 
 
+def test_card_of_a_part_of_nih_counts_its_films(app, tmp_path, home):
+    words = read_words(choose(app, "nih", make_nih(tmp_path / "nih")))
+    assert ":green[:material/check_circle:] **films**: 120 of 112,120 images" in words
+    assert "**split lists**, not there and not needed: without them, patients are split by seed" in words
+    assert "not prepared yet" in words
+
+
 def test_card_of_a_wrong_folder_stays_when_the_folder_is_refused(app, tmp_path, home):
     """With decoded images of another set about, the page showed one red sentence and nothing else."""
     inspect_dataset(DataConfig(dataset="nih", root=str(make_nih(tmp_path / "nih"))))
