@@ -7,6 +7,7 @@ import streamlit as st
 
 from medpeft_core.datasets import DATASETS
 from medpeft_core.datasets.own.proposal import ROLES, Proposal
+from pages.widgets.data_sets import clean_folder
 from pages.widgets.own_draft import Draft, forget_corrections
 from pages.widgets.own_found import FORMS
 from pages.widgets.settings_form import Setting, bind, draw_settings, list_settings, renew_widgets
@@ -31,15 +32,18 @@ def draw_forms(proposal: Proposal, draft: Draft) -> None:
             width=240,
             **bind(shown, "form", key="own_form", after=lambda: _set_form(draft, shown["form"])),
         )
-        if len(proposal.tables) > 1 and proposal.form != "folder":
-            tables = list(proposal.tables)
+        if proposal.form != "folder":
+            tables = list(dict.fromkeys([*proposal.tables, *([shown["table"]] if shown["table"] else [])]))
             st.selectbox(
                 "Table",
                 tables,
-                index=tables.index(shown["table"]) if shown["table"] in tables else 0,
-                help="Files below the folder that could hold the labels, the likeliest first.",
-                width=320,
-                **bind(shown, "table", key="own_table", after=lambda: _set_table(draft, shown["table"])),
+                index=tables.index(shown["table"]) if shown["table"] else None,
+                accept_new_options=True,
+                placeholder="Type the path of a table",
+                help="Tables below the folder, the likeliest first. For one that lies elsewhere on the lab's computer, "
+                "type its path.",
+                width=380,
+                **bind(shown, "table", key="own_table", after=lambda: _set_table(draft, shown.get("table"))),
             )
 
 
@@ -50,7 +54,8 @@ def draw_reading(proposal: Proposal, draft: Draft) -> None:
     prefix = f"own_option_{proposal.form}"
     _renew(shown, prefix=prefix)
     _draw_offers(proposal, draft)
-    with st.expander("How it is read", icon=":material/tune:", key="own_reading"):
+    is_usable = proposal.is_usable  # where something must be mended, it may be here
+    with st.expander("How it is read", icon=":material/tune:", key=f"own_reading_{is_usable}", expanded=not is_usable):
         draw_settings(settings, shown, key=prefix, after=partial(_set_option, draft, shown, settings, prefix))
 
 
@@ -95,8 +100,8 @@ def _set_form(draft: Draft, form: str) -> None:
         draft["title"] = title
 
 
-def _set_table(draft: Draft, table: str) -> None:
-    draft["table"] = table
+def _set_table(draft: Draft, table: str | None) -> None:
+    draft["table"] = clean_folder(table)
     for name in ("options", "roles"):
         draft.pop(name, None)
     st.session_state[SHOWN_KEY]["own_table"] = table

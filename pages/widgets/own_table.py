@@ -22,7 +22,7 @@ TITLES = {
     "mask": "Mask file",
     "unused": "not used",
 }
-NAME, ROLE, EXAMPLES, FILLED, WHY = "Column", "Used as", "Examples", "Filled", "Why"
+NAME, ROLE, EXAMPLES, VALUES, EMPTY, WHY = "Column", "Used as", "Examples", "Values", "Empty", "Why"
 ROUND_KEY = "own_columns_round"
 MAX_ROWS, ROW_HEIGHT = 12, 35
 HINT = (
@@ -44,14 +44,19 @@ def draw_columns(proposal: Proposal, draft: Draft) -> None:
         hide_index=True,
         width="stretch",
         height=ROW_HEIGHT * (min(num_rows, MAX_ROWS) + 1) + 3,
-        disabled=[NAME, EXAMPLES, FILLED, WHY],
+        disabled=[NAME, EXAMPLES, VALUES, EMPTY, WHY],
         column_config={
             NAME: st.column_config.TextColumn(NAME, width="medium"),
             ROLE: st.column_config.SelectboxColumn(
                 ROLE, options=[TITLES[role] for role in ROLES], required=True, width="medium"
             ),
             EXAMPLES: st.column_config.TextColumn(EXAMPLES, width="medium"),
-            FILLED: st.column_config.TextColumn(FILLED, width="small"),
+            VALUES: st.column_config.NumberColumn(
+                VALUES, width="small", format="localized", help="Different values that are not empty."
+            ),
+            EMPTY: st.column_config.NumberColumn(
+                EMPTY, width="small", format="localized", help="Rows without a value."
+            ),
             WHY: st.column_config.TextColumn(WHY, width="large"),
         },
         key=f"own_columns_{st.session_state.get(ROUND_KEY, 0)}",
@@ -85,11 +90,12 @@ def build_column_table(columns: tuple[ColumnGuess, ...]) -> pd.DataFrame:
                 NAME: column.name,
                 ROLE: TITLES[column.role],
                 EXAMPLES: " · ".join(column.examples),
-                FILLED: _write_filled(column),
+                VALUES: column.num_values,
+                EMPTY: column.num_empty,
                 WHY: column.why,
             }
         )
-    return pd.DataFrame(rows, columns=[NAME, ROLE, EXAMPLES, FILLED, WHY])
+    return pd.DataFrame(rows, columns=[NAME, ROLE, EXAMPLES, VALUES, EMPTY, WHY])
 
 
 def find_changes(roles: dict[str, Any], titles: list[str]) -> dict[str, str]:
@@ -105,12 +111,6 @@ def find_changes(roles: dict[str, Any], titles: list[str]) -> dict[str, str]:
 
 def _find_role(title: str) -> str | None:
     return next((role for role, known in TITLES.items() if known == title), None)
-
-
-def _write_filled(column: ColumnGuess) -> str:
-    values = "value" if column.num_values == 1 else "values"
-    empty = f", {column.num_empty:,} empty" if column.num_empty else ""
-    return f"{column.num_values:,} {values}{empty}"
 
 
 def _forget(draft: Draft) -> None:

@@ -65,6 +65,13 @@ TITLES = {
     "mask_seed": "Seed of the mask",
     "top_k": "Vectors mixed",
     "init_scale": "Scale at the start",
+    "patient_pattern": "Patient in the file names",
+    "label_form": "What label columns hold",
+    "separator": "Between findings of a cell",
+    "uncertain": "-1 in a label column",
+    "blank": "Empty cell of a label",
+    "ordered": "Grades, the mildest first",
+    "tag": "Attribute with the class",
 }
 
 
