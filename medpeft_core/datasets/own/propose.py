@@ -62,7 +62,8 @@ def propose(
     chosen = form or _choose_form(scan, tables, table)
     part = FORM_OPTIONS[chosen]
     known = {item.name for item in dataclasses.fields(part)}
-    given = {name: value for name, value in (options or {}).items() if name in known}
+    elsewhere = {item.name for other in FORM_OPTIONS.values() for item in dataclasses.fields(other)} - known
+    given = {name: value for name, value in (options or {}).items() if name not in elsewhere}
     if table and "table" in known:
         given["table"] = table
     wanted = build_part(part, given, section="data")

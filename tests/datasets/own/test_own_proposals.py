@@ -110,13 +110,12 @@ def test_own_proposal_warns_of_few_images_labels_without_images_and_unknown_pati
 
 
 def test_own_proposal_reads_tables_of_published_sets(tmp_path):
-    write_images(tmp_path, *(f"train/patient{number:03d}/study1/view1_frontal.png" for number in range(12)))
+    names = [f"train/patient{number:03d}/study1/view1_frontal.png" for number in range(12)]
+    write_images(tmp_path, *names)
     lines = ["Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Support Devices"]
-    lines += [
-        f"CheXpert-v1.0-small/train/patient{number:03d}/study1/view1_frontal.png,"
-        f"{('Male', 'Female')[number % 2]},{number},Frontal,{('AP', 'PA')[number % 2]},{('', '1.0')[number % 2]},{('-1.0', '0.0')[number % 2]},1.0"
-        for number in range(12)
-    ]
+    for number, name in enumerate(names):
+        people = ("Male,40,Frontal,AP", "Female,50,Frontal,PA")[number % 2]
+        lines.append(f"CheXpert-v1.0-small/{name},{people},{(',-1.0', '1.0,0.0')[number % 2]},1.0")
     (tmp_path / "train.csv").write_text("\n".join(lines))
     proposal = propose(tmp_path)
     assert (proposal.num_images, proposal.labels) == (12, ("No Finding", "Edema", "Support Devices"))
