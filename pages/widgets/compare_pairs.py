@@ -103,7 +103,7 @@ class _Sampler:
         number = self._order.index(run.run_id)
         mark = _mark_files(run)
         if time.monotonic() - self._began > QUIET_S or mark[1] > 300_000:  # a large file takes seconds
-            text = f"Drawing the test patients {NUM_SAMPLES:,} times: run {number + 1} of {len(self._order)}"
+            text = f"Drawing the test patients up to {NUM_SAMPLES:,} times: run {number + 1} of {len(self._order)}"
             self._place.progress(number / len(self._order), text=text)
         sample = _sample(run, run.run_id, mark)
         if number == len(self._order) - 1:
