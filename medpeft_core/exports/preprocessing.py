@@ -15,8 +15,13 @@ def read_rgb(path: str | Path) -> Image.Image:
     """The first frame of a PNG, JPEG, BMP or TIFF file, upright, with 8 bits for each of three channels.
 
     Transparency is laid over black. Grey with more than 8 bits keeps its range: it is divided by the full range of the
-    smallest of 8, 10, 12, 14 and 16 bits that holds its maximum.
+    smallest of 8, 10, 12, 14 and 16 bits that holds its maximum. DICOM files are not read here: their windows and
+    negatives are a matter of their own, so the lab's `view` has to make PNG files of them first.
     """
+    with open(path, "rb") as file:
+        start = file.read(132)
+    if start[128:] == b"DICM" or str(path).lower().endswith((".dcm", ".dicom")):
+        raise ValueError(f"{path} is a DICOM file. Convert it first: python -m medpeft_core view {path} --out film.png")
     image = ImageOps.exif_transpose(Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF")))
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.int64)

@@ -10,11 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import write_dicom
 from PIL import Image
 
-from medpeft_core.datasets.images import UnreadableImageError, read_image
+from medpeft_core.datasets.images import Reading, UnreadableImageError, read_image
 from medpeft_core.datasets.pixel_cache import load_for_model
-from medpeft_core.datasets.uploads import MAX_BYTES, MAX_SHOWN_SIDE, clean_name, encode_png, read_upload
+from medpeft_core.datasets.uploads import (
+    MAX_BYTES,
+    MAX_DICOM_BYTES,
+    MAX_SHOWN_SIDE,
+    clean_name,
+    encode_png,
+    read_upload,
+)
 
 CACHE_SIZE = 64
 
@@ -127,6 +135,30 @@ def test_read_upload_knows_dicom_by_its_name_too() -> None:
         read_upload(bytes(2000), "IM0001.DCM", cache_size=CACHE_SIZE)
     with pytest.raises(UnreadableImageError, match="is a text file, no image at all"):
         read_upload(b"patient 1\n" * 100, "IM0001.DCM", cache_size=CACHE_SIZE)
+
+
+def test_read_upload_of_dicom_gives_the_pixels_that_the_file_would_give(tmp_path: Path) -> None:
+    """By the run's own window and frame, or by those that somebody chose; without the name of the patient."""
+    frames = np.random.default_rng(0).integers(0, 4095, (3, 80, 100)).astype("u2")
+    path = write_dicom(
+        tmp_path / "scan.dcm", frames, NumberOfFrames=3, BitsStored=12, WindowCenter=[2000, 500],
+        WindowWidth=[3000, 400], PatientName="Miller^Ann", PatientID="4711",
+    )  # fmt: skip
+    content = path.read_bytes()
+    for reading in (Reading(), Reading(window="2", frame="3"), Reading(window="full", frame="middle")):
+        pixels, source_size, warnings = load_for_model(path, CACHE_SIZE, reading)
+        upload = read_upload(content, "scan", cache_size=CACHE_SIZE, reading=reading)
+        np.testing.assert_array_equal(decode(upload.pixels), pixels[0])
+        assert (upload.source_size, upload.notes) == (source_size, warnings)
+        assert upload.choices is not None
+        assert upload.choices.num_frames == 3
+        assert "Miller" not in repr(upload)
+        assert "4711" not in repr(upload)
+
+
+def test_read_upload_takes_larger_dicom_files_than_others() -> None:
+    with pytest.raises(UnreadableImageError, match="has 65 MB, but at most 64 MB are read. Choose a file with fewer"):
+        read_upload(bytes(128) + b"DICM" + bytes(MAX_DICOM_BYTES + 1024**2), "scan.dcm", cache_size=CACHE_SIZE)
 
 
 def test_read_upload_tells_what_was_changed() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from medpeft_core.config import AugmentConfig
 from medpeft_core.datasets.pixel_cache import load_for_model
-from medpeft_core.exports.preprocessing import compute_probs, prepare_image
+from medpeft_core.exports.preprocessing import compute_probs, prepare_image, read_rgb
 from medpeft_core.metrics.evaluate import probs_from_logits
 from medpeft_core.training.augment import BatchTransform
 
@@ -83,3 +83,10 @@ def test_pictures_that_the_lab_refuses_are_refused(tmp_path: Path) -> None:
 def test_probabilities_are_those_of_the_lab(task: str) -> None:
     logits = np.array([-3.0, 0.2, 12.0])
     np.testing.assert_allclose(compute_probs(logits, task), probs_from_logits(logits[None], task)[0], rtol=1e-12)
+
+
+def test_a_dicom_file_is_turned_away_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("scan", "old.dcm"):
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM" + bytes(100) if name == "scan" else bytes(50))
+        with pytest.raises(ValueError, match=rf"{name} is a DICOM file\. Convert it first: python -m"):
+            read_rgb(tmp_path / name)
