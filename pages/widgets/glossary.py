@@ -17,6 +17,13 @@ def _read_help(method: str, knob: str) -> str:
 WORDS: dict[str, tuple[str, str]] = {
     "auroc": ("AUROC", METRICS["auroc"].explanation),
     "average_precision": ("Average precision", METRICS["auprc"].explanation),
+    "macro_f1": ("Macro F1", METRICS["macro_f1"].explanation),
+    "kappa": ("Quadratic kappa", METRICS["quadratic_kappa"].explanation),
+    "confusion": (
+        "Confusion matrix",
+        "What was taken for what, where each image is of exactly one class: a row for each true class, a column for "
+        "each answer. The answer is the likeliest class; right ones lie on the diagonal.",
+    ),
     "interval": (
         "Interval",
         "The range in which the figure would probably lie if other patients had been tested, at 95 % confidence. "

@@ -8,10 +8,10 @@ from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
 from pages.widgets.lab import get_lab
-from pages.widgets.model_notes import NOT_CALIBRATED, draw_chance_warning, write_mean_score
+from pages.widgets.model_notes import NOT_CALIBRATED, draw_chance_warning, write_accuracy, write_mean_score
 from pages.widgets.predict_probs import SYNTHETIC_MODEL
 from pages.widgets.run_picker import lead_to_a_finished_run, pick_run, turn_away_unfinished
-from pages.widgets.wording import DISCLAIMER
+from pages.widgets.wording import DISCLAIMER, name_labels
 
 ANY_PICTURE = "The model answers for any picture, also for one that is no radiograph."
 
@@ -44,7 +44,8 @@ def choose_run() -> Run | None:
 
 
 def _draw_notes(metrics: dict[str, Any]) -> None:
-    score = f"Test AUROC, mean over the labels: {write_mean_score(metrics)}"
+    score = f"Test AUROC, mean over the {name_labels(metrics.get('task'))}: {write_mean_score(metrics)}"
+    score += write_accuracy(metrics)
     st.caption(f"{score} · **{DISCLAIMER}** {NOT_CALIBRATED} {ANY_PICTURE}")
     draw_chance_warning([metrics])
     if metrics.get("is_synthetic"):
