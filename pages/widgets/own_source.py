@@ -15,6 +15,7 @@ from pages.widgets.own_draft import (
     find_root,
     forget_corrections,
 )
+from pages.widgets.own_look import look_again
 from pages.widgets.own_uploads import describe_folder, make_folder, remove_upload, take_in
 from pages.widgets.settings_form import bind, renew_widgets
 from pages.widgets.wording import escape_markdown, write_bytes
@@ -112,6 +113,7 @@ def _take(draft: Draft, files: list[Any]) -> None:
     draft["upload_note"] = note
     draft["upload_name"] = draft.get("upload_name") or _name_upload(files)
     st.session_state[ROUND_KEY] = st.session_state.get(ROUND_KEY, 0) + 1
+    look_again()  # the folder may have been looked at before more came into it
     forget_corrections(draft)
     st.rerun()
 

@@ -3,10 +3,12 @@
 import io
 import os
 import time
+import zipfile
 from pathlib import PurePosixPath
 
 import pytest
 
+from medpeft_core.datasets.progress import ignore_progress
 from medpeft_core.errors import DataError
 from pages.widgets import own_uploads
 from pages.widgets.own_uploads import (
@@ -16,7 +18,24 @@ from pages.widgets.own_uploads import (
     make_folder,
     remove_upload,
     sweep_uploads,
+    take_in,
 )
+
+
+def make_zip(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+    return stream.getvalue()
+
+
+def protect(content: bytes) -> bytes:
+    """The same zip with the mark of a password on its first entry, in both headers."""
+    changed = bytearray(content)
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        changed[content.index(mark) + place] |= 1
+    return bytes(changed)
 
 
 class Upload(io.BytesIO):
@@ -81,3 +100,28 @@ def test_upload_that_nobody_made_a_set_of_goes_after_a_day(home):
     sweep_uploads()
     assert not old.exists()
     assert new.is_dir()
+
+
+def test_zip_is_unpacked_and_what_is_no_image_is_told(home):
+    folder = make_folder()
+    content = make_zip("eyes/healthy/1.png", "eyes/sick/1.png", "eyes/notes.docx", "__MACOSX/1.png")
+    note = take_in([Upload("eyes.zip", content)], folder, progress=ignore_progress)
+    assert note == "1 files are neither images nor tables and were left out: 1 .docx."
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert found == ["eyes/healthy/1.png", "eyes/sick/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("eyes.zip", make_zip("notes.docx"), "holds no images and no tables"),
+        ("eyes.zip", b"no zip at all", "eyes.zip"),
+        ("eyes.zip", protect(make_zip("1.png")), "password"),
+        ("eyes.medpeft.zip", make_zip("data.json"), "Open it under “Open a shared data set”"),
+    ],
+)
+def test_zip_that_is_refused_is_not_kept(home, name, content, told):
+    folder = make_folder()
+    with pytest.raises(DataError, match=told):
+        take_in([Upload(name, content)], folder, progress=ignore_progress)
+    assert list(folder.iterdir()) == []
