@@ -1,5 +1,6 @@
 """Downloading a data set by an explicit click: size, terms and source first; then progress, a stop, and preparing."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -52,9 +53,10 @@ def find_fetch_job(data: DataConfig) -> Any | None:
     """The newest job that downloads, or downloaded, this set into this folder."""
     wanted = _build_request(data)
     for job in get_lab().jobs.list_jobs():
-        request = job.request()
-        if request.kind == "fetch_data" and request.options == wanted:
-            return job
+        with contextlib.suppress(MedPeftError, TypeError, KeyError):  # of a damaged job, or of another version
+            request = job.request()
+            if request.kind == "fetch_data" and request.options == wanted:
+                return job
     return None
 
 
