@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from stored_runs import make_run
 
 PAGES = tuple(sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "pages").glob("*.py")))
+OWN_DATA = "data?own=1"  # a page of its own
 SETTLED_MS = 1500  # charts and tables draw themselves after the script
 
 
@@ -33,8 +34,8 @@ def test_pages_have_no_serious_fault(lab: Server, browser: Browser, theme: Any) 
     page = context.new_page()
     faults = {}
     run, other = (item.run_id for item in lab.store.list_runs()[:2])
-    for name in PAGES:
-        page.goto(f"{lab.url}/{name}?run={run}&runs={run},{other}")
+    for name in (*PAGES, OWN_DATA):
+        page.goto(f"{lab.url}/{name}{'&' if '?' in name else '?'}run={run}&runs={run},{other}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         wait_until_idle(page)
         page.wait_for_timeout(SETTLED_MS)
