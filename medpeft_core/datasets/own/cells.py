@@ -26,7 +26,7 @@ SIDES = {
 SEXES = {"f": "F", "female": "F", "w": "F", "woman": "F", "weiblich": "F", "m": "M", "male": "M", "man": "M",
          "männlich": "M"}  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-_WORD_GAPS = re.compile(r"[\s_\-./]+")
+_WORD_GAPS = re.compile(r"[\s_\-./()\[\]:#]+")
 _DIGITS = re.compile(r"(\d+)")
 
 _SCALE = (
@@ -43,7 +43,7 @@ _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 
 
 def fold_words(text: str) -> str:
-    """A name or cell as it is compared: small letters, single blanks instead of "_", "-", "." and "/"."""
+    """A name or cell as it is compared: small letters, single blanks instead of "_", "-", "/", brackets and the like."""
     return _WORD_GAPS.sub(" ", unicodedata.normalize("NFC", text).strip().casefold()).strip()
 
 

@@ -25,7 +25,7 @@ _IMAGE = re.compile(
 _SPLIT = re.compile(r"(data ?)?(split|set|subset|partition|phase|fold|usage|dataset split)s?( ?(id|name))?|strat fold")
 _IS_SPLIT = re.compile(r"(is|in)? ?(train|training|val|valid|validation|test|testing|holdout)( ?set)?")
 _AGE = re.compile(
-    r"(patient |subject )?(age|alter)( (in )?(years|yrs|y|yr))?( at .*)?|age approx|patient age|patients age"
+    r"(patient |subject )?(age|alter)( (in )?(years|yrs|y|yr|jahre))?( at .*)?|age approx|patient age|patients age"
 )
 _SEX = re.compile(r"(patient |subject |anatom )?(sex|gender|geschlecht)")
 _VIEW = re.compile(r"(view|projection)( ?position)?|ap pa|pa ap|frontal lateral|view ?position")
@@ -34,9 +34,8 @@ _SITE = re.compile(r"(site|hospital|cent(er|re)|institution|clinic|facility|sour
                    r"( ?(id|name))?")  # fmt: skip
 _DATE = re.compile(r"((study|exam|acquisition|scan|image|visit|series|content) ?)?date( of .*)?|datum")
 _LABEL = re.compile(
-    r"(finding|image|class|disease|target|true|gt)? "
-    "?(labels?|class(es)?|categor(y|ies)|target|diagnos(is|es)|dx|findings?|"
-    r"patholog(y|ies)|diseases?|condition|ground ?truth|outcome|level|grade|stage|severity|score|kl|birads|bi rads)"
+    r"(.* )?(labels?|class(es)?|categor(y|ies)|target|diagnos(is|es)|dx|findings?|patholog(y|ies)|diseases?|"
+    r"condition|ground ?truth|outcome|level|grade|stage|severity|score|kl|birads|bi rads)"
     r"( ?(names?|text|index|idx|id|grade|score|encoded))?"
 )
 _IDS = re.compile(r"(unnamed.*|index|column \d+|.*\b(id|uid|no|nr|number|idx)|.*follow.*)")
@@ -163,7 +162,7 @@ _SINGLE_ROLES: dict[Role, str] = {
     "date": "its values are dates", "site": "by its name",
 }  # fmt: skip
 _PROOFS = {
-    "patient": lambda facts: bool(_PATIENT.fullmatch(facts.words)) and not facts.is_flags,
+    "patient": lambda facts: bool(_PATIENT.fullmatch(facts.words)) and not facts.is_flags and len(facts.counts) > 2,
     "split": _is_split,
     "age": lambda facts: bool(_AGE.fullmatch(facts.words)),
     "sex": lambda facts: facts.sex_share >= (0.5 if _SEX.fullmatch(facts.words) else MOSTLY),

@@ -22,6 +22,7 @@ from medpeft_core.datasets.own.tables import RawTable
 from medpeft_core.errors import DataError
 
 RESERVED = frozenset((*FIXED_COLUMNS, *OPTIONAL_COLUMNS))
+MAX_LABEL = 200  # characters
 _SHOWN = 5
 
 
@@ -256,7 +257,7 @@ def _name_labels(names: list[str], notes: list[str]) -> list[str]:
     taken: set[str] = set()
     found = []
     for name in names:
-        plain = " ".join(name.split())
+        plain = "".join(character for character in " ".join(name.split()) if character.isprintable())[:MAX_LABEL]
         changed = f"{plain} (label)" if plain in RESERVED else plain
         while changed in taken:
             changed += "'"

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS
 from medpeft_core.datasets.own.guessing import MAX_CLASSES
-from medpeft_core.datasets.own.label_reading import RESERVED
+from medpeft_core.datasets.own.label_reading import MAX_LABEL, RESERVED
 from medpeft_core.datasets.own.stored_sets import NAME_PATTERN
 from medpeft_core.datasets.own.zip_entries import find_name_fault
 from medpeft_core.errors import DataError
 
-MAX_LABEL, MAX_TITLE, MAX_NOTE = 200, 100, 2000
+MAX_TITLE, MAX_NOTE = 100, 2000
 MAX_NOTES = 200
 MAX_TEXT = 400  # characters of a path or another cell
 MAX_BOXES = 100_000  # characters

@@ -15,7 +15,14 @@ from medpeft_core.datasets.own.options import NONE, DicomOptions, FolderOptions,
 from medpeft_core.datasets.own.patterns import offer_pattern
 from medpeft_core.datasets.own.proposal import ROLES, ColumnGuess, Form, Proposal, Role
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
-from medpeft_core.datasets.own.table_choice import SINGLE_ROLES, TableLook, label_columns, look_at_table, rank_tables
+from medpeft_core.datasets.own.table_choice import (
+    SINGLE_ROLES,
+    TableLook,
+    label_columns,
+    look_at_table,
+    rank_tables,
+    rate_table,
+)
 from medpeft_core.datasets.own.table_set import read_look
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.report_words import Finding
@@ -59,7 +66,7 @@ def propose(
     scan = scan_folder(root, progress=progress)
     images = FileIndex(scan.pictures, root)
     tables = rank_tables(root, scan, images)
-    chosen = form or _choose_form(scan, tables, table)
+    chosen = form or _choose_form(scan, images, tables, table)
     part = FORM_OPTIONS[chosen]
     known = {item.name for item in dataclasses.fields(part)}
     elsewhere = {item.name for other in FORM_OPTIONS.values() for item in dataclasses.fields(other)} - known
@@ -75,11 +82,17 @@ def propose(
     return draft.build(_judge(draft.manifest))
 
 
-def _choose_form(scan: Scan, tables: list[str], table: str | None) -> Form:
-    """DICOM files where there is nothing else, which bring their patients; else a table where there is one."""
+def _choose_form(scan: Scan, images: FileIndex, tables: list[str], table: str | None) -> Form:
+    """DICOM files where there is nothing else, which bring their patients; a table, unless it names no image here and
+    folders part the images into classes; else folders."""
     if scan.dicoms and not scan.images:
         return "dicom"
-    return "table" if table or tables else "folder"
+    if table:
+        return "table"
+    if tables and rate_table(scan.root / tables[0], images)[1] == 0:
+        layout = folder_set.find_layout(scan)
+        return "folder" if layout.table["class"].nunique() > 1 and not layout.loose else "table"
+    return "table" if tables else "folder"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medpeft_core.datasets.dicom.guarded import is_dicom
 from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.errors import DataError
@@ -18,7 +19,7 @@ _SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycl
 _MASK_STEM = re.compile(r"(.+?)[ _-](?:mask|segmentation|seg)(?:[ _-]?\d+)?", re.IGNORECASE)
 _MASK_FOLDERS = ("mask", "masks", "segmentation", "segmentations")
 _NOT_TABLES = re.compile(r"(read_?me|licen[cs]e|.*requirements|sha256sums|.*checksums?|changelog|citation).*", re.I)
-_DICOM_MARK_AT, _DICOM_MARK = 128, b"DICM"
+_HEAD_BYTES = 132  # tell a DICOM file
 _NO_ENDING = re.compile(r"(\.[0-9]*)?")  # UIDs as names, 1.2.840.113619, have endings of digits only
 
 
@@ -78,7 +79,7 @@ def scan_folder(root: Path, *, progress: Progress = ignore_progress) -> Scan:
         ending = os.path.splitext(path)[1].lower()
         if ending in IMAGE_ENDINGS:
             images.append(path)
-        elif ending in DICOM_ENDINGS or (_NO_ENDING.fullmatch(ending) and _is_dicom(place)):
+        elif ending in DICOM_ENDINGS or (_NO_ENDING.fullmatch(ending) and _is_dicom(path, place)):
             dicoms.append(path)
         elif ending in TABLE_ENDINGS and not _NOT_TABLES.fullmatch(path.rpartition("/")[2]):
             tables.append(path)
@@ -91,21 +92,6 @@ def scan_folder(root: Path, *, progress: Progress = ignore_progress) -> Scan:
         tables=tuple(sorted(tables, key=lambda path: (path.count("/"), path))), outside=tuple(sorted(outside)),
         others=dict(others.most_common()),
     )  # fmt: skip
-
-
-def find_mask_owner(path: str) -> str | None:
-    """The path, without ending, of the image that a mask belongs to, in small letters; None for what is no mask."""
-    lowered = path.lower()
-    if "mask" not in lowered and "seg" not in lowered:
-        return None
-    folder, _, name = path.rpartition("/")
-    stem = os.path.splitext(name)[0]
-    found = _MASK_STEM.fullmatch(stem)
-    in_folder = folder.rpartition("/")[2].lower() in _MASK_FOLDERS
-    if found is None and not in_folder:
-        return None
-    owner = found.group(1) if found else stem
-    return (f"{folder}/{owner}" if folder and not in_folder else owner).lower()
 
 
 def _walk(root: Path, top: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
@@ -135,31 +121,52 @@ def _walk(root: Path, top: Path, outside: list[str]) -> Iterator[tuple[str, str]
                     yield path, item.path
 
 
-def _is_dicom(place: str) -> bool:
+def _is_dicom(path: str, place: str) -> bool:
     try:
         with open(place, "rb") as file:
-            return file.read(_DICOM_MARK_AT + len(_DICOM_MARK))[_DICOM_MARK_AT:] == _DICOM_MARK
+            return is_dicom(file.read(_HEAD_BYTES), path)
     except OSError:
         return False
 
 
 def _part_masks(paths: list[str]) -> tuple[list[str], dict[str, str], int]:
-    """Images that are no masks, their masks, and the number of all masks."""
-    owners: dict[str, str] = {}
-    kept, num_masks = [], 0
+    """Images that are no masks, their masks, and the number of all masks.
+
+    A mask is called like its image with "_mask" or the like behind it, or lies under the name of another image in a
+    folder named masks; a class may well be called mask.
+    """
+    named: dict[str, str] = {}  # path of the image without ending, in small letters -> mask
+    kept, in_folders, num_masks = [], [], 0
     for path in paths:
-        owner = find_mask_owner(path)
-        if owner is None:
-            kept.append(path)
-        else:
+        lowered = path.lower()
+        is_like = "mask" in lowered or "seg" in lowered
+        folder, _, name = path.rpartition("/")
+        found = _MASK_STEM.fullmatch(os.path.splitext(name)[0]) if is_like else None
+        if found is not None:
             num_masks += 1
-            owners.setdefault(owner, path)
-    if not owners:
-        return kept, {}, 0
+            named.setdefault(f"{folder}/{found.group(1)}".lower().removeprefix("/"), path)
+        elif is_like and folder.rpartition("/")[2].lower() in _MASK_FOLDERS:
+            in_folders.append(path)
+        else:
+            kept.append(path)
+    if not kept:
+        return paths, {}, 0
+    wholes = {os.path.splitext(path)[0].lower() for path in kept} if in_folders else set()
+    stems = Counter(whole.rpartition("/")[2] for whole in wholes)
+    for path in in_folders:
+        folder, _, stem = os.path.splitext(path)[0].lower().rpartition("/")
+        beside = f"{folder.rpartition('/')[0]}/{stem}".removeprefix("/")
+        if beside in wholes or stems[stem] == 1:
+            num_masks += 1
+            named.setdefault(beside if beside in wholes else stem, path)
+        else:
+            kept.append(path)
+    if not named:
+        return sorted(kept), {}, 0
     masks = {}
     for path in kept:
-        stem = os.path.splitext(path)[0].lower()
-        mask = owners.get(stem) or owners.get(stem.rpartition("/")[2])
+        whole = os.path.splitext(path)[0].lower()
+        mask = named.get(whole) or named.get(whole.rpartition("/")[2])
         if mask:
             masks[path] = mask
-    return kept, masks, num_masks
+    return sorted(kept), masks, num_masks

@@ -145,7 +145,8 @@ def describe(
     """All that is to be known about a manifest with pseudonyms."""
     home = get_home()
     place = "" if root is None else root.relative_to(home).as_posix() if root.is_relative_to(home) else str(root)
-    shown = " ".join(title.split())[:MAX_TITLE] or name.replace("_", " ").capitalize()
+    printable = "".join(character for character in title if character.isprintable() or character.isspace())
+    shown = " ".join(printable.split())[:MAX_TITLE] or name.replace("_", " ").capitalize()
     return About(
         name=name, title=shown, task=manifest.task, labels=manifest.labels, is_ordered=manifest.is_ordered, root=place,
         form=form, options=options, fingerprint=find_fingerprint(manifest), counts=count_manifest(manifest),
@@ -178,7 +179,11 @@ def store(manifest: Manifest, about: About, *, move: tuple[Path, Path] | None = 
             rename(*move)
             moved = True
         check_new_name(about.name)
-        rename(half, own_dir() / about.name)
+        try:
+            rename(half, own_dir() / about.name)
+        except OSError:
+            check_new_name(about.name)  # somebody was faster
+            raise
     except BaseException:
         if moved and move is not None:
             with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from medpeft_core.datasets.own.assembling import describe_scan
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.folder_set import explain_no_images
 from medpeft_core.datasets.own.guessing import Guess, guess_roles
-from medpeft_core.datasets.own.matching import FileIndex
+from medpeft_core.datasets.own.matching import FileIndex, strip_ending
 from medpeft_core.datasets.own.options import NONE, TableOptions, split_names
 from medpeft_core.datasets.own.proposal import Role
 from medpeft_core.datasets.own.scanning import Scan
@@ -52,12 +52,23 @@ def look_at_table(root: Path, options: TableOptions, scan: Scan, *, keys: FileIn
     images = keys or FileIndex(scan.pictures, root)
     path = find_table_path(root, options.table, scan, images)
     raw = read_table(path, sheet=options.sheet, encoding=options.encoding)
+    _check_header(raw, images)
     columns = [ColumnFacts.of(raw.frame[name]) for name in raw.frame.columns]
     fixed, barred = name_roles(raw, options)
     masks = FileIndex(tuple(scan.masks.values()), root)
     return TableLook(
         raw=raw, scan=scan, images=images, columns=columns, guess=guess_roles(columns, images, masks, fixed, barred)
     )
+
+
+def _check_header(raw: RawTable, images: FileIndex) -> None:
+    """Refuse a table whose first row is about an image."""
+    named = [name for name in raw.frame.columns if strip_ending(name) != name]
+    if named and images.match(named).files:
+        raise DataError(
+            f"The first line of {raw.path} is about the image {named[0]!r}, so it has no column names. Add a line with "
+            "names above it, such as image,label."
+        )
 
 
 def label_columns(look: TableLook, options: TableOptions) -> list[str]:
@@ -116,23 +127,24 @@ def rank_tables(root: Path, scan: Scan, images: FileIndex) -> list[str]:
     out."""
     if len(scan.tables) == 1 and not scan.tables[0].lower().endswith(".txt"):
         return list(scan.tables)
-    ranked = []
-    for order, name in enumerate(scan.tables[:MAX_TABLES]):
-        try:
-            raw = read_table(root / name, is_head_only=True)
-        except DataError:
-            if name.lower().endswith(".txt"):
-                continue
-            ranked.append(((0, 0, -order), name))
-            continue
-        if len(raw.frame.columns) < 2 and name.lower().endswith(".txt"):
-            continue
-        columns = [ColumnFacts.of(raw.frame[column]) for column in raw.frame.columns]
-        guess = guess_roles(columns, images, FileIndex(()), {}, set())
-        image = next((facts for facts in columns if facts.name == guess.first("image")), None)
-        found = len(images.match(image.values).files) if image else 0
-        ranked.append(((int(found > 0 and bool(guess.all("label"))), found, -order), name))
-    return [name for _, name in sorted(ranked, reverse=True)]
+    rated = [(rate_table(root / name, images), -order, name) for order, name in enumerate(scan.tables[:MAX_TABLES])]
+    return [name for rating, _, name in sorted(rated, reverse=True) if rating[0] >= 0]
+
+
+def rate_table(path: Path, images: FileIndex) -> tuple[int, int]:
+    """(1 where the first rows name images and labels, else 0, or -1 for a text that is no table; images they name)."""
+    is_text = path.suffix.lower() == ".txt"
+    try:
+        raw = read_table(path, is_head_only=True)
+    except DataError:
+        return (-1 if is_text else 0), 0
+    if is_text and len(raw.frame.columns) < 2:
+        return -1, 0
+    columns = [ColumnFacts.of(raw.frame[column]) for column in raw.frame.columns]
+    guess = guess_roles(columns, images, FileIndex(()), {}, set())
+    image = next((facts for facts in columns if facts.name == guess.first("image")), None)
+    found = len(images.match(image.values).files) if image else 0
+    return int(found > 0 and bool(guess.all("label"))), found
 
 
 def describe_table(look: TableLook, root: Path) -> list[str]:

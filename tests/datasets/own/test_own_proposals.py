@@ -31,7 +31,7 @@ def roles_of(proposal):
 def test_own_proposal_tells_the_role_of_every_column_and_why(odd):
     proposal = propose(odd)
     assert roles_of(proposal) == {
-        "Bild-Datei": "image", "PatNr": "unused", "Patient": "patient", "Alter (Jahre)": "unused", "Sex": "sex",
+        "Bild-Datei": "image", "PatNr": "unused", "Patient": "patient", "Alter (Jahre)": "age", "Sex": "sex",
         "Note": "unused", "Erguß": "label", "Tumor": "label", "Größe in cm": "unused", "leer": "unused",
         "Modell": "unused", "Set": "split",
     }  # fmt: skip
@@ -51,13 +51,14 @@ def test_own_proposal_tells_the_role_of_every_column_and_why(odd):
 
 def test_own_proposal_keeps_the_rest_when_a_person_corrects_it(odd):
     before = roles_of(propose(odd))
-    proposal = propose(odd, roles={"Alter (Jahre)": "age", "Tumor": "unused"}, options={"uncertain": "ones"})
-    assert roles_of(proposal) == {**before, "Alter (Jahre)": "age", "Tumor": "unused"}
+    proposal = propose(odd, roles={"Modell": "site", "Tumor": "unused"}, options={"uncertain": "ones"})
+    assert roles_of(proposal) == {**before, "Modell": "site", "Tumor": "unused"}
     assert proposal.labels == ("Erguß",)
     assert proposal.options["uncertain"] == "ones"
     manifest = read_own("table", odd, **proposal.options)
     assert manifest.labels == ("Erguß",)
     assert manifest.table["age"].tolist() == [40.0 + number for number in range(30)]
+    assert manifest.table["site"].unique().tolist() == ["X1"]
 
 
 def test_own_proposal_gives_a_role_that_one_column_has_to_the_new_one(odd):
@@ -120,6 +121,15 @@ def test_own_proposal_reads_tables_of_published_sets(tmp_path):
     proposal = propose(tmp_path)
     assert (proposal.num_images, proposal.labels) == (12, ("No Finding", "Edema", "Support Devices"))
     assert {"Path": "image", "Sex": "sex", "Age": "age"}.items() <= roles_of(proposal).items()
+
+
+def test_own_proposal_passes_over_tables_that_are_not_about_the_images(tmp_path):
+    root = make_folders(tmp_path, count=8)
+    (root / "hospitals.csv").write_text("hospital,beds\nNord,3\nSüd,5\n")
+    assert propose(root).form == "folder"
+    assert not propose(root, form="table").is_usable
+    (root / "labels.csv").write_text("i00_0.png,1\ni00_1.png,0\n")
+    assert "is about the image 'i00_0.png', so it has no column names" in propose(root).findings[0].text
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["with, comma", 'with "marks"', "ü"], ["one"], []])

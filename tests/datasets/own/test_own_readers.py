@@ -138,6 +138,18 @@ def test_own_folder_leaves_links_that_lead_outside(tmp_path):
     assert any("2 links lead out of the folder, for example ill/out.png, more" in note for note in manifest.notes)
 
 
+def test_own_folder_tells_masks_from_a_class_called_mask(tmp_path):
+    write_images(tmp_path / "faces", "mask/1.png", "mask/2.png", "no_mask/3.png", "no_mask/4.png")
+    assert read_own("folder", tmp_path / "faces").targets().sum(axis=0).tolist() == [2, 2]
+    names = [f"{label}/{number}.png" for label in ("ill", "well") for number in range(3)]
+    write_images(tmp_path / "films", *names, "ill/masks/0.png", "ill/masks/1.png")
+    manifest = read_own("folder", tmp_path / "films")
+    assert len(manifest) == 6
+    assert manifest.table.set_index("image")["mask"].dropna().to_dict() == {
+        "ill/0.png": "ill/masks/0.png", "ill/1.png": "ill/masks/1.png",
+    }  # fmt: skip
+
+
 def test_own_dicom_takes_labels_from_attributes_folders_and_tables(tmp_path):
     root = make_form("dicom", tmp_path / "films")
     for number in range(4):
