@@ -20,9 +20,9 @@ def load_all(
 ) -> Generator[Loaded | None, None, None]:
     """The images in their order, decoded ahead in threads, and None while a slow one is waited for.
 
-    In threads, since Pillow, zlib and the digest let go of the interpreter's lock; compressed DICOM, whose decoders do
-    not, in a process for each thread where it is worth one (benchmarks/README.md). Closing the iterator lets the
-    threads end after the image that they are at.
+    In threads, since decoders and the digest let go of the interpreter's lock; JPEG 2000, whose decoder does not, in a
+    process for each thread where it is worth one (benchmarks/README.md). Closing the iterator lets the threads end
+    after the image that they are at.
 
     Args:
         paths: the files.

@@ -1,7 +1,7 @@
-"""A process that decodes images for one thread, for formats whose decoders keep the interpreter's lock to themselves.
+"""A process that decodes images for one thread, for JPEG 2000, whose decoder keeps the interpreter's lock to itself.
 
-JPEG 2000 is the worst: its decoder keeps the lock for nine tenths of its time, so that threads wait for each other and
-the rest of the program for them. A process of its own, not a child of a pool: a pool imports the caller's main script
+It keeps it for nine tenths of its time (benchmarks/README.md), so that threads wait for each other and the rest of the
+program for them. Decoders of other formats let it go. A process of its own, not a child of a pool: a pool imports the caller's main script
 once more, which under Streamlit would run the whole app again. It also survives a file that makes a decoder crash.
 """
 
@@ -23,7 +23,7 @@ CRASH_REASON = "makes its decoder crash"
 MAX_STARTS = 2  # a process may have been killed for another reason than the image
 _CHILD = "from medpeft_core.datasets.decoding_process import main; main()"
 _PACKAGE_PARENT = Path(__file__).parents[2]
-_COMPRESSED = (b"1.2.840.10008.1.2.4.", b"1.2.840.10008.1.2.5")  # transfer syntaxes of DICOM: JPEG and its kin, RLE
+_JPEG_2000 = (b"1.2.840.10008.1.2.4.9", b"1.2.840.10008.1.2.4.20")  # begin its transfer syntaxes, HTJ2K's the second
 _HEAD_BYTES = 1024  # the transfer syntax stands at the beginning
 
 
@@ -73,13 +73,13 @@ class DecodingProcess:
 
 
 def needs_process(path: Path) -> bool:
-    """Whether a file is compressed DICOM, as far as its beginning tells."""
+    """Whether a file is DICOM with JPEG 2000 inside, as far as its beginning tells."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
-    return head[128:132] == b"DICM" and any(syntax in head for syntax in _COMPRESSED)
+    return head[128:132] == b"DICM" and any(syntax in head for syntax in _JPEG_2000)
 
 
 def main() -> None:

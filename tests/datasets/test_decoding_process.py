@@ -1,4 +1,4 @@
-"""Processes that decode compressed DICOM: the same images, no process left behind, and a crash is one image's."""
+"""Processes that decode JPEG 2000: the same images, no process left behind, and a crash is one image's."""
 
 import os
 import shutil
@@ -15,7 +15,8 @@ from medpeft_core.datasets.pixel_decoding import load_image
 from medpeft_core.datasets.pixels import build_pixel_cache
 from medpeft_core.datasets.progress import ignore_progress
 
-COMPRESSED = ("RG1_J2KI.dcm", "JPEG-LL.dcm", "MR_small_RLE.dcm", "US1_J2KR.dcm")
+JPEG_2000 = ("RG1_J2KI.dcm", "US1_J2KR.dcm")
+OTHERS = ("JPEG-LL.dcm", "MR_small_RLE.dcm", "CT_small.dcm")
 CRASHING = (
     "import os\n"
     "from medpeft_core.datasets import decoding_process, pixel_decoding\n"
@@ -41,7 +42,7 @@ def test_a_process_gives_what_load_image_gives(samples, process, tmp_path):
     cut_off = tmp_path / "cut off.dcm"
     cut_off.write_bytes((samples / "JPEG-LL.dcm").read_bytes()[:20000])
     gone = tmp_path / "gone.dcm"
-    for path in (*(samples / name for name in COMPRESSED), cut_off, gone):
+    for path in (*(samples / name for name in (*JPEG_2000, *OTHERS)), cut_off, gone):
         for reading in (AS_STORED, Reading(window="full", frame="last")):
             got, wanted = (load(path, 64, reading) for load in (process.load, load_image))
             for name in ("source_size", "warning", "error", "digest", "state"):
@@ -51,9 +52,9 @@ def test_a_process_gives_what_load_image_gives(samples, process, tmp_path):
                 np.testing.assert_array_equal(got.pixels, wanted.pixels)
 
 
-def test_only_compressed_dicom_needs_a_process(samples, save_image):
-    assert all(needs_process(samples / name) for name in COMPRESSED)
-    others = [samples / "CT_small.dcm", samples / "gone.dcm", save_image("a.png", np.zeros((20, 20), np.uint8))]
+def test_only_jpeg_2000_needs_a_process(samples, save_image):
+    assert all(needs_process(samples / name) for name in JPEG_2000)
+    others = [*(samples / name for name in (*OTHERS, "gone.dcm")), save_image("a.png", np.zeros((20, 20), np.uint8))]
     assert not any(needs_process(path) for path in others)
 
 
@@ -73,11 +74,11 @@ def test_a_process_ends_when_whoever_asks_is_gone():
     child.stdout.close()
 
 
-def test_a_cache_of_compressed_dicom_is_that_of_plain_decoding_and_leaves_no_process(samples, home, monkeypatch):
+def test_a_cache_of_jpeg_2000_is_that_of_plain_decoding_and_leaves_no_process(samples, home, monkeypatch):
     monkeypatch.setattr(decoding_pool, "MIN_FOR_PROCESSES", 2)
     starts = []
     monkeypatch.setattr(decoding_process, "_start", lambda start=decoding_process._start: starts.append(1) or start())
-    paths = [samples / name for name in COMPRESSED]
+    paths = [samples / name for name in (*OTHERS, *JPEG_2000)]
     before = set(psutil.Process().children())
     folder = home / "cache" / "pixels" / "key"
     cache = build_pixel_cache(paths, cache_size=64, folder=folder, progress=ignore_progress, num_threads=2)
