@@ -1,8 +1,9 @@
 """A process that decodes images for one thread, for JPEG 2000, whose decoder keeps the interpreter's lock to itself.
 
-It keeps it for nine tenths of its time (benchmarks/README.md), so that threads wait for each other and the rest of the
-program for them. Decoders of other formats let it go. A process of its own, not a child of a pool: a pool imports the caller's main script
-once more, which under Streamlit would run the whole app again. It also survives a file that makes a decoder crash.
+It keeps it for nine tenths of its time (benchmarks/README.md), so that threads wait for each other, and the rest of the
+program for them. Decoders of other formats let it go. A process of its own, not a child of a pool: a pool imports the
+caller's main script once more, which under Streamlit would run the whole app again. It also survives a file that makes
+the decoder crash.
 """
 
 import contextlib
