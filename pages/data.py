@@ -43,6 +43,6 @@ except MedPeftError as error:  # a folder that is not this set: the card tells w
     problem = str(error)
 draw_about(data, is_prepared=view is not None)
 draw_work(data, view, problem=problem)
-draw_stored(data.dataset)
+draw_stored(data)
 if view is not None:
     draw_view(view)

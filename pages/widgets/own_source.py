@@ -37,13 +37,18 @@ def choose_source(draft: Draft) -> Path | None:
             required=True,
             format_func=PLACES.__getitem__,
             label_visibility="collapsed",
-            **bind(draft, "place", key="own_place", after=lambda: forget_corrections(draft)),
+            **bind(draft, "place", key="own_place", after=lambda: _change_place(draft)),
         )
         if place == BY_FOLDER:
             _choose_folder(draft)
         else:
             _choose_upload(draft, is_folder=place == BY_UPLOADED_FOLDER)
     return _check(draft)
+
+
+def _change_place(draft: Draft) -> None:
+    draft.pop("upload_problem", None)
+    forget_corrections(draft)
 
 
 def _choose_folder(draft: Draft) -> None:
@@ -79,6 +84,8 @@ def _choose_upload(draft: Draft, *, is_folder: bool) -> None:
     )
     limit = int(st.get_option("server.maxUploadSize"))
     st.caption(f":material/lock: {KEPT_HERE} Up to {limit} MB a file; for more, give a folder on that computer.")
+    if draft.get("upload_problem"):
+        st.error(escape_markdown(draft["upload_problem"]), icon=":material/error:")
     if files:
         _take(draft, list(files))
 
@@ -102,19 +109,19 @@ def _take(draft: Draft, files: list[Any]) -> None:
     """Write what came through the browser; the widget is emptied, which frees the server's memory."""
     folder = Path(draft["upload"]) if draft.get("upload") else make_folder()
     place = st.empty()
+    draft.pop("upload_problem", None)
     try:
         note = take_in(files, folder, progress=lambda what, done, total: _tell(place, what, done, total))
     except MedPeftError as error:
         if not draft.get("upload"):
             remove_upload(folder)
-        place.error(escape_markdown(str(error)), icon=":material/error:")
-        return
-    draft["upload"] = str(folder)
-    draft["upload_note"] = note
-    draft["upload_name"] = draft.get("upload_name") or _name_upload(files)
+        draft["upload_problem"] = str(error)
+    else:
+        draft |= {"upload": str(folder), "upload_note": note}
+        draft["upload_name"] = draft.get("upload_name") or _name_upload(files)
+        look_again()  # the folder may have been looked at before more came into it
+        forget_corrections(draft)
     st.session_state[ROUND_KEY] = st.session_state.get(ROUND_KEY, 0) + 1
-    look_again()  # the folder may have been looked at before more came into it
-    forget_corrections(draft)
     st.rerun()
 
 

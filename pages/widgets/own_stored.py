@@ -7,6 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
+from medpeft_core.config import DataConfig
 from medpeft_core.datasets.own.proposal import Form
 from medpeft_core.datasets.own.sharing import ENDING, share_data
 from medpeft_core.datasets.own.store import remove_data
@@ -21,6 +22,7 @@ GONE = (
     "The images of this set are not where they were: {folder}. If they have moved, give the folder that holds them now "
     "above; the set itself is kept."
 )
+NEVER_HERE = "This set was shared without its images. Give the folder that holds them above."
 SHARING = (
     "A shared file holds labels, splits, pseudonyms and the names of the image files, no images and no dates. Make "
     "sure that those names hold no names or ids of patients. With the images: "
@@ -28,18 +30,19 @@ SHARING = (
 )
 
 
-def draw_stored(name: str) -> None:
+def draw_stored(data: DataConfig) -> None:
     """Folded away below what the page says of the set; nothing for the sets of others.
 
     Args:
-        name: of the data set that the page is about.
+        data: what the page is about.
     """
-    about = list_stored().get(name)
+    about = list_stored().get(data.dataset)
     if about is None:
         return
-    if about.folder is None or not about.folder.is_dir():
-        folder = escape_markdown(str(about.folder)) if about.folder else "it was shared without them"
-        st.warning(GONE.format(folder=folder), icon=":material/folder_off:")
+    if data.root is None and about.folder is None:
+        st.warning(NEVER_HERE, icon=":material/folder_off:")
+    elif data.root is None and about.folder is not None and not about.folder.is_dir():
+        st.warning(GONE.format(folder=escape_markdown(str(about.folder))), icon=":material/folder_off:")
     with st.expander("Your own data set: share, remove", icon=":material/folder_shared:", key="own_stored"):
         st.markdown(_describe(about))
         st.caption(SHARING.format(name=about.name))

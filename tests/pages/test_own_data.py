@@ -198,6 +198,7 @@ def test_set_whose_images_have_moved_asks_for_the_new_folder(app, home, folders,
     assert "are not where they were" in page.main.warning[0].value
     page.text_input(key="data_root_eyes").set_value(str(tmp_path / "moved")).run()
     assert not page.exception
+    assert not page.main.warning
     assert not page.button(key="data_prepare").disabled
 
 
@@ -229,6 +230,18 @@ def upload(page, *paths):
         uploader.upload(path.name, path.read_bytes(), "application/octet-stream")
     page.run()
     assert not page.exception, page.exception[0].message
+
+
+def test_refused_upload_is_told_and_out_of_the_way(own, home, folders, tmp_path):
+    """The next file was taken together with the one that had been refused."""
+    (tmp_path / "bad.zip").write_bytes(b"no zip")
+    page = own(place="uploaded_files")
+    upload(page, tmp_path / "bad.zip")
+    assert "is no zip file" in page.main.error[0].value
+    assert not list(home.glob("cache/uploads/own-*"))
+    upload(page, *sorted((folders["films"] / "bilder").iterdir()))
+    assert not page.main.error
+    assert "**40 files** uploaded" in read_words(page)
 
 
 def test_uploads_come_together_are_looked_at_and_removed(own, home, folders):
