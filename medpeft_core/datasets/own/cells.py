@@ -43,7 +43,7 @@ _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6}
 
 
 def fold_words(text: str) -> str:
-    """A name or cell as it is compared: small letters, single blanks instead of "_", "-", "/", brackets and the like."""
+    """A name or cell as it is compared: small letters, single blanks instead of "_", "-", "/" and brackets."""
     return _WORD_GAPS.sub(" ", unicodedata.normalize("NFC", text).strip().casefold()).strip()
 
 

@@ -168,7 +168,7 @@ _PROOFS = {
     "sex": lambda facts: facts.sex_share >= (0.5 if _SEX.fullmatch(facts.words) else MOSTLY),
     "view": _is_view,
     "laterality": lambda facts: bool(_SIDE.fullmatch(facts.words)) and facts.side_share >= 0.5,
-    "date": lambda facts: bool(_DATE.fullmatch(facts.words)) and facts.date_share >= MOSTLY,
+    "date": lambda facts: bool(_DATE.fullmatch(facts.words)) and facts.date_share >= 0.5,
     "site": _is_site,
 }
 

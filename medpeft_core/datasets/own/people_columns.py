@@ -39,7 +39,9 @@ def read_people(frame: pd.DataFrame, columns: dict[Role, str], notes: list[str])
 def _read_ages(texts: pd.Series) -> pd.Series:
     distinct = pd.Series(texts.unique(), dtype=object)
     plain = pd.Series([parse_number(text) for text in distinct], dtype=float)
-    years = plain.where(plain.notna(), parse_ages(distinct))
+    # digits of other scripts are no ages
+    with_units = pd.Series([text if text.isascii() else "" for text in distinct], dtype=object)
+    years = plain.where(plain.notna(), parse_ages(with_units))
     return texts.map(dict(zip(distinct, years, strict=True))).astype(float)
 
 

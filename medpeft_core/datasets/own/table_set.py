@@ -139,6 +139,8 @@ def match_images(look: TableLook) -> Match:
             f"first image is {look.scan.pictures[0]}. Name the column with --set data.image=NAME."
         )
     facts = next(item for item in look.columns if item.name == name)
+    if not facts.values:
+        raise DataError(f"The column {name!r} of {look.raw.path} is empty, so it names no images. Choose another one.")
     match = look.images.match(facts.values)
     if match.ambiguous and not match.files:
         raise DataError(

@@ -67,6 +67,7 @@ def test_own_labels_read_classes_and_grades(tmp_path):
         ("mass", ["1", "0", "1"], {"labels": "moss"}, r"has no column 'moss' \(data.labels\). Its columns: file, mass"),
         ("mass", ["1", "0", "1"], {"image": "mass"}, r"None of the 2 images of the column 'mass' is in .* '1'"),
         ("mass", ["1", "0", "1"], {"sex": "mass"}, "No column of .* looks like labels"),
+        ("mass,name", ["1,", "0,", "1,"], {"image": "name"}, "The column 'name' of .* is empty"),
         ("mass,age", ["1,5", "0,6", "1,7"], {"patient": "mass", "labels": "mass"}, "cannot be both"),
         ("dx,x", ["a,1", "b,0", "a,1"], {"labels": "dx,x"}, r"'a' in the label column 'dx'.*seems to hold classes"),
         ("mass,set", ["1,train", "0,test", "1,later"], {"split_column": "set"}, "Line 4 of .* has 'later'.*no split"),
@@ -127,16 +128,21 @@ def test_own_splits_are_read_as_people_write_them(tmp_path, header, cells, expec
 
 def test_own_tables_take_people_and_masks(tmp_path):
     write_images(tmp_path, "masks/00.png")
-    rows = ["1,58Y,w,pa,links,Nord,31.12.2019,masks/00.png", '0,"61,5",M,AP,R,Süd,01.02.2020,', "1,444,x,LL,,,,"]
+    rows = [
+        "1,58Y,w,pa,links,Nord,31.12.2019,masks/00.png",
+        '0,"61,5",M,AP,R,Süd,01.02.2020,',
+        "1,444,x,LL,,,,",
+        "0,١x,F,PA,R,Nord,2020,",
+    ]
     header = "mass,Alter,Geschlecht,Projection,side,hospital,date,mask"
     manifest = read_rows(tmp_path, header, rows)
     table = manifest.table
     assert table["age"].tolist()[:2] == [58, 61.5]
-    assert table["age"].isna().tolist() == [False, False, True]
-    assert table["sex"].tolist() == ["F", "M", None]
-    assert table["view"].tolist() == ["PA", "AP", "LATERAL"]
-    assert table["laterality"].tolist() == ["L", "R", None]
-    assert table["site"].tolist() == ["Nord", "Süd", None]
-    assert table["date"].tolist() == ["2019-12-31", "2020-02-01", None]
+    assert table["age"].isna().tolist() == [False, False, True, True]
+    assert table["sex"].tolist() == ["F", "M", None, "F"]
+    assert table["view"].tolist() == ["PA", "AP", "LATERAL", "PA"]
+    assert table["laterality"].tolist() == ["L", "R", None, "R"]
+    assert table["site"].tolist() == ["Nord", "Süd", None, "Nord"]
+    assert table["date"].tolist() == ["2019-12-31", "2020-02-01", None, None]
     assert table["mask"].tolist()[0] == "masks/00.png"
     assert any("'x' or the like as sex" in note for note in manifest.notes)
