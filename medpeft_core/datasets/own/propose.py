@@ -18,6 +18,7 @@ from medpeft_core.datasets.own.scanning import Scan, scan_folder
 from medpeft_core.datasets.own.table_choice import (
     SINGLE_ROLES,
     TableLook,
+    find_table_beside,
     label_columns,
     look_at_table,
     rank_tables,
@@ -33,6 +34,7 @@ FORM_OPTIONS: dict[Form, type[Any]] = {"folder": FolderOptions, "table": TableOp
 FEW_IMAGES = 30
 MANY_CLASSES = 100
 _EXAMPLES = 8
+_LEFT_OUT = "left out"  # in a note: images or rows that a person may miss
 
 
 def propose(
@@ -78,7 +80,7 @@ def propose(
     try:
         draft.read(images, roles or {}, split_seed=split_seed, progress=progress)
     except DataError as error:
-        return draft.build([_problem(str(error))])
+        return draft.build([_problem(str(error), draft.advise())])
     return draft.build(_judge(draft.manifest))
 
 
@@ -163,7 +165,15 @@ class _Draft:
             examples=_choose_examples(manifest),
         )  # fmt: skip
 
+    def advise(self) -> str:
+        """What else could help where nothing was found."""
+        table = self._find_offers().get("table")
+        return f"The table {table} beside the folder names these images: choose it." if table else ""
+
     def _find_offers(self) -> dict[str, Any]:
+        if self.manifest is None and self.form != "dicom":
+            table = find_table_beside(self.scan.root, FileIndex(self.scan.pictures, self.scan.root))
+            return {"table": str(table)} if table is not None and not self.tables else {}
         if self.manifest is None:
             tag = dicom_set.find_attribute(self.scan) if self.form == "dicom" and not self.options.tag else ""
             return {"tag": tag} if tag and not self.tables else {}
@@ -232,7 +242,8 @@ def _judge(manifest: Manifest | None) -> list[Finding]:
             advice = f"The file names seem to begin with the patient: set data.patient_pattern={pattern} if so."
         text = "No patients are known, so images of one patient may lie in train and test."
         found.append(_warning(text, advice))
-    found += [Finding(severity="note", text=note) for note in manifest.notes]
+    for note in manifest.notes:
+        found.append(_warning(note) if _LEFT_OUT in note else Finding(severity="note", text=note))
     return found
 
 

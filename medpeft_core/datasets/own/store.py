@@ -26,7 +26,7 @@ from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.datasets.split_policy import apply_split
 from medpeft_core.datasets.view_build import with_pseudonyms
 from medpeft_core.errors import DataError
-from medpeft_core.paths import datasets_dir, ensure_dir, get_home, rename, sync_files
+from medpeft_core.paths import cache_dir, datasets_dir, ensure_dir, get_home, rename, sync_files
 from medpeft_core.sections import build_part
 
 HALF_PREFIX = ".half-"
@@ -56,8 +56,8 @@ def add_data(
         form: reader: "folder", "table" or "dicom".
         options: of the reader.
         root: folder of the images.
-        upload: folder below the home that holds what was uploaded; it is taken over. `root` may name a folder in it,
-            and is the upload itself by default.
+        upload: folder below `<home>/cache/uploads` that holds what was uploaded; it is taken over. `root` may name a
+            folder in it, and is the upload itself by default.
         data: fields of a `DataConfig` that decide the split: `split_seed`, `split` and so on.
         progress: may raise to stop; then nothing is stored.
 
@@ -207,10 +207,16 @@ def _find_place(root: str | None, upload: str | None) -> tuple[Path, Path | None
     if not root and not upload:
         raise DataError("Give the folder of the images (--root FOLDER), or an upload.")
     taken = Path(upload).resolve() if upload else None
-    if taken is not None and (not taken.is_relative_to(get_home().resolve()) or not taken.is_dir()):
+    if taken is not None and not _is_upload(taken):
         raise DataError(f"The upload {taken} is gone. Upload the images again.")
     place = Path(root).expanduser().resolve() if root else taken
     assert place is not None
     if taken is not None and not place.is_relative_to(taken):
         raise DataError(f"{place} is no part of the upload {taken}. Give a folder in it.")
     return place, taken
+
+
+def _is_upload(folder: Path) -> bool:
+    """Whether a folder lies where uploads do; nothing else of the home may be taken over."""
+    places = [(parent / "uploads").resolve() for parent in (cache_dir(), datasets_dir())]
+    return folder.is_dir() and any(place in folder.parents for place in places)

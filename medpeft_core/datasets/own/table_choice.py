@@ -10,7 +10,7 @@ from medpeft_core.datasets.own.guessing import Guess, guess_roles
 from medpeft_core.datasets.own.matching import FileIndex, strip_ending
 from medpeft_core.datasets.own.options import NONE, TableOptions, split_names
 from medpeft_core.datasets.own.proposal import Role
-from medpeft_core.datasets.own.scanning import Scan
+from medpeft_core.datasets.own.scanning import TABLE_ENDINGS, Scan
 from medpeft_core.datasets.own.tables import RawTable, read_table
 from medpeft_core.errors import DataError
 
@@ -113,6 +113,11 @@ def find_table_path(root: Path, table: str, scan: Scan, images: FileIndex) -> Pa
         path = Path(table).expanduser()
         return path if path.is_absolute() else root / path
     ranked = rank_tables(root, scan, images)
+    if not ranked and (beside := find_table_beside(root, images)) is not None:
+        raise DataError(
+            f"{root} holds no table, but {beside} names its images. Use it with --set data.table={beside}, or give the "
+            "folder above."
+        )
     if not ranked:
         held = "" if scan.pictures else f" {explain_no_images(scan)}"
         raise DataError(
@@ -129,6 +134,12 @@ def rank_tables(root: Path, scan: Scan, images: FileIndex) -> list[str]:
         return list(scan.tables)
     rated = [(rate_table(root / name, images), -order, name) for order, name in enumerate(scan.tables[:MAX_TABLES])]
     return [name for rating, _, name in sorted(rated, reverse=True) if rating[0] >= 0]
+
+
+def find_table_beside(root: Path, images: FileIndex) -> Path | None:
+    """A table in the folder above that names images of this one: people often give the folder of the images alone."""
+    beside = sorted(path for path in root.parent.glob("*") if path.suffix.lower() in TABLE_ENDINGS)
+    return next((path for path in beside[:MAX_TABLES] if rate_table(path, images)[0] > 0), None)
 
 
 def rate_table(path: Path, images: FileIndex) -> tuple[int, int]:

@@ -132,6 +132,18 @@ def test_own_proposal_passes_over_tables_that_are_not_about_the_images(tmp_path)
     assert "is about the image 'i00_0.png', so it has no column names" in propose(root).findings[0].text
 
 
+def test_own_proposal_offers_a_table_that_lies_beside_the_folder(tmp_path):
+    rows = "".join(f"{number:02d}.png,{number % 2}\n" for number in range(12))
+    make_table(tmp_path, f"file,mass\n{rows}")
+    proposal = propose(tmp_path / "images")
+    assert proposal.offers == {"table": str(tmp_path / "labels.csv")}
+    assert "beside the folder names these images" in proposal.findings[0].advice
+    assert propose(tmp_path / "images", form="table").offers == proposal.offers
+    with pytest.raises(DataError, match="but .*labels.csv names its images"):
+        read_own("table", tmp_path / "images")
+    assert propose(tmp_path / "images", table=proposal.offers["table"]).labels == ("mass",)
+
+
 @pytest.mark.parametrize("names", [["a", "b"], ["with, comma", 'with "marks"', "ü"], ["one"], []])
 def test_own_option_text_holds_any_names(names):
     assert split_names(join_names(names)) == names

@@ -114,6 +114,8 @@ def test_own_store_takes_over_an_upload_and_removes_it_with_the_set(tmp_path, ho
         remove_data("films")
     with pytest.raises(DataError, match="The upload .* is gone"):
         add(None, upload=str(tmp_path / "outside"))
+    with pytest.raises(DataError, match="The upload .* is gone"):
+        add(None, upload=str(own_dir()))
     make_folders(tmp_path / "in")
     add(tmp_path / "in")
     assert remove_data("films")["removed_images"] is False
