@@ -153,6 +153,10 @@ def test_values_of_a_million_parts_count_as_missing(tmp_path: Path) -> None:
     many = b"1\\" * 3_000_000
     window = b"\x28\x00\x50\x10UN\x00\x00" + struct.pack("<L", len(many)) + many
     at = content.index(b"\xe0\x7f\x10\x00")
+    inner = b"\x09\x00\x00\x10LO\x00\x00" * 1_000_000
+    tables = b"\x28\x00\x10\x30SQ\x00\x00" + struct.pack("<L", len(inner) + 8)
+    item = b"\xfe\xff\x00\xe0" + struct.pack("<L", len(inner)) + inner
+    window += tables + item
     decoded = read_image_bytes(content[:at] + window + content[at:], "a.dcm")
     assert decoded.choices is not None
     assert decoded.choices.windows == ()

@@ -58,6 +58,17 @@ def make_header_bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def write_wide_colours() -> bytes:
+    """A PNG of 16 bits a colour, which Pillow itself does not write."""
+    values = np.random.default_rng(0).integers(0, 65_535, (90, 120, 3)).astype(">u2")
+    header = struct.pack(">IIBBBBB", 120, 90, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
 def write_animation() -> bytes:
     return encode(draw(), save_all=True, append_images=[draw().rotate(90), draw()])
 
@@ -73,6 +84,7 @@ ACCEPTED = {
     "colour PNG": encode(draw("RGB")),
     "16-bit PNG": encode(Image.fromarray(np.asarray(draw()).astype(np.uint16) * 100)),
     "palette PNG": encode(draw("RGB").convert("P")),
+    "16-bit colour PNG": write_wide_colours(),
     "1-bit PNG": encode(draw().convert("1")),
     "transparent PNG": encode(draw("RGBA")),
     "animated PNG": write_animation(),
@@ -166,6 +178,7 @@ def test_read_upload_tells_what_was_changed() -> None:
     assert "first picture" in notes["animated PNG"]
     assert "over black" in notes["transparent PNG"]
     assert "16-bit" in notes["16-bit PNG"] or "14-bit" in notes["16-bit PNG"]
+    assert "16 bits a colour; the upper 8 of each were read" in notes["16-bit colour PNG"]
     assert notes["grey PNG"] == notes["colour JPEG"] == ""
 
 

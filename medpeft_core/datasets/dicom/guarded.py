@@ -30,9 +30,9 @@ class GuardedFile:
         has_many_parts: whether it would have taken minutes to walk through all of it.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, max_reads: int = MAX_READS) -> None:
         self._file = file
-        self._reads_left = MAX_READS
+        self._reads_left = max_reads
         self.was_cut = False
         self.has_many_parts = False
         file.seek(0, io.SEEK_END)

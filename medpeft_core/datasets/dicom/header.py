@@ -1,12 +1,14 @@
 """The tags of a DICOM file up to its pixels, read with care: what is malformed or absurdly long counts as missing."""
 
 import functools
+import io
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 from medpeft_core.datasets.decoded import UnreadableImageError
 from medpeft_core.datasets.dicom.guarded import AGAIN, CUT_OFF, START_BYTES, GuardedFile, has_prefix
@@ -14,8 +16,7 @@ from medpeft_core.datasets.dicom.guarded import AGAIN, CUT_OFF, START_BYTES, Gua
 NO_HEADER = "is not a DICOM file, or its header is damaged"
 MAX_VALUE_BYTES = 64 * 1024  # of a number or a text; 99 windows fit
 MAX_TABLE_BYTES = 4 * 1024**2  # of a look-up table
-MAX_SEQUENCE_BYTES = 16 * 1024**2
-MAX_ITEMS = 100_000
+MAX_SEQUENCE_READS = 100_000  # a frame of an enhanced file takes about 20
 
 _PIXEL_TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
@@ -54,6 +55,7 @@ class Header:
     pixels_at: int = 0
     was_cut: bool = False
     is_big_endian: bool = False
+    _parsed: dict[str, tuple[Self, ...]] = field(default_factory=dict, repr=False)
 
     def text(self, name: str) -> str:
         """The first value as text, without spaces around it; empty where there is none."""
@@ -85,15 +87,26 @@ class Header:
         return value if isinstance(value, bytes) and len(value) <= max_bytes else b""
 
     def items(self, name: str) -> tuple[Self, ...]:
-        """The items of a sequence."""
-        raw = self._raw_value(name)
-        if isinstance(raw, bytes) and (len(raw) > MAX_SEQUENCE_BYTES or raw.count(b"\xfe\xff\x00\xe0") > MAX_ITEMS):
-            return ()
-        try:
-            found = self.dataset.get(name)
-            return tuple(type(self)(dataset=item, is_big_endian=self.is_big_endian) for item in found or ())
-        except list_errors():
-            return ()
+        """The items of a sequence; none where it would take long to walk through them."""
+        if name not in self._parsed:
+            try:
+                found = self._parse_items(self.dataset.get_item(name))
+                items = tuple(type(self)(dataset=item, is_big_endian=self.is_big_endian) for item in found)
+            except list_errors():  # also where it is missing
+                items = ()
+            self._parsed[name] = items
+        return self._parsed[name]
+
+    def _parse_items(self, element: Any) -> Iterable[Any]:
+        if not isinstance(element.value, bytes):
+            return element.value if element.VR == "SQ" else ()
+        from pydicom.charset import convert_encodings
+        from pydicom.filereader import read_sequence
+
+        encodings = convert_encodings(list(self.texts("SpecificCharacterSet")) or None)
+        guarded = cast(BinaryIO, GuardedFile(io.BytesIO(element.value), MAX_SEQUENCE_READS))
+        size = len(element.value)
+        return read_sequence(guarded, element.is_implicit_VR, element.is_little_endian, size, encodings)
 
     @property
     def has_overlay(self) -> bool:
