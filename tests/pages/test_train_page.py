@@ -84,6 +84,19 @@ def test_train_figures_are_those_of_the_compute_process(train, compute):
     assert "about 1 min 30 s" in " ".join(item.value for item in train.text)
 
 
+def test_train_page_says_that_each_image_is_of_exactly_one_class(train, compute):
+    counts = {
+        label: {"num_positive": 100 - 90 * k, "num_negative": 90 * k, "num_unknown": 0}
+        for k, label in enumerate(("mild", "severe"))
+    }
+    compute.answers.update(check=read_check(positives=counts, task="multiclass", is_ordered=True), speed=SPEED)
+    train.select_slider(key="train_fraction").set_value(0.5)
+    rerun(train)
+    said = " ".join(item.value for item in train.caption)
+    assert "Each image is exactly one of 2 grades, the mildest first; the model answers with the likeliest." in said
+    assert train.dataframe[0].value.to_dict("list") == {"class": ["mild", "severe"], "images": [100, 10]}
+
+
 def test_train_page_says_that_data_are_not_prepared(train, compute):
     nothing = dict.fromkeys(("steps_per_epoch", "num_steps", "num_images", "num_train_images", "positives"))
     compute.answers["check"] = read_check(is_prepared=False, **nothing)
