@@ -212,6 +212,7 @@ SPEC = DATASETS.add(
         labels=(LABEL,),
         is_synthetic=False,
         needs_root=True,
+        has_dicom=True,
         licence="RSNA's terms allow research, education and other uses with attribution of NIH and RSNA; trying to "
         "identify patients is forbidden.",
         size="26,684 labelled images and 3,000 test images, 3.7 GB",

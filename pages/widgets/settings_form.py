@@ -241,7 +241,7 @@ def draw_setting(
         st.number_input(item.title, value=item.type(value), step=step, format="%d" if is_whole else "%g", **shared)
     else:
         text = "" if value is None else write_value(value)
-        st.text_input(item.title, value=text, placeholder=hint, **shared)
+        st.text_input(item.title, value=text, placeholder=hint if item.is_optional else None, **shared)
 
 
 def write_value(value: Any) -> str:
