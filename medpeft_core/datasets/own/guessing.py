@@ -17,7 +17,7 @@ _UNIQUE = 0.9  # share of different values, from which a column that is all file
 _LOOKED_UP = 1000  # distinct values that are looked for among the files
 _FEW_CLASSES = 60  # distinct texts of a column whose name does not tell that it holds classes
 _PATIENT = re.compile(
-    r"(patient|subject|person|participant|case)( ?(id|no|number|nr|name|key|identifier|code))?|pid|mrn"
+    r"(patient|subject|person|participant|case|lesion)( ?(id|no|number|nr|name|key|identifier|code))?|pid|mrn"
 )
 _IMAGE = re.compile(
     r".*\b(image|img|file|filename|path|picture|photo|dicom|dcm|scan|sop)\b.*|.*(image|file).*(id|name|path).*"
@@ -32,7 +32,7 @@ _VIEW = re.compile(r"(view|projection)( ?position)?|ap pa|pa ap|frontal lateral|
 _SIDE = re.compile(r"(image )?(laterality|side|eye|seite|breast side|knee side)")
 _SITE = re.compile(r"(site|hospital|cent(er|re)|institution|clinic|facility|source|scanner|device|vendor|manufacturer)"
                    r"( ?(id|name))?")  # fmt: skip
-_DATE = re.compile(r"((study|exam|acquisition|scan|image|visit|series|content) ?)?date( of .*)?|datum")
+_DATE = re.compile(r"((study|exam|acquisition|scan|image|visit|series|content) ?)?date( of .*| dicom)?|datum")
 _LABEL = re.compile(
     r"(.* )?(labels?|class(es)?|categor(y|ies)|target|diagnos(is|es)|dx|findings?|patholog(y|ies)|diseases?|"
     r"condition|ground ?truth|outcome|level|grade|stage|severity|score|kl|birads|bi rads)"
@@ -84,7 +84,8 @@ def guess_roles(
         rest = [facts for facts in free if facts.name not in roles and facts.counts]
         if role in taken:
             continue
-        best = next((facts for facts in rest if _PROOFS[role](facts)), None)
+        fitting = [facts for facts in rest if _PROOFS[role](facts)]
+        best = min(fitting, key=lambda facts: facts.words.startswith("lesion"), default=None)  # patients come first
         if best is not None:
             give(best, role, why)
     for facts in free:

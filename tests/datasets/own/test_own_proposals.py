@@ -132,6 +132,17 @@ def test_own_proposal_passes_over_tables_that_are_not_about_the_images(tmp_path)
     assert "is about the image 'i00_0.png', so it has no column names" in propose(root).findings[0].text
 
 
+def test_own_proposal_splits_by_lesion_where_no_patient_is_named(tmp_path):
+    header, cells = "image_id,lesion_id,dx,StudyDate_DICOM", ("nv,20190331", "mel,20190401")
+    rows = [f"{number:02d},L{number // 2},{cells[number % 2]}" for number in range(12)]
+    make_table(tmp_path, "\n".join([header, *rows]))
+    proposal = propose(tmp_path)
+    assert list(roles_of(proposal).values()) == ["image", "patient", "label", "date"]
+    assert proposal.num_patients == 6
+    (tmp_path / "labels.csv").write_text("\n".join([f"{header},patient", *(f"{row},p{row[1]}" for row in rows)]))
+    assert roles_of(propose(tmp_path))["patient"] == "patient"
+
+
 def test_own_proposal_offers_a_table_that_lies_beside_the_folder(tmp_path):
     rows = "".join(f"{number:02d}.png,{number % 2}\n" for number in range(12))
     make_table(tmp_path, f"file,mass\n{rows}")
