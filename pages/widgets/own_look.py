@@ -10,6 +10,7 @@ import streamlit as st
 from medpeft_core.datasets.own.proposal import Proposal
 from medpeft_core.datasets.own.propose import propose
 from pages.widgets.own_draft import Draft
+from pages.widgets.wording import escape_markdown
 
 LOOKED_KEY = "own_looked"
 AGAIN_KEY = "own_look_again"  # how often somebody asked for another look
@@ -58,5 +59,8 @@ class _Teller:
         if time.monotonic() - self._began > PATIENCE_S:
             share = min(done / total, 1.0) if total else 0.0
             self._place.progress(
-                share, text=f"{what.capitalize()}, {done:,} of {total:,}" if total else what.capitalize()
+                share,
+                text=f"{escape_markdown(what[:1].upper() + what[1:])}, {done:,} of {total:,}"
+                if total
+                else what.capitalize(),
             )

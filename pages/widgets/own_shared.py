@@ -61,4 +61,4 @@ def _open(upload: Any, folder: str | None) -> None:
 def _tell(place: Any, what: str, done: int, total: int) -> None:
     share = min(done / total, 1.0) if total else 0.0
     count = f", {write_bytes(done)} of {write_bytes(total)}" if total else ""
-    place.progress(share, text=f"{what.capitalize()}{count}")
+    place.progress(share, text=f"{escape_markdown(what[:1].upper() + what[1:])}{count}")

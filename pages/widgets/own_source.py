@@ -127,7 +127,7 @@ def _take(draft: Draft, files: list[Any]) -> None:
 
 def _tell(place: Any, what: str, done: int, total: int) -> None:
     share = min(done / total, 1.0) if total else 0.0
-    place.progress(share, text=f"{what.capitalize()}, {done:,} of {total:,}")
+    place.progress(share, text=f"{escape_markdown(what[:1].upper() + what[1:])}, {done:,} of {total:,}")
 
 
 def _name_upload(files: list[Any]) -> str:

@@ -1,11 +1,14 @@
 """The last step of adding own images: a name, and the button that stores and prepares them."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from medpeft_core.datasets.own.proposal import Proposal
 from medpeft_core.datasets.own.store import MAX_TITLE, suggest_name
 from pages.widgets.own_draft import BY_FOLDER, Draft
 from pages.widgets.own_jobs import start
+from pages.widgets.own_uploads import keep_longer
 from pages.widgets.settings_form import bind
 
 FIRST_TITLE = "My images"
@@ -40,6 +43,8 @@ def draw_start(proposal: Proposal, draft: Draft) -> None:
         name = suggest_name(title)
         st.caption(STORED_AS.format(name=name) if proposal.is_usable else f":material/block: {MEND_FIRST}")
     if is_clicked:
+        if draft.get("upload"):
+            keep_longer(Path(draft["upload"]))
         start(f"Adding {title}", describe_wish(proposal, draft, name=name, title=title), draft)
 
 

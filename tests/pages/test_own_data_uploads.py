@@ -15,6 +15,7 @@ from pages.widgets.own_uploads import (
     clean_path,
     describe_folder,
     keep_files,
+    keep_longer,
     make_folder,
     remove_upload,
     sweep_uploads,
@@ -94,11 +95,14 @@ def test_only_uploads_are_removed(home, tmp_path):
 
 
 def test_upload_that_nobody_made_a_set_of_goes_after_a_day(home):
-    old, new = make_folder(), make_folder()
+    old, new, wanted = make_folder(), make_folder(), make_folder()
     yesterday = time.time() - own_uploads.KEPT_S - 60
-    os.utime(old, (yesterday, yesterday))
+    for folder in (old, wanted):
+        os.utime(folder, (yesterday, yesterday))
+    keep_longer(wanted)
     sweep_uploads()
     assert not old.exists()
+    assert wanted.is_dir()
     assert new.is_dir()
 
 
