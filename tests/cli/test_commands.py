@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from dicom_files import write_dicom
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -167,6 +168,26 @@ def test_predict_equals_the_stored_prediction(
     for label, prob in probs.items():
         assert prob == pytest.approx(1 / (1 + math.exp(-row[f"logit_{label}"])), abs=1e-4)
     assert answer["is_synthetic"] is True
+
+
+def test_predict_and_explain_take_dicom_as_view_shows_it(
+    finished: Finished, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the run's own window, or by another one: what `view` writes as PNG gives the same probabilities."""
+    film = np.asarray(Image.open(image).convert("L")).astype("u2") * 16
+    windows = {"BitsStored": 12, "WindowCenter": [2048, 1500], "WindowWidth": [4096, 1200]}
+    path = write_dicom(tmp_path / "film.dcm", film, **windows)
+    answers = []
+    for options in ([], ["--window", "2"]):
+        read_json(capsys, ["view", str(path), "--out", str(tmp_path / "film.png"), *options])
+        of_png = read_json(capsys, ["predict", finished[1]["run_id"], str(tmp_path / "film.png")])
+        of_dicom = read_json(capsys, ["predict", finished[1]["run_id"], str(path), *options])
+        answers.append(of_dicom["images"][0]["probs"])
+        assert of_png["images"][0]["probs"] == answers[-1]
+    assert answers[0] != answers[1]
+    out = ["--out", str(tmp_path / "overlay.png"), "--label", "Effusion"]
+    explained = read_json(capsys, ["explain", finished[1]["run_id"], str(path), *out, "--window", "2"])
+    assert explained["prob"] == answers[1]["Effusion"]
 
 
 def test_explain_writes_overlay_and_map(

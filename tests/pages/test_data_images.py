@@ -211,7 +211,7 @@ def test_read_outlines_gives_boxes_as_shares_of_the_image(phantom):
 def test_images_tab_opens_no_file_that_it_does_not_show(app, phantom, monkeypatch):
     """Tiles come from the decoded pixels; only an image in full is read from its file."""
     opened: list[Path] = []
-    monkeypatch.setattr("pages.widgets.data_pictures.read_image", lambda path: opened.append(path))
+    monkeypatch.setattr("pages.widgets.data_pictures.read_image", lambda path, reading: opened.append(path))
     page = open_images(app, phantom)
     assert len(list_tiles(page)) == 12
     assert opened == []

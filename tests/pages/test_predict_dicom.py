@@ -5,14 +5,17 @@ import io
 from concurrent.futures import Future
 
 import numpy as np
+import pandas as pd
 import pytest
 from dicom_files import write_dicom
 from PIL import Image
 from predict_visits import PREVALENCE, PROBS, THRESHOLDS, encode, open_page, read_words, upload
 
-from medpeft_core.datasets.images import Reading
+from medpeft_core.datasets.images import Reading, read_image
+from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import load_for_model
 from medpeft_core.worker.compute import ComputeClient
+from pages.widgets.data_pictures import read_large, read_small
 
 
 @pytest.fixture
@@ -92,3 +95,13 @@ def test_predict_page_keeps_a_choice_while_others_are_looked_at(app, home, make_
     app.button(key="predict_clear").click().run()
     assert not app.session_state["predict_readings"]
     assert "film" not in read_words(app)
+
+
+def test_pictures_of_a_data_set_are_read_as_the_set_is(tmp_path, film):
+    """Small tiles and the large picture of the Data page, by the window and frame of the data set."""
+    table = pd.DataFrame({"image": ["film.dcm"], "patient_id": ["1"], "split": ["test"], "Nodule": [1.0]})
+    manifest = Manifest(dataset="own", task="multilabel", labels=("Nodule",), image_root=tmp_path, table=table)
+    for reading in (Reading(), Reading(window="2", frame="last")):
+        pixels = read_image(film, reading).pixels
+        np.testing.assert_array_equal(np.asarray(read_small(manifest, 0, None, reading).picture), pixels)
+        np.testing.assert_array_equal(np.asarray(read_large(film, reading).picture), pixels)
