@@ -133,8 +133,8 @@ def test_prepare_dataset_refuses_unreadable_images_with_reasons(make_nih):
         prepare(root)
     assert str(caught.value) == (
         "3 of 60 images cannot be read: images/00000001_000.png (is cut off or damaged), images/00000001_001.png "
-        "(is empty (0 bytes)), images/00000003_002.png (is not a PNG, JPEG, BMP, TIFF or DICOM image). Repair or remove them, "
-        "or train without them: --set data.unreadable=drop"
+        "(is empty (0 bytes)), images/00000003_002.png (is not a PNG, JPEG, BMP, TIFF or DICOM image). Repair or "
+        "remove them, or train without them: --set data.unreadable=drop"
     )
 
 

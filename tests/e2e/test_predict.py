@@ -207,7 +207,7 @@ def test_predict_tells_of_every_odd_file_what_is_wrong(server: Server, page: Pag
         "gif.png": (encode(grey, "GIF"), "but a GIF image"),
         "webp.png": (encode(grey, "WEBP"), "but a WebP image"),
         "bomb.png": (make_bomb(), "at most 50 megapixels"),
-        "scan.dcm": (bytes(128) + b"DICM" + bytes(500), "is a DICOM file"),
+        "scan.dcm": (bytes(128) + b"DICM" + bytes(500), "is cut off"),
     }
     accepted = {
         "turned.jpg": turn_by_exif(),
