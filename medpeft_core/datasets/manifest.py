@@ -80,9 +80,11 @@ class Manifest:
         return replace(self, table=table.reset_index(drop=True), notes=(*self.notes, note) if note else self.notes)
 
     def fingerprint(self) -> str:
-        """SHA-256 over all that decides what a model sees and is measured on: names, patients, splits, targets."""
+        """SHA-256 over all that decides what a model sees and is measured on: names, patients, splits, targets, grades."""
         digest = hashlib.sha256()
-        digest.update(repr((self.dataset, self.task, self.labels)).encode())
+        # grades only where there are some: all other sets keep the fingerprints that older runs are stored with
+        grades = ("grades",) if self.is_ordered else ()
+        digest.update(repr((self.dataset, self.task, self.labels, *grades)).encode())
         table = self.table[[*FIXED_COLUMNS, *self.labels]]
         digest.update(table.to_csv(index=False, lineterminator="\n").encode())
         return digest.hexdigest()
