@@ -70,8 +70,9 @@ def read_smdg(root: Path, options: SmdgOptions, *, split_seed: int, progress: Pr
         found = find_images(root, _MASK_FOLDERS[options.masks])
         table["mask"] = table[options.masks].map(found).astype(object)
     _name_patients(table, notes)
-    table["split"] = split_by_patient(table["patient_id"].to_numpy(dtype=str), seed=split_seed)
-    notes.append(f"Split by patient, 70/10/20, seed {split_seed}; SMDG has no split of its own.")
+    table["split"] = split_by_patient(table["patient_id"].fillna(table["file"]).to_numpy(dtype=str), seed=split_seed)
+    by = "by patient" if table["patient_id"].notna().any() else "by image, since no patient is told"
+    notes.append(f"Split {by}, 70/10/20, seed {split_seed}; SMDG has no split of its own.")
     _note_sources(table, notes)
     table = table.drop(columns=["file", "disc", "cup"]).sort_values("image", ignore_index=True)
     progress("reading tables", 1, 1)

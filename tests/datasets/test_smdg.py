@@ -47,6 +47,8 @@ def test_smdg_has_no_patients_where_none_is_told(tmp_path):
     edit(root / TABLE, "original_name", "other")
     manifest = read("smdg", root)
     assert not manifest.has_patients
+    assert manifest.table["split"].value_counts().to_dict() == {"train": 36, "test": 10, "val": 6}
+    assert "Split by image, since no patient is told, 70/10/20, seed 0; SMDG has no split of its own." in manifest.notes
     edit(root / TABLE, "EyePACS-AIROGS-3,,,", "EyePACS-AIROGS-3,,7,")
     assert by_name(read("smdg", root)).loc["EyePACS-AIROGS-3", "patient_id"] == "EyePACS-AIROGS/7"
 
