@@ -83,12 +83,17 @@ def read_padchest(root: Path, options: PadchestOptions, *, split_seed: int, prog
     """
     progress("reading tables", 0, 1)
     entries = read_entries(find_table(root, TABLE_FILES, expected=EXPECTED))
-    notes = [f"Split by patient, 70/10/20, seed {split_seed}; PadChest has no split of its own."]
+    notes: list[str] = []
     files = find_images(root, ("", "images", *_place_folders(root)), endings=_ENDINGS)
     note_unlisted(len(files.keys() - set(entries["name"])), notes)
     entries["split"] = split_by_patient(entries["patient_id"].fillna(entries["name"]).to_numpy(str), seed=split_seed)
     entries = _drop_unusable(entries, options.views, notes)
     table = keep_found(entries, entries["name"].map(files), notes, root=root, expected=EXPECTED)
+    _name_patients(table, notes)
+    notes.append(
+        f"Split {'by patient' if table['patient_id'].notna().any() else 'by image, since no patient is told'}, "
+        f"70/10/20, seed {split_seed}; PadChest has no split of its own."
+    )
     table["age"] = drop_odd_ages(table["age"], notes)
     terms = COMMON if options.labels == "common" else _count_terms(table, options.min_images)
     for label, narrower in terms.items():
@@ -139,6 +144,18 @@ def _drop_unusable(entries: pd.DataFrame, views: str, notes: list[str]) -> pd.Da
     if not is_kept.any():
         raise DataError("No film of the label table is left: " + " ".join(notes[-len(reasons) :]))
     return entries[is_kept]
+
+
+def _name_patients(table: pd.DataFrame, notes: list[str]) -> None:
+    """Where only some patients are told, each other film is one; where none is, all stay missing."""
+    is_missing = table["patient_id"].isna()
+    if is_missing.any() and not is_missing.all():
+        table["patient_id"] = table["patient_id"].fillna(table["name"])
+        count = int(is_missing.sum())
+        notes.append(
+            f"{count} of {len(table)} films have no PatientID; each counts as a patient of its own, so patients with two "
+            "such films may be in more than one split."
+        )
 
 
 def _count_terms(table: pd.DataFrame, min_images: int) -> dict[str, tuple[str, ...]]:

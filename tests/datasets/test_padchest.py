@@ -10,7 +10,7 @@ from medpeft_core.datasets.images import read_image
 from medpeft_core.datasets.padchest import LABELS, PadchestOptions
 from medpeft_core.datasets.padchest_table import DAMAGED
 from medpeft_core.datasets.spec import DATASETS
-from medpeft_core.datasets.splits import find_patient_overlap
+from medpeft_core.datasets.splits import find_patient_overlap, is_doubt
 from medpeft_core.errors import ConfigError, DataError
 
 
@@ -125,6 +125,17 @@ def test_padchest_tolerates_odd_cells(root):
     table = root / PADCHEST_TABLE
     table.write_bytes(("\ufeff" + table.read_text().replace("\n", "\r\n")).encode())
     assert read("padchest", root).fingerprint() == manifest.fingerprint()
+
+
+def test_padchest_takes_a_film_without_patient_as_one_of_its_own(root):
+    """One empty cell among 160,868 refused the whole set."""
+    add_film(root, "nobody.png", PatientID="")
+    manifest = read("padchest", root)
+    assert manifest.has_patients
+    assert manifest.table.set_index("image").loc["nobody.png", "patient_id"] == "nobody.png"
+    note = next(note for note in manifest.notes if note.startswith("1 of 11 films have no PatientID;"))
+    assert is_doubt(note)
+    assert "Split by patient, 70/10/20, seed 0; PadChest has no split of its own." in manifest.notes
 
 
 def test_padchest_keeps_the_range_of_16_bits(root):
