@@ -80,7 +80,7 @@ class Manifest:
         return replace(self, table=table.reset_index(drop=True), notes=(*self.notes, note) if note else self.notes)
 
     def fingerprint(self) -> str:
-        """SHA-256 over all that decides what a model sees and is measured on: names, patients, splits, targets, grades."""
+        """SHA-256 over all that decides what a model sees and is measured on: names, patients, splits, targets."""
         digest = hashlib.sha256()
         # grades only where there are some: all other sets keep the fingerprints that older runs are stored with
         grades = ("grades",) if self.is_ordered else ()

@@ -153,8 +153,8 @@ def _name_patients(table: pd.DataFrame, notes: list[str]) -> None:
         table["patient_id"] = table["patient_id"].fillna(table["name"])
         count = int(is_missing.sum())
         notes.append(
-            f"{count} of {len(table)} films have no PatientID; each counts as a patient of its own, so patients with two "
-            "such films may be in more than one split."
+            f"{count} of {len(table)} films have no PatientID; each counts as a patient of its own, so patients with "
+            "two such films may be in more than one split."
         )
 
 
