@@ -149,9 +149,16 @@ def write_set(folder: Path, manifest: Manifest, about: About) -> None:
 
 
 def find_fingerprint(manifest: Manifest) -> str:
-    """SHA-256 of images, patients, splits, targets and grades; whatever the set is called."""
-    named = replace(manifest, dataset="own grades" if manifest.is_ordered else "own")
-    return named.fingerprint()
+    """SHA-256 of images, patients, splits, targets and grades; whatever the set and its patients are called.
+
+    A patient counts as the first of its images, because pseudonyms differ from home to home.
+    """
+    table = manifest.table.sort_values("image", ignore_index=True)
+    firsts = table[table["patient_id"].notna()].drop_duplicates("patient_id").set_index("patient_id")["image"]
+    named = table["patient_id"].map(firsts).astype(object)
+    table["patient_id"] = named.where(named.notna(), None)
+    plain = replace(manifest, dataset="own grades" if manifest.is_ordered else "own", table=table)
+    return plain.fingerprint()
 
 
 def count_manifest(manifest: Manifest) -> dict[str, int | None]:

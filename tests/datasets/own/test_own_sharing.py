@@ -80,6 +80,17 @@ def test_own_sharing_tells_of_a_set_that_is_here(films, tmp_path, other_home):
         open_data(tmp_path / "one.medpeft.zip")
 
 
+def test_own_sharing_knows_a_set_that_another_home_added_from_the_same_folder(films, tmp_path, other_home):
+    """The fingerprint was taken after the pseudonyms, so it differed in every home."""
+    share_data("films", tmp_path / "one.medpeft.zip")
+    other_home()
+    again = add_data(name="same", form="folder", options=PATTERN, root=str(films))
+    without = add_data(name="loose", form="folder", root=str(films))
+    with pytest.raises(DataError, match="This very data set is here already, as 'same'"):
+        open_data(tmp_path / "one.medpeft.zip")
+    assert again["fingerprint"] != without["fingerprint"]
+
+
 def test_own_sharing_leaves_out_dates_folders_and_ids(tmp_path, other_home):
     rows = "".join(
         f"{number:02d}.png,{number % 2},Meier{number // 2},2019-03-{number + 1:02d}\n" for number in range(12)
