@@ -157,6 +157,7 @@ DATASETS.add(
         "1820-1828.",
         read=read_fitzpatrick,
         options=FitzpatrickOptions,
+        main_options=("labels",),
         inspect=inspect_fitzpatrick,
         offer=offer_fitzpatrick,
         fetch=fetch_fitzpatrick,

@@ -251,6 +251,7 @@ DATASETS.add(
         "benchmark for 2D and 3D biomedical image classification. Scientific Data 2023, 10:41.",
         read=read_medmnist,
         options=MedMnistOptions,
+        main_options=("name", "size"),
         is_present=is_written,
         inspect=inspect_medmnist,
         offer=offer_medmnist,

@@ -145,12 +145,10 @@ def find_view(data: DataConfig) -> DataView | None:
 
 
 def _read_present(data: DataConfig) -> tuple[DatasetSpec, Manifest] | None:
-    """The manifest as `_read` gives it; None when the images would have to be drawn first, or reading is heavy."""
+    """The manifest as `_read` gives it; None when the images would have to be drawn first."""
     spec, root, options = _find_reader(data)
     if not spec.is_present(root, options, split_seed=data.split_seed):
         return None
-    if not spec.is_light:
-        return None  # whoever asks may be the server, which stays free of heavy libraries
     manifest = spec.read_manifest(root, options, split_seed=data.split_seed, progress=ignore_progress)
     return spec, apply_split(manifest, data)
 

@@ -94,7 +94,7 @@ class DatasetSpec:
         offer: `offer(root, options) -> FetchOffer`, where the set can be downloaded by an explicit click; asks nobody.
         fetch: `fetch(root, options, *, progress) -> None`: the download; what is half there is never used.
         has_dicom: its images may be DICOM files, so that window and frame can be chosen.
-        is_light: false where `read` needs heavy libraries; then no page reads it in the server's process.
+        main_options: names of options that are part of the choice itself, such as which set of a collection.
     """
 
     name: str
@@ -116,7 +116,7 @@ class DatasetSpec:
     offer: Callable[[Path | None, Any], FetchOffer] | None = None
     fetch: Callable[..., None] | None = None
     has_dicom: bool = False
-    is_light: bool = True
+    main_options: tuple[str, ...] = ()
 
     def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":
         """Read the data set into its manifest, checked and in a fixed order.

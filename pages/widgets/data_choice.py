@@ -143,13 +143,16 @@ def _choose_root(choice: dict[str, Any], name: str) -> str | None:
 def _choose_options(choice: dict[str, Any], name: str) -> dict[str, Any]:
     """A field for each option of the reader, for the split, and for DICOM; only what was changed is given on."""
     table = choice["options"].setdefault(name, {})
+    settings, main = list_settings(DATASETS[name].options, section="data"), DATASETS[name].main_options
+
+    def draw(is_main: bool) -> None:
+        chosen = [item for item in settings if (item.name in main) == is_main]
+        draw_settings(chosen, table, key=f"data_option_{name}", after=lambda _: forget_address())
+
+    if main:
+        draw(True)
     with st.expander("Settings of this data set", icon=":material/tune:"):
-        draw_settings(
-            list_settings(DATASETS[name].options, section="data"),
-            table,
-            key=f"data_option_{name}",
-            after=lambda _: forget_address(),
-        )
+        draw(False)
         seed = [item for item in list_settings(DataConfig, section="data") if item.name == "split_seed"]
         draw_settings(seed, choice, key="data", after=lambda _: forget_address())
         draw_shared_settings(
