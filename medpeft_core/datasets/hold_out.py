@@ -22,7 +22,10 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
-_NO_SIDE = ("image", "split", "boxes", "mask")  # of the manifest; they tell no groups
+_DATE_FORM = "Write the date as 2019-03-31, 2019-03 or 2019."
+_IDS = ("image", "patient_id")  # of the manifest; a rule is kept with every run, and names of patients are kept nowhere
+_NO_SIDE = (*_IDS, "split", "boxes", "mask")
+_FEW_IMAGES = 5  # of a value, on average: then the values may be those of patients
 
 
 @dataclass(frozen=True)
@@ -105,34 +108,55 @@ def _find_column(manifest: Manifest, column: str) -> pd.Series:
     columns = list_columns(manifest)
     if column not in columns:
         there = f"It has {join(columns)}." if columns else "It has none that images could be held out by."
+        if column in _IDS:
+            raise DataError(
+                f"The images of {manifest.dataset} cannot be held out by {column} (data.hold_out): the rule is kept "
+                f"with every run, and ids are not to be. {there} To test on other patients, take data.split=patient or "
+                "folds."
+            )
         raise DataError(f"The images of {manifest.dataset} have no {column!r} (data.hold_out). {there} {EXAMPLES}")
     return manifest.table[column]
 
 
 def _match(values: pd.Series, rule: HoldOutRule) -> np.ndarray:
     """Which of the values, none of them missing, a rule names."""
-    wanted = [part.strip() for part in rule.value.split("|")]
-    if rule.sign == "=":
-        texts = _write_values(values, rule)
-        wanted = [_write_number(part) for part in wanted] if pd.api.types.is_numeric_dtype(values) else wanted
-        lacking = [part for part in wanted if not (texts == part).any()]
-        if lacking:
-            common = texts.value_counts().head(SHOWN_VALUES)
-            shown = ", ".join(f"{value} ({count} images)" for value, count in common.items())
-            raise DataError(
-                f"No image has {rule.column}={'|'.join(lacking)} (data.hold_out). The values of {rule.column}: {shown}"
-                f"{', ...' if texts.nunique() > SHOWN_VALUES else ''}."
-            )
-        return texts.isin(wanted).to_numpy()
-    return np.asarray(_SIGNS[rule.sign](*_compare(values, rule)))
+    if rule.sign != "=":
+        return np.asarray(_SIGNS[rule.sign](*_compare(values, rule)))
+    is_number = pd.api.types.is_numeric_dtype(values)
+    parts = [part.strip() for part in rule.value.split("|")]
+    found: dict[str, np.ndarray] = {}
+    for part in [_write_number(part) for part in parts] if is_number else parts:
+        texts = _cut_dates(values, part) if rule.column == "date" else _write_values(values)
+        found[part] = (texts == part).to_numpy()
+    lacking = [part for part, is_match in found.items() if not is_match.any()]
+    if lacking:
+        raise DataError(
+            f"No image has {rule.column}={'|'.join(lacking)} (data.hold_out). {_list_values(values, rule.column)}"
+        )
+    return np.logical_or.reduce(list(found.values()))
+
+
+def _list_values(values: pd.Series, column: str) -> str:
+    """A sentence on the most frequent values, of dates their years; on their number where they may name patients."""
+    if _may_name_patients(values, column):
+        return f"Its {values.nunique()} values are not listed, since few images share one."
+    texts = values.str[:4] if column == "date" else _write_values(values)
+    common = texts.value_counts().head(SHOWN_VALUES)
+    shown = ", ".join(f"{value} ({count} images)" for value, count in common.items())
+    return f"The values of {column}: {shown}{', ...' if texts.nunique() > SHOWN_VALUES else ''}."
+
+
+def _may_name_patients(values: pd.Series, column: str) -> bool:
+    """Whether a column of texts has so many values that they could be names or numbers of people."""
+    num_values = values.nunique()
+    is_text = column != "date" and not pd.api.types.is_numeric_dtype(values)
+    return is_text and num_values > SHOWN_VALUES and len(values) < _FEW_IMAGES * num_values
 
 
 def _compare(values: pd.Series, rule: HoldOutRule) -> tuple[pd.Series, Any]:
     """Both sides of a comparison: numbers, or dates to the day, month or year that the rule names."""
     if rule.column == "date":
-        if not _DATE.fullmatch(rule.value):
-            raise DataError(f"data.hold_out compares date with {rule.value!r}. Write the date as 2019-03-31 or 2019.")
-        return _write_values(values, rule), rule.value
+        return _cut_dates(values, rule.value), rule.value
     numbers = pd.to_numeric(values, errors="coerce")
     try:
         number = float(rule.value)
@@ -146,12 +170,20 @@ def _compare(values: pd.Series, rule: HoldOutRule) -> tuple[pd.Series, Any]:
     return numbers, number
 
 
-def _write_values(values: pd.Series, rule: HoldOutRule) -> pd.Series:
-    """The values as text, dates as far as the rule writes them: of 2019-03-31 the year where the rule is date<=2019."""
-    if pd.api.types.is_numeric_dtype(values):
-        return values.map(lambda value: f"{value:g}")
-    texts = values.astype(str)
-    return texts.str[: len(rule.value.split("|")[0])] if rule.column == "date" else texts
+def _write_values(values: pd.Series) -> pd.Series:
+    """The values as text."""
+    return values.map(lambda value: f"{value:g}") if pd.api.types.is_numeric_dtype(values) else values.astype(str)
+
+
+def _cut_dates(dates: pd.Series, like: str) -> pd.Series:
+    """The dates as far as another one is written: of 2019-03-31 the year where that is 2019.
+
+    Raises:
+        DataError: the other one is no date.
+    """
+    if not _DATE.fullmatch(like):
+        raise DataError(f"data.hold_out compares date with {like!r}. {_DATE_FORM}")
+    return dates.astype(str).str[: len(like)]
 
 
 def _write_number(text: str) -> str:
@@ -170,7 +202,8 @@ def _check_sides(
     which = "No image" if num_held == 0 else f"Each of the {num_known} images"
     lowest, highest = values.min(), values.max()
     between = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
+    told = "" if _may_name_patients(values, rule.column) else f" Its images have {rule.column} {between}."
     raise DataError(
         f"{which} of {manifest.dataset} has {write_rule(rule)} (data.hold_out), so nothing would be left to "
-        f"{'test' if num_held == 0 else 'learn from'}. Its images have {rule.column} {between}."
+        f"{'test' if num_held == 0 else 'learn from'}.{told}"
     )

@@ -124,6 +124,37 @@ def test_hold_out_by_date(manifest, rule, years):
     assert "date" not in done.table
 
 
+def test_hold_out_by_dates_of_different_length(manifest):
+    """All dates were cut to the length of the first one, so the second was never found."""
+    dates = manifest.table["date"]
+    spread = with_column(manifest, patient_id=manifest.table["image"])
+    for rule in ("date=2016|2018-01-15|2018-02", "date=2018-01-15|2018-02|2016"):
+        done = split(spread, split="hold_out", hold_out=rule)
+        wanted = dates.str.startswith("2016") | dates.isin(["2018-01-15", "2018-02-15"])
+        np.testing.assert_array_equal(done.table["split"] == "test", wanted)
+    with pytest.raises(DataError, match=r"No image has date=2018-12 .*The values of date: 2015 \(20 images\), 2016"):
+        split(spread, split="hold_out", hold_out="date=2016|2018-12")
+
+
+@pytest.mark.parametrize("rule", ["patient_id=p03", "patient_id=Meier", "image=00003.png"])
+def test_hold_out_refuses_ids_and_lists_none(manifest, rule):
+    """The rule stood in notes and stored data, and a rule that fitted nobody listed the patients."""
+    with pytest.raises(DataError, match="cannot be held out by .* It has site, view, age and date") as caught:
+        split(manifest, split="hold_out", hold_out=rule)
+    assert not any(name in str(caught.value) for name in ("p00", "p03", "Meier", "0003"))
+
+
+@pytest.mark.parametrize("rule", ["site=nowhere", "site=Meier00|Meier01|nobody"])
+def test_hold_out_lists_no_values_that_may_be_names(manifest, rule):
+    named = with_column(manifest, site=[f"Meier{number // 3:02d}" for number in range(120)])
+    with pytest.raises(DataError, match="Its 40 values are not listed, since few images share one") as caught:
+        split(named, split="hold_out", hold_out=rule)
+    assert "Meier02" not in str(caught.value)
+    everybody = "|".join(named.table["site"].unique())
+    with pytest.raises(DataError, match=r"so nothing would be left to learn from\.$"):
+        split(named, split="hold_out", hold_out=f"site={everybody}")
+
+
 def test_hold_out_by_number(manifest):
     spread = with_column(manifest, patient_id=manifest.table["image"])
     done = split(spread, split="hold_out", hold_out="age>=60").table
@@ -157,7 +188,7 @@ def test_hold_out_leaves_out_images_without_a_value(manifest):
     [
         ("", "data.hold_out is empty.* Write for example site=NAME"),
         ("west", "'west', which is no rule"),
-        ("scanner=A", "no 'scanner' .* It has patient_id, site, view, age and date"),
+        ("scanner=A", "no 'scanner' .* It has site, view, age and date"),
         ("label_0=1", "no 'label_0'"),
         ("site=west|south", r"No image has site=south .* east \(42 images\), west \(39 images\)"),
         ("date>=2030", "No image of made has date>=2030 .* nothing would be left to test.* 2015-01-15 to 2020-"),
@@ -165,7 +196,7 @@ def test_hold_out_leaves_out_images_without_a_value(manifest):
         ("site=west|east|north", "Each of the 120 images .* to learn from"),
         ("site>=east", "compares numbers and dates only. Name the values of site as site=A"),
         ("age>old", "compares numbers and dates only"),
-        ("date>=1.1.2019", "Write the date as 2019-03-31 or 2019"),
+        ("date>=1.1.2019", "Write the date as 2019-03-31, 2019-03 or 2019"),
     ],
 )
 def test_hold_out_refuses_with_what_there_is(manifest, rule, message):
