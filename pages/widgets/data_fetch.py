@@ -79,7 +79,7 @@ def _draw_offer(data: DataConfig, offer: FetchOffer) -> None:
             + (f"  \n{escape_markdown(offer.note)}" if offer.note else "")
         )
         if dataclasses.fields(DATASETS[data.dataset].options) and offer.is_limit:
-            st.caption(":material/tune: Which one, and how large, is chosen under “Settings of this data set” above.")
+            st.caption(":material/tune: Which one, and how large, is chosen above.")
         if is_missing_root:
             st.caption(":material/folder_open: Give the folder for it above first; it may be a new one.")
         is_clicked = st.button(

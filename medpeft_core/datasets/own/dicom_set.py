@@ -157,7 +157,7 @@ def inspect_dicom_set(root: Path, options: Any) -> list[FolderPart]:
 SPEC = DATASETS.add(
     DatasetSpec(
         name="dicom",
-        title="DICOM files",
+        title="Your own: DICOM files",
         description="Your own DICOM files, with labels from a table, from one of their attributes, or from the folders "
         "that they lie in. Patients, ages, sexes and views come from the files.",
         task="multiclass",

@@ -153,7 +153,7 @@ def _count_shared(steps: list[list[str]]) -> int:
 SPEC = DATASETS.add(
     DatasetSpec(
         name="folder",
-        title="A folder per class",
+        title="Your own: a folder per class",
         description="Your own images, in a folder for each class. Folders named train, val and test above them are "
         "taken for the split.",
         task="multiclass",

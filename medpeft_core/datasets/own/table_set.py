@@ -224,7 +224,7 @@ def inspect_table_set(root: Path, options: TableOptions) -> list[FolderPart]:
 SPEC = DATASETS.add(
     DatasetSpec(
         name="table",
-        title="A table and images",
+        title="Your own: a table and images",
         description="Your own images, with a table (CSV, Excel or Parquet) that names them and their labels. Columns "
         "are "
         "recognised by what they hold.",
