@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS
 from medpeft_core.datasets.own.guessing import MAX_CLASSES
 from medpeft_core.datasets.own.label_reading import MAX_LABEL, RESERVED
 from medpeft_core.datasets.own.stored_sets import NAME_PATTERN
-from medpeft_core.datasets.own.zip_entries import find_name_fault
+from medpeft_core.datasets.own.zip_entries import find_name_fault, is_control
 from medpeft_core.errors import DataError
 
 MAX_TITLE, MAX_NOTE = 100, 2000
@@ -44,18 +45,23 @@ class SharedAbout:
     notes: tuple[str, ...]
 
 
-def read_about(path: Path, values: Any) -> SharedAbout:
+def read_about(path: Path, values: Any, *, remedy: str = _REMEDY) -> SharedAbout:
     """What a file says of its set.
+
+    Args:
+        path: of the file.
+        values: that it says.
+        remedy: what to do where that cannot be.
 
     Raises:
         DataError: a field is missing or holds what no honest file does.
     """
     if not isinstance(values, dict):
-        raise DataError(f"{path.name} does not say what it holds. {_REMEDY}")
+        raise DataError(f"{path.name} does not say what it holds. {remedy}")
 
     def take(name: str, is_fine: bool) -> Any:
         if not is_fine:
-            raise DataError(f"{path.name} says {str(values.get(name))[:60]!r} as {name}, which cannot be. {_REMEDY}")
+            raise DataError(f"{path.name} says {str(values.get(name))[:60]!r} as {name}, which cannot be. {remedy}")
         return values[name]
 
     name, title, labels, notes = (values.get(key) for key in ("name", "title", "labels", "notes"))
@@ -69,6 +75,13 @@ def read_about(path: Path, values: Any) -> SharedAbout:
         fingerprint=take("fingerprint", bool(_FINGERPRINT.fullmatch(str(values.get("fingerprint"))))),
         notes=tuple(take("notes", _are_notes(notes))),
     )
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a path ends as images do; DICOM files may have no ending, or digits for one."""
+    last = name.rpartition("/")[2]
+    is_plain = last.lower().endswith((*IMAGE_ENDINGS, *DICOM_ENDINGS))
+    return is_plain or "." not in last or not last.rpartition(".")[2].strip("0123456789")
 
 
 def check_columns(path: Path, schema: pa.Schema, labels: tuple[str, ...]) -> None:
@@ -90,35 +103,44 @@ def check_columns(path: Path, schema: pa.Schema, labels: tuple[str, ...]) -> Non
             raise DataError(f"The column {item.name!r} in {path.name} holds {item.type}, which cannot be. {_REMEDY}")
 
 
-def check_table(path: Path, table: pd.DataFrame, labels: tuple[str, ...]) -> None:
+def check_table(path: Path, table: pd.DataFrame, *, remedy: str = _REMEDY) -> None:
     """Hold every value of a manifest against its rules, beyond those that `Manifest.check` knows.
+
+    Args:
+        path: of the file.
+        table: of its manifest.
+        remedy: what to do where a value cannot be.
 
     Raises:
         DataError: names the value.
     """
     if table.empty:
-        raise DataError(f"The manifest in {path.name} has no rows. {_REMEDY}")
+        raise DataError(f"The manifest in {path.name} has no rows. {remedy}")
+
+    def refuse(column: str, value: Any, reason: str) -> DataError:
+        return DataError(f"The manifest in {path.name} has {str(value)[:60]!r} as {column}: {reason}. {remedy}")
+
     for name in ("image", "mask"):
         for value in table[name].dropna() if name in table else ():
             fault = find_name_fault(value) if value and "\\" not in value else "it holds what no path does"
             if fault or len(value) > MAX_TEXT:
-                raise _refuse(path, name, value, fault or "it is too long")
+                raise refuse(name, value, fault or "it is too long")
     if table["image"].isna().any():
-        raise _refuse(path, "image", "", "it is missing")
+        raise refuse("image", "", "it is missing")
     for name, allowed in _ALLOWED.items():
         if name in table:
             odd = [value for value in table[name].dropna().unique() if value not in allowed]
             if odd:
-                raise _refuse(path, name, odd[0], f"it must be one of {', '.join(sorted(allowed))}")
+                raise refuse(name, odd[0], f"it must be one of {', '.join(sorted(allowed))}")
     for name in ("patient_id", "view", "site", "date"):
         for value in table[name].dropna().unique() if name in table else ():
             if not _is_text(value, MAX_TEXT):
-                raise _refuse(path, name, value, "it is too long, or holds what no text does")
+                raise refuse(name, value, "it is too long, or holds what no text does")
     for value in table["boxes"].dropna() if "boxes" in table else ():
         if len(value) > MAX_BOXES or not _are_boxes(value):
-            raise _refuse(path, "boxes", value, "it is no list of boxes")
+            raise refuse("boxes", value, "it is no list of boxes")
     if "age" in table and not table["age"].dropna().between(0, 120).all():
-        raise _refuse(path, "age", "a number", "it must lie between 0 and 120")
+        raise refuse("age", "a number", "it must lie between 0 and 120")
 
 
 def _are_labels(values: Any) -> bool:
@@ -150,8 +172,4 @@ def _are_boxes(text: str) -> bool:
 
 
 def _is_text(value: Any, length: int) -> bool:
-    return isinstance(value, str) and len(value) <= length and (value.isprintable())
-
-
-def _refuse(path: Path, column: str, value: Any, reason: str) -> DataError:
-    return DataError(f"The manifest in {path.name} has {str(value)[:60]!r} as {column}: {reason}. {_REMEDY}")
+    return isinstance(value, str) and len(value) <= length and (value.isprintable() or not any(map(is_control, value)))

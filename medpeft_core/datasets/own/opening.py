@@ -12,10 +12,9 @@ from zipfile import ZipFile, ZipInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS
 from medpeft_core.datasets.manifest import Manifest
-from medpeft_core.datasets.own.opened_values import SharedAbout, check_columns, check_table, read_about
-from medpeft_core.datasets.own.sharing import DATA_FILE, ENDING, FORMAT, FORMAT_VERSION, IMAGES
+from medpeft_core.datasets.own.opened_values import SharedAbout, check_columns, check_table, is_image_name, read_about
+from medpeft_core.datasets.own.sharing import DATA_FILE, ENDING, FORMAT, FORMAT_VERSION, IMAGES, MAX_HEAD_BYTES
 from medpeft_core.datasets.own.store import check_new_name, describe, store
 from medpeft_core.datasets.own.stored_sets import MANIFEST_FILE, find_fingerprint, list_stored, restore_types
 from medpeft_core.datasets.own.zip_entries import check_space, list_entries, open_zip, read_entry
@@ -23,7 +22,6 @@ from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.errors import DataError
 from medpeft_core.paths import datasets_dir, ensure_dir
 
-MAX_HEAD_BYTES = 64 << 20
 MAX_TABLE_BYTES = 1 << 30
 MAX_TABLE_UNPACKED = 4 << 30
 MAX_ROWS = 5_000_000
@@ -123,17 +121,9 @@ def _read_head(
             and isinstance(facts.get("sha256"), str)
             and _SHA256.fullmatch(facts["sha256"])
         )
-        if not is_fine or (name != MANIFEST_FILE and not _is_image(name)):
+        if not is_fine or (name != MANIFEST_FILE and not (name.startswith(IMAGES) and is_image_name(name))):
             raise DataError(f"{name!r} in {path.name} is not what the list says, or no image. {_REMEDY}")
     return read_about(path, head.get("about")), files
-
-
-def _is_image(name: str) -> bool:
-    last = name.rpartition("/")[2]
-    is_plain = last.lower().endswith((*IMAGE_ENDINGS, *DICOM_ENDINGS)) or not last.rpartition(".")[2].strip(
-        "0123456789"
-    )
-    return name.startswith(IMAGES) and (is_plain or "." not in last)
 
 
 def _check_known(wanted: str, about: SharedAbout) -> None:
@@ -172,7 +162,7 @@ def _read_table(
             table = restore_types(file.read().to_pandas())
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"The manifest in {path.name} is damaged ({error}). {_REMEDY}") from error
-    check_table(path, table, about.labels)
+    check_table(path, table)
     return table
 
 

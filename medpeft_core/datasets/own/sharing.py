@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from medpeft_core.datasets.image_files import DICOM_ENDINGS
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS, Manifest
 from medpeft_core.datasets.own.dicom_files import read_attribute, run_threads
+from medpeft_core.datasets.own.opened_values import check_table, is_image_name, read_about
 from medpeft_core.datasets.own.stored_sets import MANIFEST_FILE, About, load_about, own_dir, read_stored, restore_types
+from medpeft_core.datasets.own.zip_entries import find_clash, list_entries, open_zip
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.errors import DataError
 from medpeft_core.paths import write_atomically
@@ -26,8 +28,10 @@ from medpeft_core.paths import write_atomically
 ENDING = ".medpeft.zip"
 DATA_FILE, IMAGES = "data.json", "images/"
 FORMAT, FORMAT_VERSION = "medpeft-data", 1
+MAX_HEAD_BYTES = 64 << 20  # of data.json
 LEFT_OUT_COLUMNS = ("date",)  # of studies: they help to find a person
 _PLACES = ("root", "options")  # folders of this computer, and columns that nobody needs any more
+_REMEDY = "No lab could open that, so nothing was written. Rename or mend it, remove the set and add it again."
 _DEFLATED = (".bmp", ".tif", ".tiff", ".dcm", ".dicom", "")
 
 
@@ -47,12 +51,14 @@ def share_data(
         `path`, `num_bytes`, `fingerprint`, `num_images` (files in it) and `notes`: what whoever shares it must know.
 
     Raises:
-        DataError: no such set, images that are missing or hold patients' data, or a folder that cannot be written.
+        DataError: no such set, images that are missing or hold patients' data, names or values that no other lab would
+            open, or a folder that cannot be written.
     """
     about = load_about(name)
     goal = _find_goal(path, name)
     images = _find_images(read_stored(about, None), progress) if with_images else []
-    content = _read_table(about)
+    content = _read_table(about, goal)
+    _check_names(goal, [name for name, _ in images])
     notes = [
         "The file names of the images are in it: make sure that they hold no names or ids of patients.",
         "Patients have pseudonyms; dates are left out.",
@@ -79,14 +85,20 @@ def _find_goal(path: Path, name: str) -> Path:
     return goal
 
 
-def _read_table(about: About) -> bytes:
-    """The manifest without what is not shared, as Parquet."""
+def _read_table(about: About, goal: Path) -> bytes:
+    """The manifest without what is not shared, as Parquet.
+
+    Raises:
+        DataError: a value of it would be refused where the file is opened.
+    """
     table = restore_types(pq.read_table(own_dir() / about.name / MANIFEST_FILE).to_pandas())
     columns = [
         *FIXED_COLUMNS,
         *(name for name in OPTIONAL_COLUMNS if name in table and name not in LEFT_OUT_COLUMNS),
         *about.labels,
     ]
+    read_about(goal, about.to_dict(), remedy=_REMEDY)
+    check_table(goal, table[columns], remedy=_REMEDY)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pandas(table[columns], preserve_index=False), sink)
     return bytes(sink.getvalue())
@@ -96,7 +108,8 @@ def _find_images(manifest: Manifest, progress: Progress) -> list[tuple[str, Path
     """(path below the root, file) of all images and masks."""
     names = list(dict.fromkeys(manifest.table["image"]))
     if "mask" in manifest.table:
-        names += [name for name in dict.fromkeys(manifest.table["mask"].dropna()) if name not in set(names)]
+        known = set(names)
+        names += [name for name in dict.fromkeys(manifest.table["mask"].dropna()) if name not in known]
     files = [(name, manifest.image_root / name) for name in names]
     missing = [name for name, file in files if not file.is_file()]
     if missing:
@@ -118,6 +131,18 @@ def _find_images(manifest: Manifest, progress: Progress) -> list[tuple[str, Path
             "files."
         )
     return files
+
+
+def _check_names(goal: Path, names: list[str]) -> None:
+    """Refuse files that nobody could unpack.
+
+    Raises:
+        DataError: names the first.
+    """
+    odd = next((name for name in names if not is_image_name(name)), None)
+    clash = (odd, "its ending is none of an image") if odd else find_clash(names)
+    if clash is not None:
+        raise DataError(f"{goal.name} cannot hold {clash[0]!r}: {clash[1]}. {_REMEDY}")
 
 
 def _has_mark(path: Path) -> bool:
@@ -145,4 +170,12 @@ def _write(path: Path, about: About, content: bytes, images: list[tuple[str, Pat
                 while chunk := source.read(1 << 20):
                     target.write(chunk)
         head = {"format": FORMAT, "format_version": FORMAT_VERSION, "about": facts, "files": files}
-        archive.writestr(DATA_FILE, json.dumps(head, allow_nan=False), compress_type=zipfile.ZIP_DEFLATED)
+        text = json.dumps(head, allow_nan=False)
+        if len(text) > MAX_HEAD_BYTES:
+            raise DataError(f"{len(images):,} images are too many for one file. Share the set without images.")
+        archive.writestr(DATA_FILE, text, compress_type=zipfile.ZIP_DEFLATED)
+    try:
+        with open_zip(path) as archive:
+            list_entries(path, archive)
+    except DataError as error:
+        raise DataError(f"The file would not open in another lab ({error}) Share the set without images.") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.own.opened_values import MAX_NOTE, MAX_NOTES, MAX_TITLE
 from medpeft_core.datasets.own.propose import FORM_OPTIONS
 from medpeft_core.datasets.own.stored_sets import (
     MAX_NAME,
@@ -21,6 +22,7 @@ from medpeft_core.datasets.own.stored_sets import (
     own_dir,
     write_set,
 )
+from medpeft_core.datasets.own.zip_entries import is_control
 from medpeft_core.datasets.progress import Progress, ignore_progress
 from medpeft_core.datasets.spec import DATASETS
 from medpeft_core.datasets.split_policy import apply_split
@@ -31,7 +33,6 @@ from medpeft_core.sections import build_part
 
 HALF_PREFIX = ".half-"
 HALF_KEPT_S = 24 * 3600.0
-MAX_TITLE = 100
 
 
 def add_data(
@@ -145,13 +146,19 @@ def describe(
     """All that is to be known about a manifest with pseudonyms."""
     home = get_home()
     place = "" if root is None else root.relative_to(home).as_posix() if root.is_relative_to(home) else str(root)
-    printable = "".join(character for character in title if character.isprintable() or character.isspace())
-    shown = " ".join(printable.split())[:MAX_TITLE] or name.replace("_", " ").capitalize()
+    shown = _clean(title, MAX_TITLE) or name.replace("_", " ").capitalize()
     return About(
         name=name, title=shown, task=manifest.task, labels=manifest.labels, is_ordered=manifest.is_ordered, root=place,
         form=form, options=options, fingerprint=find_fingerprint(manifest), counts=count_manifest(manifest),
-        notes=manifest.notes, made_at=time.time(), origin=origin,
+        notes=tuple(_clean(note, MAX_NOTE) for note in manifest.notes[:MAX_NOTES]), made_at=time.time(), origin=origin,
     )  # fmt: skip
+
+
+def _clean(text: str, length: int) -> str:
+    """A text as it may be stored and shared: one line without control characters, cut to a number of characters."""
+    kept = "".join(character for character in text if character.isspace() or not is_control(character))
+    line = " ".join(kept.split())
+    return line if len(line) <= length else line[: length - 3].rstrip() + "..."
 
 
 def store(manifest: Manifest, about: About, *, move: tuple[Path, Path] | None = None) -> None:

@@ -8,7 +8,7 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medpeft_core.errors import DataError
@@ -22,6 +22,8 @@ MAX_PART_BYTES, MAX_DEPTH = 240, 24  # of a name between two "/"; folders inside
 CHUNK_BYTES = 1 << 20
 _TABLE_BYTES = 160 << 20  # the table of entries is read in one piece: 300 bytes for each
 _ENCRYPTED, _STRONG = 0x1, 0x40
+# marks and controls of the direction of writing: they make a name look like another
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, OSError,
@@ -71,7 +73,6 @@ def list_entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipI
     if len(infos) > MAX_ENTRIES:
         raise DataError(f"{path.name} has {len(infos):,} entries; at most {MAX_ENTRIES:,} are unpacked. Part it.")
     found: dict[str, zipfile.ZipInfo] = {}
-    folded: dict[str, str] = {}
     for info in infos:
         name = info.orig_filename.replace("\\", "/")  # some programs of Windows write these
         fault = _find_fault(info, name)
@@ -79,17 +80,12 @@ def list_entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipI
             raise _refuse(path, name, fault)
         if name.endswith("/"):
             continue
-        key = unicodedata.normalize("NFC", name).casefold()
-        if key in folded:
-            raise _refuse(path, name, f"its name collides with {folded[key]!r}; rename one of them")
-        folded[key] = name
+        if name in found:
+            raise _refuse(path, name, f"its name collides with {name!r}; rename one of them")
         found[name] = info
-    for key, name in folded.items():
-        above = key
-        while (above := above.rpartition("/")[0]) and above not in folded:
-            pass
-        if above:
-            raise _refuse(path, name, f"it lies in {folded[above]!r}, which is a file")
+    clash = find_clash(found)
+    if clash is not None:
+        raise _refuse(path, *clash)
     _check_sizes(path, found)
     return found
 
@@ -128,6 +124,28 @@ def read_entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> I
         raise _refuse(path, name, f"it is {left:,} bytes shorter than it claims")
 
 
+def find_clash(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of distinct names that cannot lie beside the others on every disk, and why; None where all can."""
+    folded: dict[str, str] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", name).casefold()
+        if key in folded:
+            return name, f"its name collides with {folded[key]!r}; rename one of them"
+        folded[key] = name
+    for key, name in folded.items():
+        above = key
+        while (above := above.rpartition("/")[0]) and above not in folded:
+            pass
+        if above:
+            return name, f"it lies in {folded[above]!r}, which is a file"
+    return None
+
+
+def is_control(character: str) -> bool:
+    """Whether a character is no part of a text but does something to it, or is half of one; odd blanks are fine."""
+    return character in _DIRECTIONS or unicodedata.category(character) in ("Cc", "Cs")
+
+
 def find_name_fault(name: str) -> str | None:
     """Why a name, "/" between folders, may not become a path below a folder; None where it may."""
     if name.startswith("/") or name[1:2] == ":":
@@ -135,8 +153,10 @@ def find_name_fault(name: str) -> str | None:
     parts = name.removesuffix("/").split("/")
     if ".." in parts:
         return "its name climbs out of the folder"
-    if "" in parts or "." in parts or any(not character.isprintable() for character in name):
+    if "" in parts or "." in parts:
         return "its name holds what no file name has"
+    if not name.isprintable() and any(map(is_control, name)):
+        return "its name holds control characters"
     if len(parts) > MAX_DEPTH or any(len(part.encode(errors="replace")) > MAX_PART_BYTES for part in parts):
         return "its name is too long"
     return None

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from own_files import make_folders, make_table, write_dicom
+from own_files import make_folders, make_table, write_dicom, write_images
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own.opening import open_data
 from medpeft_core.datasets.own.sharing import share_data
-from medpeft_core.datasets.own.store import add_data, remove_data
+from medpeft_core.datasets.own.store import add_data, describe, remove_data
 from medpeft_core.datasets.own.stored_sets import list_stored, own_dir
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.errors import DataError
@@ -131,6 +132,50 @@ def test_own_sharing_refuses_what_is_missing(films, tmp_path):
         share_data("films", tmp_path, with_images=True)
     with pytest.raises(DataError, match="There is no file"):
         open_data(tmp_path / "gone.medpeft.zip")
+
+
+def test_own_sharing_takes_names_with_odd_blanks_and_long_notes(tmp_path, other_home):
+    """Such a set could be shared but never opened."""
+    root = make_folders(tmp_path / "in")
+    for path in list(root.rglob("*.png")):
+        path.rename(path.with_name(f"{path.stem}\u202fAM\u3000.png"))
+    (root / "ill" / ("x" * 200)).mkdir()
+    for number in range(12):
+        (root / f"{number}{'y' * 230}.png").symlink_to(tmp_path / "out.png")
+    (tmp_path / "out.png").write_bytes(b"")
+    add_data(name="films", title="My\u202f\u202e films", form="folder", root=str(root))
+    about = list_stored()["films"]
+    assert about.title == "My films"
+    share_data("films", tmp_path, with_images=True)
+    other_home()
+    assert open_data(tmp_path / "films.medpeft.zip")["notes"] == list(about.notes)
+
+
+def test_own_sharing_cuts_notes_that_nobody_would_open(films):
+    table = pd.read_parquet(own_dir() / "films" / "manifest.parquet")
+    labels = ("mild", "none", "severe")
+    manifest = Manifest(
+        dataset="x", task="multiclass", labels=labels, image_root=films, table=table, notes=("a\x1b[1m" * 900,) * 300
+    )
+    notes = describe(manifest, name="x", title="", root=films, form="folder", options={}).notes
+    assert (len(notes), len(notes[0]), notes[0][:6]) == (200, 2000, "a[1ma[")
+    assert notes[0].endswith("...")
+
+
+@pytest.mark.parametrize(
+    ("names", "with_images", "sentence"),
+    [
+        (("a\nb.png",), False, r"'a/a\\nb.png' as image: its name holds control characters. No lab could open that"),
+        (("a\\b.png",), False, "as image: it holds what no path does. No lab could open that"),
+        (("c.png", "C.png"), True, "cannot hold 'a/c.png': its name collides with 'a/C.png'"),
+    ],
+)
+def test_own_sharing_writes_nothing_that_would_not_open(tmp_path, names, with_images, sentence):
+    write_images(tmp_path / "in", *(f"a/{name}" for name in names), "a/1.png", "b/2.png", "b/3.png")
+    add_data(name="films", form="folder", root=str(tmp_path / "in"))
+    with pytest.raises(DataError, match=sentence):
+        share_data("films", tmp_path, with_images=with_images)
+    assert not list(tmp_path.glob("*.zip"))
 
 
 def rewrite(path, change):

@@ -48,6 +48,14 @@ def test_own_unpacking_takes_images_and_tables_only(tmp_path):
     assert propose(tmp_path / "in" / "top").labels == ("ill", "well")
 
 
+def test_own_unpacking_takes_names_with_odd_blanks(tmp_path):
+    """Screenshots of macOS have U+202F in their names; a zip of these was refused."""
+    names = ("Screenshot 9.41\u202fAM.png", "\u753b\u50cf\u3000\uff11.png", "con\u200bcat.png")
+    write_zip(tmp_path / "up.zip", {name: IMAGE for name in names})
+    assert unpack_zips(tmp_path).num_files == 3
+    assert list_all(tmp_path) == sorted(names)
+
+
 def test_own_unpacking_puts_several_zips_into_folders_of_their_names(tmp_path):
     for name in ("ill", "well"):
         write_zip(tmp_path / f"{name}.zip", {f"{number}.png": encode(number) for number in range(3)})
@@ -99,7 +107,8 @@ def write_cut(path):
         ({"..\\1.png": IMAGE}, "climbs out of the folder"),
         ({"/etc/1.png": IMAGE}, "a place outside"),
         ({"C:/1.png": IMAGE}, "a place outside"),
-        ({"a\n.png": IMAGE}, "what no file name has"),
+        ({"a\n.png": IMAGE}, "control characters"),
+        ({"a\u202egnp.exe": IMAGE}, "control characters"),
         ({"a//1.png": IMAGE}, "what no file name has"),
         ({"a/" * 30 + "1.png": IMAGE}, "too long"),
         ({"x" * 300 + ".png": IMAGE}, "too long"),
