@@ -8,12 +8,13 @@ import pandas as pd
 from medpeft_core.datasets.manifest import OPTIONAL_COLUMNS, Manifest
 from medpeft_core.datasets.own.dicom_files import DicomTable
 from medpeft_core.datasets.own.label_reading import LabelTable
-from medpeft_core.datasets.own.own_splits import complete_split
-from medpeft_core.datasets.own.patterns import find_ids
+from medpeft_core.datasets.own.own_splits import ADVICE, complete_split
+from medpeft_core.datasets.own.patterns import find_ids, offer_pattern
 from medpeft_core.datasets.own.scanning import Scan
 from medpeft_core.errors import DataError
 
 FROM_FILES = ("age", "sex", "view", "laterality", "site", "date")
+OFFERED = "No patients are known, but the names of files or folders may tell them: "
 _SHOWN = 5
 
 
@@ -88,6 +89,8 @@ def fill_patients(table: pd.DataFrame, pattern: str, notes: list[str]) -> pd.Dat
         table["patient_id"] = pd.Series(ids, index=table.index, dtype=object)
         notes.append(f"Patients were read from the file names by {pattern} (data.patient_pattern).")
     missing = table["patient_id"].isna()
+    if missing.all() and (offered := offer_pattern(table["image"].tolist())):
+        notes.append(f"{OFFERED}{offered} (data.patient_pattern).")
     if missing.any() and not missing.all():
         table.loc[missing, "patient_id"] = "image " + table.loc[missing, "image"]
         notes.append(f"{int(missing.sum())} images have no patient; each counts as a patient of its own.")
@@ -95,7 +98,15 @@ def fill_patients(table: pd.DataFrame, pattern: str, notes: list[str]) -> pd.Dat
 
 
 def build_manifest(
-    name: str, root: Path, table: pd.DataFrame, labels: LabelTable, *, notes: list[str], seed: int, source: str
+    name: str,
+    root: Path,
+    table: pd.DataFrame,
+    labels: LabelTable,
+    *,
+    notes: list[str],
+    seed: int,
+    source: str,
+    advice: str = ADVICE,
 ) -> Manifest:
     """Split, sort and check.
 
@@ -107,12 +118,13 @@ def build_manifest(
         notes: all sentences so far; more may be added.
         seed: of the split where one must be drawn.
         source: see `complete_split`.
+        advice: see `complete_split`.
 
     Raises:
         DataError: the classes or the splits cannot be used.
     """
     columns = ["image", "patient_id", "split", *(column for column in OPTIONAL_COLUMNS if column in table)]
-    table = complete_split(table[columns], seed=seed, notes=notes, source=source)
+    table = complete_split(table[columns], seed=seed, notes=notes, source=source, advice=advice)
     targets = labels.targets.loc[table.index]
     targets = _drop_unused(targets, labels, notes)
     whole = pd.concat([table.reset_index(drop=True), targets.astype(float).reset_index(drop=True)], axis=1)

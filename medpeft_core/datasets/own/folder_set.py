@@ -1,5 +1,6 @@
 """Images in a folder per class, with or without folders named train, val and test above them. Light."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,35 +29,44 @@ class Layout:
         table: `image`, `class` ("" for images that lie in no class's folder) and `split` (None where no folder tells).
         has_splits: whether folders tell the splits.
         loose: images that lie in no folder of a class.
+        notes: sentences on images that lie beside the folders of the splits; they have no class either.
     """
 
     table: pd.DataFrame
     has_splits: bool
     loose: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def find_layout(scan: Scan, *, use_splits: bool = True) -> Layout:
     """The class and split of every picture, by the folders it lies in: class/1.png, train/class/1.png, or with more
     folders below. Folders that hold everything, and others above the classes, such as images/, are looked through.
+    Where folders are called after two splits or more, what lies in others beside them has no class.
     """
     paths = scan.pictures
     steps = [path.split("/")[:-1] for path in paths]
     depth = _count_shared(steps)
     rows, loose = [], []
-    # folders count as splits where all pictures lie in such, or in none
-    tops = {parts[depth] for parts in steps if len(parts) > depth}
-    are_splits = len(tops) > 0 and all(fold_words(top) in SPLIT_WORDS for top in tops)
-    inner = {parts[depth + 1] if len(parts) > depth + 1 else "" for parts in steps}
-    are_inner = not are_splits and all(fold_words(name) in SPLIT_WORDS for name in inner)  # class/train/1.png
+    beside: Counter[str] = Counter()  # folder -> images, where others are called after splits
+    are_splits = _tell_splits({_step(parts, depth) for parts in steps} - {""})
+    are_inner = not are_splits and _tell_splits({_step(parts, depth + 1) for parts in steps})  # class/train/1.png
     below, at = (depth + 1, depth) if are_splits else (depth, depth + 1)
     for path, parts in zip(paths, steps, strict=True):
-        name = parts[below] if len(parts) > below else ""
-        split = SPLIT_WORDS[fold_words(parts[at])] if (are_splits or are_inner) and len(parts) > at else None
-        if not name:
+        name, part = _step(parts, below), _step(parts, at)
+        split = SPLIT_WORDS.get(fold_words(part)) if are_splits or are_inner else None
+        if part and split is None and (are_splits or are_inner):
+            beside["/".join(parts[: at + 1])] += 1
+            name = ""
+        elif not name:
             loose.append(path)
         rows.append((path, name, split if use_splits else None))
     table = pd.DataFrame(rows, columns=["image", "class", "split"], dtype=object)
-    return Layout(table=table, has_splits=(are_splits or are_inner) and use_splits, loose=tuple(loose))
+    notes = []
+    if beside:
+        shown = ", ".join(list(beside)[:_SHOWN]) + (", ..." if len(beside) > _SHOWN else "")
+        notes.append(f"{beside.total()} images lie beside the folders of the splits, in {shown}; they were left out.")
+    has_splits = (are_splits or are_inner) and use_splits
+    return Layout(table=table, has_splits=has_splits, loose=tuple(loose), notes=tuple(notes))
 
 
 def read_folder_set(root: Path, options: FolderOptions, *, split_seed: int, progress: Progress) -> Manifest:
@@ -74,7 +84,7 @@ def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, 
     if not scan.pictures:
         raise DataError(explain_no_images(scan))
     layout = find_layout(scan, use_splits=options.splits == "auto")
-    notes = describe_scan(scan)
+    notes = [*describe_scan(scan), *layout.notes]
     table = layout.table[layout.table["class"] != ""].copy()
     if layout.loose and len(table):
         notes.append(
@@ -88,7 +98,8 @@ def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, 
         )
     labels = read_classes(table["class"], options.ordered, f"The folder {root}", has_blanks=False)
     table["patient_id"] = pd.Series([None] * len(table), index=table.index, dtype=object)
-    wanted = tuple(path for path in scan.dicoms if path in set(table["image"])) if scan.dicoms else ()
+    kept = set(table["image"])
+    wanted = tuple(path for path in scan.dicoms if path in kept)
     if wanted:
         files = read_headers(root, wanted, tag="", progress=progress)
         notes += [*files.notes, *files.warnings]
@@ -101,6 +112,7 @@ def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, 
     return build_manifest(
         "folder", root, table, labels, notes=notes, seed=split_seed,
         source="the folders" if layout.has_splits else "",
+        advice="Add a folder train, or have all images split anew with data.splits=ignore.",
     )  # fmt: skip
 
 
@@ -134,6 +146,17 @@ def inspect_folder_set(root: Path, options: FolderOptions) -> list[FolderPart]:
             detail="" if layout.has_splits else "without them the images are split 70/10/20",
         ),
     ]  # fmt: skip
+
+
+def _step(parts: list[str], depth: int) -> str:
+    """The folder at a depth; "" where a path has none there."""
+    return parts[depth] if len(parts) > depth else ""
+
+
+def _tell_splits(names: set[str]) -> bool:
+    """Whether folders of these names part the images into splits: all are called so, or two splits are among them."""
+    splits = {SPLIT_WORDS.get(fold_words(name)) for name in names}
+    return len(splits - {None}) > 1 or (len(splits) > 0 and None not in splits)
 
 
 def _count_shared(steps: list[list[str]]) -> int:

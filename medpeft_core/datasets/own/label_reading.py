@@ -8,6 +8,7 @@ import pandas as pd
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS
 from medpeft_core.datasets.own.cells import (
     NO_FINDING,
+    SPLIT_WORDS,
     fold_words,
     is_blank,
     natural_key,
@@ -227,6 +228,12 @@ def _check_classes(classes: list[str], where: str) -> None:
             f"{where} has one class only, {classes[0]!r}, so there is nothing to tell apart. Add images of another "
             "class, "
             "or choose other labels."
+        )
+    splits = {split: name for name in classes if (split := SPLIT_WORDS.get(fold_words(name)))}
+    if "train" in splits and len(splits) > 1:
+        raise DataError(
+            f"{where} has the classes {' and '.join(splits.values())}, but these are splits, no classes. Choose other "
+            "labels; folders of splits belong above those of the classes, as in train/normal/1.png."
         )
     if len(classes) > MAX_CLASSES:
         raise DataError(

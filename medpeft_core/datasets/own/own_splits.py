@@ -8,6 +8,7 @@ from medpeft_core.datasets.own.tables import RawTable
 from medpeft_core.datasets.splits import split_by_patient
 from medpeft_core.errors import DataError
 
+ADVICE = "Name another column of splits, or none with data.split_column=-."
 _EIGHTH, _FIFTH = (7 / 8, 1 / 8, 0.0), (8 / 10, 0.0, 2 / 10)
 
 
@@ -27,14 +28,17 @@ def read_splits(raw: RawTable, column: str, notes: list[str]) -> pd.Series:
     return texts.map(meanings).astype(object).where(texts.map(meanings).notna(), None)
 
 
-def complete_split(table: pd.DataFrame, *, seed: int, notes: list[str], source: str) -> pd.DataFrame:
+def complete_split(
+    table: pd.DataFrame, *, seed: int, notes: list[str], source: str, advice: str = ADVICE
+) -> pd.DataFrame:
     """The rows that have a split, with a val and a test part in any case.
 
     Args:
         table: `split` (missing where nothing says), `patient_id` and `image` of each row.
         seed: of what is drawn here.
         notes: gets sentences on what was done.
-        source: what told the splits: "the column 'set'" or "folders"; "" where nothing did.
+        source: what told the splits: "the column 'set'" or "the folders"; "" where nothing did.
+        advice: what to do where it puts no image into train.
 
     Raises:
         DataError: no image is in train.
@@ -52,8 +56,7 @@ def complete_split(table: pd.DataFrame, *, seed: int, notes: list[str], source: 
     found = [name for name in SPLITS if (table["split"] == name).any()]
     if "train" not in found:
         raise DataError(
-            f"No image is in train: {source} puts all {len(table)} into {' and '.join(found) or 'no split'}. Name "
-            "another column of splits, or none with data.split_column=-."
+            f"No image is in train: {source} put all {len(table)} into {' and '.join(found) or 'no split'}. {advice}"
         )
     notes.append(f"Split into {', '.join(found)} by {source}.")
     for name, fractions, share in (("test", _FIFTH, "a fifth"), ("val", _EIGHTH, "an eighth")):

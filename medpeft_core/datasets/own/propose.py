@@ -8,6 +8,7 @@ from typing import Any
 
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own import dicom_set, folder_set
+from medpeft_core.datasets.own.assembling import OFFERED
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.guessing import Guess, kind_of_labels
 from medpeft_core.datasets.own.matching import FileIndex
@@ -242,7 +243,7 @@ def _judge(manifest: Manifest | None) -> list[Finding]:
             advice = f"The file names seem to begin with the patient: set data.patient_pattern={pattern} if so."
         text = "No patients are known, so images of one patient may lie in train and test."
         found.append(_warning(text, advice))
-    for note in manifest.notes:
+    for note in (note for note in manifest.notes if not note.startswith(OFFERED)):  # told above, with the patients
         found.append(_warning(note) if _LEFT_OUT in note else Finding(severity="note", text=note))
     return found
 
