@@ -4,6 +4,7 @@ decided here. Light."""
 import contextlib
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,9 @@ MAX_ROWS = 5_000_000
 MAX_COLUMNS = 5000
 MAX_CELL = 1 << 20  # characters
 DELIMITERS = (",", ";", "\t", "|")
+_WORKBOOKS = (".xlsx", ".xlsm")
 _SAMPLE_LINES = 60
+_LOOKED_AT, _MAX_TITLES = 30, 5  # rows at the begin, and how many of them may stand above the names of columns
 _ROWS_AT_ONCE, _MOST_SHARED = 20_000, 100_000
 _OTHERS = {
     ".xls": "Save it as .xlsx or CSV.", ".ods": "Save it as .xlsx or CSV.", ".json": "Save it as CSV.",
@@ -47,7 +50,7 @@ class RawTable:
     @property
     def place(self) -> str:
         """What a line is called in this file."""
-        return "row" if self.path.suffix.lower() in (".xlsx", ".xlsm", ".parquet") else "line"
+        return _place(self.path)
 
 
 def read_table(path: Path, *, sheet: str = "", encoding: str = "", is_head_only: bool = False) -> RawTable:
@@ -74,7 +77,7 @@ def read_table(path: Path, *, sheet: str = "", encoding: str = "", is_head_only:
         raise DataError(f"{path} cannot be read as a table: {ending} files are not supported. {_OTHERS[ending]}")
     notes: list[str] = []
     sheets: tuple[str, ...] = ()
-    if ending in (".xlsx", ".xlsm"):
+    if ending in _WORKBOOKS:
         from medpeft_core.datasets.own.workbooks import read_workbook
 
         rows, sheets = read_workbook(path, sheet, notes)
@@ -88,14 +91,17 @@ def read_table(path: Path, *, sheet: str = "", encoding: str = "", is_head_only:
 
 
 def find_delimiter(lines: list[str]) -> str:
-    """The character that parts the cells: the one that gives the most lines the same number of them."""
+    """The character that parts the cells: the one that gives the most lines the same number of them.
+
+    Lines of one cell above the others are titles.
+    """
     best, best_score = ",", (0.0, 0)
     for delimiter in DELIMITERS:
         counts: list[int] = []
         with contextlib.suppress(csv.Error):  # it is told where the whole table is read
             counts += (len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
-        width = counts[0] if counts else 0
-        if width < 2:
+        width = next((count for count in counts[: _MAX_TITLES + 1] if count > 1), 0)
+        if width < 2 or (counts[0] < 2 and 2 * counts.count(width) <= len(counts)):
             continue
         share = sum(count == width for count in counts) / len(counts)
         if (round(share, 2), width) > best_score:
@@ -138,18 +144,23 @@ def _read_text(path: Path, encoding: str, notes: list[str], max_bytes: int) -> I
 
 
 def _build_frame(path: Path, rows: Iterable[tuple[int, list[str]]], notes: list[str]) -> pd.DataFrame:
-    """The first row that is not empty is the header; the others are held to its width."""
+    """The first row that is neither empty nor a title is the header; the others are held to its width."""
     numbered = ((line, row) for line, row in rows if any(row) and any(map(str.strip, row)))
-    _, first = next(numbered, (0, []))
-    if not first:
+    head = list(itertools.islice(numbered, _LOOKED_AT))
+    if not head:
         raise DataError(f"The table {path} has no header and no rows. Get the file again.")
+    num_titles = _count_titles(path, head)
+    if num_titles:
+        shown = ", ".join(str(line) for line, _ in head[:num_titles])
+        notes.append(f"{path.name} begins with a title ({_place(path)} {shown}); it was passed over.")
+    (_, first), *head = head[num_titles:]
     header = _name_columns(path, [cell.strip() for cell in first], notes)
     width = len(header)
     columns: list[list[str]] = [[] for _ in range(width)]
     shared: list[dict[str, str]] = [{} for _ in range(width)]
     lines: list[int] = []
     waiting: list[list[str]] = []
-    for line, row in numbered:
+    for line, row in itertools.chain(head, numbered):
         lines.append(line)
         waiting.append(row if len(row) == width else _fit_row(path, line, row, width))
         if len(waiting) == _ROWS_AT_ONCE:
@@ -162,6 +173,33 @@ def _build_frame(path: Path, rows: Iterable[tuple[int, list[str]]], notes: list[
         raise DataError(f"The table {path} has a header but no rows. Get the file again.")
     data = dict(zip(header, columns, strict=True))
     return pd.DataFrame(data, index=pd.Index(lines, dtype="int64"), dtype=object)
+
+
+def _count_titles(path: Path, head: list[tuple[int, list[str]]]) -> int:
+    """Rows above the names of the columns that hold nothing but one cell at their left.
+
+    Args:
+        path: of the table.
+        head: its first rows that are not empty.
+
+    Raises:
+        DataError: the first row names a few columns in between, as merged cells do.
+    """
+    filled = [[bool(cell.strip()) for cell in row] for _, row in head]
+    num_titles = next((number for number, row in enumerate(filled) if sum(row) > 1 or not row[0]), 0)
+    below = filled[num_titles:]
+    if num_titles > _MAX_TITLES or len(below) < 2 or 2 * sum(sum(row) > 1 for row in below) <= len(below):
+        num_titles, below = 0, filled
+    first, second = below[0], below[1] if len(below) > 1 else []
+    last = max(number for number, is_filled in enumerate(first) if is_filled)
+    if not all(first[1:last]) and 1 < sum(first) <= sum(second) / 2:
+        place = _place(path)
+        raise DataError(
+            f"{place.capitalize()} {head[num_titles][0]} of {path} seems to be a title or to have merged cells: "
+            f"{sum(first)} of its cells are filled, {sum(second)} of those in {place} {head[num_titles + 1][0]}. Keep "
+            "one row with a name for each column, and remove what is above it."
+        )
+    return num_titles
 
 
 def _add_cells(columns: list[list[str]], rows: list[list[str]], shared: list[dict[str, str]]) -> None:
@@ -207,7 +245,7 @@ def _fit_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
     """
     if len(row) > width and not any(cell.strip() for cell in row[width:]):
         return row[:width]
-    if path.suffix.lower() in (".xlsx", ".xlsm"):
+    if path.suffix.lower() in _WORKBOOKS:
         return [*row, *[""] * (width - len(row))] if len(row) < width else _refuse_row(path, line, row, width)
     return _refuse_row(path, line, row, width)
 
@@ -215,4 +253,13 @@ def _fit_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
 def _refuse_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
     few = "too few" if len(row) < width else "too many"
     hint = "It may be cut off." if len(row) < width else "A cell may hold the separator without quotation marks."
+    if path.suffix.lower() in _WORKBOOKS:
+        raise DataError(
+            f"Row {line} of {path} has {len(row)} cells, but only {width} columns have a name. Give each column a name "
+            "in the first row; a title above the names must go."
+        )
     raise DataError(f"Line {line} of {path} has {len(row)} cells instead of {width}, {few}. {hint} Mend that line.")
+
+
+def _place(path: Path) -> str:
+    return "row" if path.suffix.lower() in (*_WORKBOOKS, ".parquet") else "line"

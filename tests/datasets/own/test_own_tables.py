@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -53,6 +54,61 @@ def test_own_tables_read_what_programs_leave_behind(tmp_path):
     assert table.frame.to_dict("list") == {"image": ["1.png", "2.png"], "label": ["ab", "c"]}
     assert table.frame.index.tolist() == [4, 5]
     assert any("NUL" in note for note in table.notes)
+
+
+TITLES = {
+    "one cell": "Films of 2024\n\nimage,label,age\n1.png,a,4\n2.png,b,5\n",
+    "semicolons": "Films of 2024\nby Station 3\nimage;label;age\n1.png;a, c;4\n2.png;b, d;5\n",
+    "filled up": "Films of 2024,,\nimage,label,age\n1.png,a,\n2.png,b,5\n",
+}
+
+
+@pytest.mark.parametrize("text", TITLES.values(), ids=TITLES)
+def test_own_tables_pass_over_titles(tmp_path, text):
+    """A title above the names was taken for the header, and the message was about separators."""
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    table = read_table(path)
+    assert list(table.frame.columns) == ["image", "label", "age"]
+    assert table.frame["image"].tolist() == ["1.png", "2.png"]
+    assert any("begins with a title (line 1" in note for note in table.notes)
+    assert not any("Films" in note for note in table.notes)
+    book = openpyxl.Workbook()
+    book.active.append(["Films of 2024"])
+    for row in (["image", "label", "age"], ["1.png", "a", 4], ["2.png", "b", 5]):
+        book.active.append(row)
+    book.save(tmp_path / "table.xlsx")
+    table = read_table(tmp_path / "table.xlsx")
+    assert table.frame.index.tolist() == [3, 4]
+    assert any("begins with a title (row 1)" in note for note in table.notes)
+
+
+def test_own_tables_name_merged_headers_and_columns_without_names(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["Films", None, "Findings", None, None], ["image", "id", "mass", "edema", "note"], ["1.png", 1, 0, 1]):
+        book.active.append(row)
+    book.save(tmp_path / "table.xlsx")
+    with pytest.raises(DataError, match=r"Row 1 of .* merged cells: 2 of its cells are filled, 5 of those in row 2"):
+        read_table(tmp_path / "table.xlsx")
+    book.active.delete_rows(1, 2)
+    book.active.insert_rows(1)
+    book.active["A1"], book.active["B1"] = "image", "id"
+    book.save(tmp_path / "table.xlsx")
+    with pytest.raises(DataError, match=r"Row 2 of .* has 4 cells, but only 2 columns have a name"):
+        read_table(tmp_path / "table.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("image\n1.png\n2.png\n", ["image"]),
+        (",label\n1.png,a\n2.png,b\n", ["column 1", "label"]),
+        ("image,,a,b\n1.png,,1,0\n2.png,,0,1\n", ["image", "column 2", "a", "b"]),
+        ("image\n1.png\n", ["image"]),
+    ],
+)
+def test_own_tables_take_no_header_for_a_title(tmp_path, text, columns):
+    assert list(read_text(tmp_path, text).columns) == columns
 
 
 def test_own_tables_name_doubled_and_empty_columns(tmp_path):
