@@ -30,7 +30,7 @@ def look(root: Path, draft: Draft) -> Proposal:
         "roles": draft.get("roles") or None,
     }
     key = json.dumps(
-        [str(root.resolve()), asked, st.session_state.get(AGAIN_KEY, 0), draft.get("upload")],
+        [str(root.resolve()), asked, count_looks(), draft.get("upload")],
         sort_keys=True,
         default=str,
     )
@@ -45,7 +45,12 @@ def look(root: Path, draft: Draft) -> Proposal:
 
 def look_again() -> None:
     """The files have changed: what was found before does not hold."""
-    st.session_state[AGAIN_KEY] = st.session_state.get(AGAIN_KEY, 0) + 1
+    st.session_state[AGAIN_KEY] = count_looks() + 1
+
+
+def count_looks() -> int:
+    """How often this visitor asked for another look."""
+    return int(st.session_state.get(AGAIN_KEY, 0))
 
 
 class _Teller:

@@ -8,7 +8,8 @@ from pages.widgets.own_draft import Draft, get_draft, leave
 from pages.widgets.own_found import draw_examples, draw_found, draw_labels
 from pages.widgets.own_guide import draw_guide
 from pages.widgets.own_jobs import draw_job
-from pages.widgets.own_look import look, look_again
+from pages.widgets.own_look import count_looks, look, look_again
+from pages.widgets.own_published import draw_published
 from pages.widgets.own_settings import draw_forms, draw_reading
 from pages.widgets.own_shared import draw_shared
 from pages.widgets.own_source import choose_source
@@ -38,6 +39,7 @@ def draw_own() -> None:
         draw_guide()
         draw_shared()
         return
+    draw_published(root, count_looks())
     try:
         proposal = look(root, draft)
     except MedPeftError as error:
