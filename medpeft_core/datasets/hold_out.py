@@ -78,7 +78,7 @@ def hold_out(manifest: Manifest, rule: HoldOutRule, *, seed: int) -> Manifest:
     table.loc[rest, "split"] = split_by_patient(patients[rest], seed=seed, fractions=VAL_FRACTIONS)
     notes = [
         f"Test: the {int(is_held.sum())} images with {write_rule(rule)} (data.split=hold_out); val is an eighth of the "
-        f"others by patient, seed {seed}, {IN_PLACE}."
+        f"others by {'patient' if manifest.has_patients else 'image'}, seed {seed}, {IN_PLACE}."
     ]
     if is_shared.any():
         notes.append(

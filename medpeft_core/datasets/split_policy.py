@@ -1,5 +1,8 @@
 """How the user wants a data set to be split, whatever its reader says: by patient, labels, folds, site or date."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 
 from medpeft_core.config import DataConfig
@@ -13,6 +16,13 @@ from medpeft_core.errors import DataError
 SHARES = (0.7, 0.1, 0.2)  # train, val, test
 HALVES_VAL = (7 / 8, 1 / 8)  # of the other half where there are two folds
 _SHOWN_LABELS = 5
+# How notes of readers, and of this module on stored sets, begin or go on where they tell of a split.
+_TELLS_SPLIT = re.compile(
+    r"^(Split |Test split |Test: |Fold \d|Official (split|test set)|Patients were split |Sorted by name|What is tested|"
+    r"The papers' order |As the reader splits |(val|test) is an? )|were split at random|drawn at random, seed|"
+    r"is the test split|in the official split|numbers folds: "
+)
+_DATED = "As read, before data.split="
 
 
 def apply_split(manifest: Manifest, data: DataConfig) -> Manifest:
@@ -21,16 +31,19 @@ def apply_split(manifest: Manifest, data: DataConfig) -> Manifest:
     Raises:
         DataError: the data set does not have what that split needs.
     """
+    by = "patient" if manifest.has_patients else "image"
+    if data.split != "given":
+        manifest = replace(manifest, notes=tuple(_date_back(note, data.split) for note in manifest.notes))
     if data.split == "patient":
         splits = split_by_patient(manifest.patient_ids, seed=data.split_seed)
-        how = f"Split by patient, 70/10/20, seed {data.split_seed} (data.split=patient)"
+        how = f"Split by {by}, 70/10/20, seed {data.split_seed} (data.split=patient)"
         manifest = _with_splits(manifest, splits, how)
     elif data.split == "stratified":
         splits = np.array(SPLITS)[_deal(manifest, SHARES, data.split_seed)]
-        how = f"Split by patient with labels spread evenly, 70/10/20, seed {data.split_seed} (data.split=stratified)"
+        how = f"Split by {by} with labels spread evenly, 70/10/20, seed {data.split_seed} (data.split=stratified)"
         manifest = _note_missing_labels(_with_splits(manifest, splits, how))
     elif data.split == "folds":
-        manifest = _note_missing_labels(_split_by_folds(manifest, data))
+        manifest = _note_missing_labels(_split_by_folds(manifest, data, by))
     elif data.split == "hold_out":
         manifest = hold_out(manifest, read_rule(data.hold_out), seed=data.split_seed)
     if "date" not in manifest.table:
@@ -54,7 +67,13 @@ def deal_folds(manifest: Manifest, num_folds: int, *, seed: int) -> np.ndarray:
     return _deal(manifest, (1.0,) * num_folds, seed) + 1
 
 
-def _split_by_folds(manifest: Manifest, data: DataConfig) -> Manifest:
+def _date_back(note: str, split: str) -> str:
+    """A note on the split that is being replaced says so; other notes, on labels or on what was left out, stay."""
+    is_meant = _TELLS_SPLIT.search(note) and not note.startswith(_DATED)
+    return f"{_DATED}{split} replaced the split: {note}" if is_meant else note
+
+
+def _split_by_folds(manifest: Manifest, data: DataConfig, by: str) -> Manifest:
     folds = deal_folds(manifest, data.folds, seed=data.split_seed)
     is_test = folds == data.fold
     splits = np.where(is_test, "test", "train")
@@ -67,7 +86,7 @@ def _split_by_folds(manifest: Manifest, data: DataConfig) -> Manifest:
         splits[folds == val_fold] = "val"
         val = f"fold {val_fold} is val"
     how = (
-        f"Fold {data.fold} of {data.folds} is test and {val}; folds go by patient with labels spread evenly, seed "
+        f"Fold {data.fold} of {data.folds} is test and {val}; folds go by {by} with labels spread evenly, seed "
         f"{data.split_seed} (data.split=folds)"
     )
     return _with_splits(manifest, splits, how)

@@ -53,6 +53,28 @@ def test_patient_and_stratified_say_what_they_did(manifest):
         assert "date" not in done.table
 
 
+@pytest.mark.parametrize("name", ["patient", "stratified", "folds", "hold_out"])
+def test_notes_say_by_image_where_no_patients_are_known(manifest, name):
+    settings = {"split": name, "hold_out": "site=west" if name == "hold_out" else ""}
+    without = split(with_column(manifest, patient_id=None), **settings).notes[0]
+    assert "by image" in without
+    assert "patient" not in without.replace("data.split=patient", "")
+    assert "by patient" in split(manifest, **settings).notes[0]
+
+
+def test_notes_on_a_replaced_split_say_so(manifest):
+    """ "Split by patient, seed 0" stood beside "Fold 1 of 5 is test" as if both were true."""
+    kept = ("3 images are not on disk; they were left out.", "A split at random puts both eyes on both sides.")
+    before = replace(manifest, notes=(kept[0], "Split by patient, 70/10/20, seed 0.", kept[1]))
+    done = split(before, split="folds")
+    said = "As read, before data.split=folds replaced the split: Split by patient, 70/10/20, seed 0."
+    assert done.notes[:3] == (kept[0], said, kept[1])
+    assert split(before).notes == before.notes
+    twice = split(done, split="stratified").notes
+    assert twice[:3] == done.notes[:3]
+    assert twice[3] == f"As read, before data.split=stratified replaced the split: {done.notes[3]}"
+
+
 def test_stratified_names_labels_that_too_few_patients_have(manifest):
     done = split(manifest, split="stratified")
     assert len(done.notes) == 2
