@@ -147,6 +147,12 @@ def describe_scan(scan: Scan) -> list[str]:
             "folder "
             "that holds the files themselves."
         )
+    if scan.repeated:
+        shown = ", ".join(scan.repeated[:_SHOWN])
+        notes.append(
+            f"{len(scan.repeated)} links lead to folders that were seen anyway, for example {shown}; they were not "
+            "followed, so that no image counts twice."
+        )
     if scan.num_masks:
         notes.append(f"{scan.num_masks} masks were recognised by their names; {len(scan.masks)} belong to an image.")
     return notes

@@ -34,6 +34,7 @@ class Scan:
         tables: files that may be tables of labels.
         num_masks: all masks, also those without an image.
         outside: links that lead out of the folder; they were not followed.
+        repeated: links to folders below the root, which are seen anyway; they were not followed.
         others: ending -> number of files that are nothing of the above.
     """
 
@@ -44,6 +45,7 @@ class Scan:
     tables: tuple[str, ...]
     num_masks: int = 0
     outside: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
     others: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -70,8 +72,9 @@ def scan_folder(root: Path, *, progress: Progress = ignore_progress) -> Scan:
     dicoms: list[str] = []
     tables: list[str] = []
     outside: list[str] = []
+    repeated: list[str] = []
     others: Counter[str] = Counter()
-    for num_seen, (path, place) in enumerate(_walk(root, top, outside), start=1):
+    for num_seen, (path, place) in enumerate(_walk(root, top, outside, repeated), start=1):
         if num_seen % TELL_EVERY == 0:
             progress("looking at files", num_seen, 0)
         if num_seen > MAX_FILES:
@@ -90,35 +93,49 @@ def scan_folder(root: Path, *, progress: Progress = ignore_progress) -> Scan:
     return Scan(
         root=root, images=tuple(kept), dicoms=tuple(sorted(dicoms)), masks=masks, num_masks=num_masks,
         tables=tuple(sorted(tables, key=lambda path: (path.count("/"), path))), outside=tuple(sorted(outside)),
-        others=dict(others.most_common()),
+        repeated=tuple(sorted(repeated)), others=dict(others.most_common()),
     )  # fmt: skip
 
 
-def _walk(root: Path, top: Path, outside: list[str]) -> Iterator[tuple[str, str]]:
-    """(path below the root, path on the disk) of every file; links that lead out are put into `outside`."""
-    waiting = [("", str(root))]
-    seen_links: set[str] = set()
+def _walk(root: Path, top: Path, outside: list[str], repeated: list[str]) -> Iterator[tuple[str, str]]:
+    """(path below the root, path on the disk) of every file, each folder once.
+
+    Links that lead out are put into `outside`, those to folders that are seen without them into `repeated`.
+    """
+    waiting = [("", str(root), False)]
+    linked: set[str] = set()  # real paths of folders that only links lead to, such as those in hidden ones
     while waiting:
-        folder, place = waiting.pop()
+        folder, place, is_linked = waiting.pop()
+        if is_linked:
+            real = os.path.realpath(place)
+            if real in linked:
+                continue
+            linked.add(real)
         with os.scandir(place) as items:
             for item in items:
                 name = item.name
-                if name.startswith(".") or name.lower() in _SYSTEM_NAMES:
+                if _is_passed_over(name):
                     continue
                 path = f"{folder}/{name}" if folder else name
+                is_below = is_linked
                 if item.is_symlink():
                     target = Path(item.path).resolve()
                     if not target.is_relative_to(top):
                         outside.append(path)
                         continue
                     if target.is_dir():
-                        if str(target) in seen_links or top.is_relative_to(target):
-                            continue  # a link to a folder that holds it would never end
-                        seen_links.add(str(target))
+                        if not any(map(_is_passed_over, target.relative_to(top).parts)):
+                            repeated.append(path)
+                            continue
+                        is_below = True
                 if item.is_dir():
-                    waiting.append((path, item.path))
+                    waiting.append((path, item.path, is_below))
                 elif item.is_file():
                     yield path, item.path
+
+
+def _is_passed_over(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def _is_dicom(path: str, place: str) -> bool:

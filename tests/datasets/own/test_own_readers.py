@@ -138,6 +138,20 @@ def test_own_folder_leaves_links_that_lead_outside(tmp_path):
     assert any("2 links lead out of the folder, for example ill/out.png, more" in note for note in manifest.notes)
 
 
+def test_own_folder_counts_no_image_twice_where_a_link_leads_to_its_folder(tmp_path):
+    """With a link C -> A every image of A was there twice, as A and as C."""
+    root = make_folders(tmp_path / "in", classes=("a", "b", "kept"))
+    (root / ".data").mkdir()
+    (root / "kept").rename(root / ".data" / "c")
+    (root / "again").symlink_to(root / "a", target_is_directory=True)
+    for name in ("c", "d"):
+        (root / name).symlink_to(root / ".data" / "c", target_is_directory=True)
+    manifest = read_own("folder", root)
+    assert len(manifest) == 18
+    assert manifest.labels in (("a", "b", "c"), ("a", "b", "d"))
+    assert any("1 links lead to folders that were seen anyway, for example again;" in note for note in manifest.notes)
+
+
 def test_own_folder_tells_masks_from_a_class_called_mask(tmp_path):
     write_images(tmp_path / "faces", "mask/1.png", "mask/2.png", "no_mask/3.png", "no_mask/4.png")
     assert read_own("folder", tmp_path / "faces").targets().sum(axis=0).tolist() == [2, 2]
