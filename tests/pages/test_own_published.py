@@ -35,8 +35,8 @@ def test_published_set_is_taken_to_its_own_reader(app, tmp_path):
     app.session_state[DRAFT_KEY] = {"place": "folder", "path": str(root)}
     app.run()
     assert not app.exception
-    assert "This looks like NIH ChestX-ray14" in read_words(app)
+    assert "This looks like NIH ChestX" in read_words(app)
     app.button(key="own_published_nih").click().run()
     assert app.title[0].value == "Data"
-    assert app.selectbox(key="data_dataset").value == "nih"
-    assert app.text_input(key="data_root_nih").value == str(root)
+    shown = {item.label: item.value for item in (*app.selectbox, *app.text_input)}  # their keys were made anew
+    assert (shown["Data set"], shown["Folder on this computer"]) == ("nih", str(root))
