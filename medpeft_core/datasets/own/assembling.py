@@ -7,7 +7,7 @@ import pandas as pd
 
 from medpeft_core.datasets.manifest import OPTIONAL_COLUMNS, Manifest
 from medpeft_core.datasets.own.dicom_files import DicomTable
-from medpeft_core.datasets.own.label_reading import LabelTable
+from medpeft_core.datasets.own.label_table import LabelTable
 from medpeft_core.datasets.own.own_splits import ADVICE, complete_split
 from medpeft_core.datasets.own.patterns import find_ids, offer_pattern
 from medpeft_core.datasets.own.scanning import Scan

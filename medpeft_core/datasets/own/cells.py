@@ -47,6 +47,11 @@ def fold_words(text: str) -> str:
     return _WORD_GAPS.sub(" ", unicodedata.normalize("NFC", text).strip().casefold()).strip()
 
 
+def fold_case(text: str) -> str:
+    """A class as it is compared: "Normal " and "normal" are one, "a-b" and "a b" are not."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
 def parse_flag(text: str) -> float | None:
     """1.0, 0.0, -1.0 (uncertain) or NaN (blank); None for everything else."""
     word = text.strip().casefold()

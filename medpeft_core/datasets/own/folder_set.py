@@ -97,6 +97,7 @@ def read_scanned_folder(scan: Scan, options: FolderOptions, *, split_seed: int, 
             "set table."
         )
     labels = read_classes(table["class"], options.ordered, f"The folder {root}", has_blanks=False)
+    notes += labels.notes
     table["patient_id"] = pd.Series([None] * len(table), index=table.index, dtype=object)
     kept = set(table["image"])
     wanted = tuple(path for path in scan.dicoms if path in kept)

@@ -11,7 +11,8 @@ from medpeft_core.datasets.own.assembling import build_manifest, fill_from_files
 from medpeft_core.datasets.own.cells import is_blank
 from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
 from medpeft_core.datasets.own.folder_set import explain_no_images
-from medpeft_core.datasets.own.label_reading import LabelTable, read_labels
+from medpeft_core.datasets.own.label_reading import read_labels
+from medpeft_core.datasets.own.label_table import LabelTable
 from medpeft_core.datasets.own.matching import FileIndex, Match
 from medpeft_core.datasets.own.options import TableOptions
 from medpeft_core.datasets.own.own_splits import read_splits

@@ -53,3 +53,13 @@ def test_own_folder_names_the_pattern_of_folders_of_patients(tmp_path):
     assert propose(tmp_path).offers == {"patient_pattern": "*/{id}/*"}
     assert not any(told in item.text for item in propose(tmp_path).findings)
     assert not any("may tell" in note for note in read_own("folder", make_folders(tmp_path / "f", count=2)).notes)
+
+
+def test_own_folder_merges_classes_that_differ_in_capital_letters(tmp_path):
+    """Cat in Train and cat in Test were two classes, of which neither was tested."""
+    write_images(tmp_path, *name_images("Train/Cat", "Train/Dog", count=4), *name_images("Test/cat", "Test/dog"))
+    manifest = read_own("folder", tmp_path, ordered="dog,Cat")
+    assert (manifest.labels, manifest.targets().sum(axis=0).tolist()) == (("Dog", "Cat"), [7, 7])
+    told = "Classes that differ in capital letters or blanks only are one: 'cat' into 'Cat', 'dog' into 'Dog'."
+    assert told in manifest.notes
+    assert told in [item.text for item in propose(tmp_path).findings]
