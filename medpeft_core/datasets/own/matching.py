@@ -34,6 +34,11 @@ class Match:
     how: str = "path"
     several: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def is_by_file(self) -> bool:
+        """Whether names of files were compared, not ids."""
+        return self.how in ("path", "path without ending", "name")
+
 
 @dataclass(eq=False)
 class FileIndex:

@@ -4,18 +4,22 @@ import pandas as pd
 
 from medpeft_core.datasets.own.cells import SEXES, SIDES, is_blank, parse_number
 from medpeft_core.datasets.own.proposal import Role
+from medpeft_core.datasets.own.tables import list_lines
 from medpeft_core.datasets.people import drop_odd_ages, parse_ages, parse_views
 
 PEOPLE: tuple[Role, ...] = ("age", "sex", "view", "laterality", "site", "date")
 
 
-def read_people(frame: pd.DataFrame, columns: dict[Role, str], notes: list[str]) -> pd.DataFrame:
+def read_people(
+    frame: pd.DataFrame, columns: dict[Role, str], notes: list[str], *, place: str = "line"
+) -> pd.DataFrame:
     """The columns of `PEOPLE` that the table has.
 
     Args:
-        frame: text.
+        frame: text, indexed by line.
         columns: role -> column; "" where there is none.
-        notes: gets a sentence on values that mean nothing.
+        notes: gets a sentence on values that mean nothing, with their lines: the values may tell who somebody is.
+        place: what a line is called.
     """
     people = pd.DataFrame(index=frame.index)
     for role in PEOPLE:
@@ -24,15 +28,15 @@ def read_people(frame: pd.DataFrame, columns: dict[Role, str], notes: list[str])
             continue
         texts = frame[name].where(~frame[name].map({text: is_blank(text) for text in frame[name].unique()}), "")
         values = _READERS[role](texts)
-        num_odd = int(((texts != "") & values.isna()).sum())
-        if num_odd:
-            odd = texts[(texts != "") & values.isna()].iloc[0]
+        if role == "age":
+            values = drop_odd_ages(values, [])
+        odd = frame.index[(texts != "") & values.isna()].tolist()
+        if odd:
             notes.append(
-                f"{num_odd} rows have {odd!r} or the like as {role} (column {name!r}); it counts as not known."
+                f"{len(odd)} rows have no {role} that can be in the column {name!r} ({list_lines(odd, place)}); it "
+                "counts as not known."
             )
         people[role] = values
-    if "age" in people:
-        people["age"] = drop_odd_ages(people["age"], notes)
     return people
 
 

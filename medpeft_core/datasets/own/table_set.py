@@ -1,5 +1,6 @@
 """Images with a table beside them: CSV, Excel or Parquet, whatever its columns are called. Light."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
 from medpeft_core.datasets.own.folder_set import explain_no_images
 from medpeft_core.datasets.own.label_reading import read_labels
 from medpeft_core.datasets.own.label_table import LabelTable
-from medpeft_core.datasets.own.matching import FileIndex, Match
+from medpeft_core.datasets.own.matching import FileIndex, Match, strip_ending
 from medpeft_core.datasets.own.options import TableOptions
 from medpeft_core.datasets.own.own_splits import read_splits
 from medpeft_core.datasets.own.people_columns import PEOPLE, read_people
@@ -25,6 +26,7 @@ from medpeft_core.datasets.own.table_choice import (
     label_columns,
     look_at_table,
 )
+from medpeft_core.datasets.own.tables import list_lines
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
 from medpeft_core.errors import DataError
@@ -94,7 +96,7 @@ def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[st
     blanks = texts.map({text: is_blank(text) for text in texts.unique()}).astype(bool)
     table["patient_id"] = texts.where(~blanks, None).astype(object)
     table["split"] = read_splits(look.raw, split, notes).loc[frame.index] if split else None
-    people = read_people(frame, {role: look.column(role) for role in PEOPLE}, notes)
+    people = read_people(frame, {role: look.column(role) for role in PEOPLE}, notes, place=look.raw.place)
     table = pd.concat([table, people], axis=1)
     return table[table["image"].notna()]
 
@@ -146,17 +148,18 @@ def match_images(look: TableLook) -> Match:
     if match.ambiguous and not match.files:
         raise DataError(
             f"{len(match.ambiguous)} values of the column {name!r} fit several files, for example "
-            f"{match.ambiguous[0]!r}. Write their path below {look.scan.root}."
+            f"{_point_at(look, match, match.ambiguous[:1])}. Write their path below {look.scan.root}."
         )
     if not match.files:
         if match.outside:
             raise DataError(
                 f"The column {name!r} of {look.raw.path} names files outside the folder, for example "
-                f"{match.outside[0]!r}. Give the folder that holds them all."
+                f"{_point_at(look, match, match.outside[:1])}. Give the folder that holds them all."
             )
         raise DataError(
             f"None of the {len(facts.counts)} images of the column {name!r} is in {look.scan.root}, for example "
-            f"{facts.values[0]!r}; the first file there is {look.scan.pictures[0]}. Check the folder and the column."
+            f"{_point_at(look, match, facts.values[:1])}; the first file there is {look.scan.pictures[0]}. Check the "
+            "folder and the column."
         )
     return match
 
@@ -168,29 +171,33 @@ def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: lis
         notes.append(f"The images were found by {match.how} ({look.column('image')!r}).")
     if match.ambiguous:
         notes.append(
-            f"{len(match.ambiguous)} images of the table fit several files, for example {match.ambiguous[0]!r}; they "
-            "were "
-            f"left out. Write their path below the folder."
+            f"{len(match.ambiguous)} images of the table fit several files, for example "
+            f"{_point_at(look, match, match.ambiguous[:1])}; they were left out. Write their path below the folder."
         )
     if match.outside:
         notes.append(
-            f"{len(match.outside)} rows name files outside the folder, for example {match.outside[0]!r}; they were "
-            "left "
-            "out. Give the folder that holds them all."
+            f"{len(match.outside)} rows name files outside the folder, for example "
+            f"{_point_at(look, match, match.outside[:1])}; they were left out. Give the folder that holds them all."
         )
     if num_missing and match.missing:
-        shown = ", ".join(repr(name) for name in match.missing[:_SHOWN])
         notes.append(
-            f"{num_missing} of {len(table)} images of the table are not on disk, for example {shown}; they were left "
-            "out."
+            f"{num_missing} of {len(table)} images of the table are not on disk, for example "
+            f"{_point_at(look, match, match.missing)}; they were left out."
         )
     unused = sorted(set(look.scan.pictures) - set(match.files.values()))
     if unused:
-        notes.append(
-            f"{len(unused)} images on disk are not in the table, for example {', '.join(unused[:_SHOWN])}; they were "
-            "left "
-            "out."
-        )
+        shown = f", for example {', '.join(unused[:_SHOWN])}" if match.is_by_file else ""
+        notes.append(f"{len(unused)} images on disk are not in the table{shown}; they were left out.")
+
+
+def _point_at(look: TableLook, match: Match, values: Sequence[str]) -> str:
+    """Some values of the image column: names of image files as they are, all others, which may be ids of patients, by
+    their lines."""
+    shown = values[:_SHOWN]
+    if match.is_by_file and all(strip_ending(value) != value for value in shown):
+        return ", ".join(map(repr, shown))
+    column = look.raw.frame[look.column("image")]
+    return list_lines(column.index[column.isin(values)].tolist(), look.raw.place)
 
 
 def _match_masks(look: TableLook) -> dict[str, str]:

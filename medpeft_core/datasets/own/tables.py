@@ -22,6 +22,7 @@ MAX_CELL = 1 << 20  # characters
 DELIMITERS = (",", ";", "\t", "|")
 _WORKBOOKS = (".xlsx", ".xlsm")
 _SAMPLE_LINES = 60
+_SHOWN = 5
 _LOOKED_AT, _MAX_TITLES = 30, 5  # rows at the begin, and how many of them may stand above the names of columns
 _ROWS_AT_ONCE, _MOST_SHARED = 20_000, 100_000
 _OTHERS = {
@@ -259,6 +260,12 @@ def _refuse_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
             "in the first row; a title above the names must go."
         )
     raise DataError(f"Line {line} of {path} has {len(row)} cells instead of {width}, {few}. {hint} Mend that line.")
+
+
+def list_lines(lines: list[int], place: str) -> str:
+    """Up to five lines for a sentence: "line 3" or "rows 3, 4, 5, 6, 7 ..."."""
+    shown = ", ".join(str(line) for line in lines[:_SHOWN]) + (" ..." if len(lines) > _SHOWN else "")
+    return f"{place}{'s' if len(lines) > 1 else ''} {shown}"
 
 
 def _place(path: Path) -> str:
