@@ -159,8 +159,14 @@ def describe_scan(scan: Scan) -> list[str]:
 
 
 def _drop_unused(targets: pd.DataFrame, labels: LabelTable, notes: list[str]) -> pd.DataFrame:
-    """Without classes of which no image is left: nothing could be said about them."""
+    """Without classes of which no image is left: nothing could be said about them. A grade between others stays, as it
+    tells how far these lie apart.
+
+    Raises:
+        DataError: one class is left only, or every label is the same for all images.
+    """
     if labels.task != "multiclass":
+        _check_varied(targets)
         return targets
     is_used = (targets.to_numpy() == 1).sum(axis=0) > 0
     if is_used.sum() < 2:
@@ -171,6 +177,28 @@ def _drop_unused(targets: pd.DataFrame, labels: LabelTable, notes: list[str]) ->
             "another class."
         )
     unused = [str(name) for name in targets.columns[~is_used]]
+    kept = is_used.copy()
+    if labels.is_ordered:
+        first, *_, last = np.flatnonzero(is_used)
+        kept[first : last + 1] = True
     if unused:
-        notes.append(f"No image is left of {', '.join(unused[:_SHOWN])}{', ...' if len(unused) > _SHOWN else ''}.")
-    return targets[targets.columns[is_used]]
+        stay = " Grades between others keep their place." if (kept & ~is_used).any() else ""
+        shown = f"{', '.join(unused[:_SHOWN])}{', ...' if len(unused) > _SHOWN else ''}"
+        notes.append(f"No image is left of {shown}.{stay}")
+    return targets[targets.columns[kept]]
+
+
+def _check_varied(targets: pd.DataFrame) -> None:
+    """Refuse labels of which none is 0 for some images and 1 for others."""
+    values = targets.to_numpy()
+    ones, zeros = (values == 1).any(axis=0), (values == 0).any(axis=0)
+    if (ones & zeros).any():
+        return
+    name, value = targets.columns[0], "1" if ones[0] else "0" if zeros[0] else "not known"
+    what = (
+        f"The label {name!r} is {value}" if len(targets.columns) == 1 else f"Each label, such as {name!r}, is one value"
+    )
+    raise DataError(
+        f"{what} for all {len(targets)} images, so there is nothing to tell apart. Add other images, or choose other "
+        "labels; data.blank says what empty cells mean."
+    )

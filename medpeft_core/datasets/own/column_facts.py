@@ -76,8 +76,19 @@ class ColumnFacts:
 
     @cached_property
     def is_flags(self) -> bool:
-        """Nearly all rows are 0, 1, -1 or blank, and at least one is 0 or 1."""
-        return self.flag_share >= MOSTLY and any(parse_flag(text) in (0.0, 1.0) for text in self.values[:1000])
+        """Nearly all rows are 0, 1, -1 or blank, and at least one is 0 or 1; grades such as 0 to 4 are none."""
+        return (
+            not self.are_grades
+            and self.flag_share >= MOSTLY
+            and any(parse_flag(text) in (0.0, 1.0) for text in self.values[:1000])
+        )
+
+    @cached_property
+    def are_grades(self) -> bool:
+        """Whole numbers from 0 without gaps, beyond 1; a 2 that stands in one row only may be a slip."""
+        numbers = self.whole_numbers or []
+        is_row = len(numbers) > 2 and numbers == list(range(len(numbers)))
+        return is_row and (len(numbers) > 3 or sum(n for text, n in self.counts.items() if parse_whole(text) == 2) > 1)
 
     @cached_property
     def number_share(self) -> float:

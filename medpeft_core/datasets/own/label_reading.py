@@ -26,7 +26,7 @@ from medpeft_core.datasets.own.label_table import (
     name_labels,
     order_grades,
 )
-from medpeft_core.datasets.own.options import TableOptions, join_names
+from medpeft_core.datasets.own.options import NONE, TableOptions, join_names
 from medpeft_core.datasets.own.spellings import merge_spellings
 from medpeft_core.datasets.own.tables import RawTable
 from medpeft_core.errors import DataError
@@ -55,6 +55,8 @@ def read_labels(raw: RawTable, columns: list[str], options: TableOptions) -> Lab
     form = options.label_form
     if form == "auto":
         form = "binary" if len(columns) > 1 or facts[0].is_flags else kind_of_labels(facts[0])
+        if options.ordered not in ("", NONE) and len(columns) == 1:
+            form = "class"
         if options.separator and len(columns) == 1:
             form = "list"
     if form == "list":
@@ -86,6 +88,8 @@ def read_classes(texts: "pd.Series[str]", ordered: str, where: str, *, has_blank
     check_classes(found, where)
     grades = order_grades(found, ordered, where)
     classes = grades or found
+    if not grades and not ordered and (whole := _fill_gap(found)):
+        notes.append(f"The classes {', '.join(found)} have a gap; if they are grades, set data.ordered={whole}.")
     if grades and not ordered:
         notes.append(f"The classes were taken for grades: {', '.join(grades)} (data.ordered).")
     codes = pd.Categorical(kept, categories=classes).codes
@@ -93,6 +97,15 @@ def read_classes(texts: "pd.Series[str]", ordered: str, where: str, *, has_blank
     targets[np.arange(len(kept)), codes] = 1
     frame = pd.DataFrame(targets, index=kept.index, columns=name_labels(classes, notes))
     return LabelTable(targets=frame, task="multiclass", form="class", is_ordered=bool(grades), notes=tuple(notes))
+
+
+def _fill_gap(classes: list[str]) -> str:
+    """All grades, parted by commas, where classes are whole numbers from 0 or 1 of which some are missing; else ""."""
+    numbers = [parse_whole(name) for name in classes]
+    known = {number for number in numbers if number is not None}
+    if len(known) < max(3, len(classes)) or min(known) not in (0, 1) or max(known) > 10:
+        return ""
+    return ",".join(map(str, range(min(known), max(known) + 1)))
 
 
 def _write_whole(texts: "pd.Series[str]") -> "pd.Series[str]":

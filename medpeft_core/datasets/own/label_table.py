@@ -89,8 +89,7 @@ def order_grades(found: list[str], ordered: str, where: str) -> list[str] | None
         return rank_grades(tuple(found))
     spelled = {fold_case(name): name for name in found}
     wanted = [name if name in found else spelled.get(fold_case(name), name) for name in split_names(ordered)]
-    missing, unknown = [name for name in found if name not in wanted], [name for name in wanted if name not in found]
-    if missing or unknown or len(set(wanted)) < len(wanted):
+    if set(found) - set(wanted) or len(set(wanted)) < len(wanted):  # grades without an image may be named as well
         raise DataError(
             f"{where} has the classes {', '.join(found[:20])}, but data.ordered is {ordered!r}. Name each class once, "
             "the mildest first."

@@ -59,8 +59,9 @@ class TableOptions:
         choices=("zeros", "ones", "ignore"),
     )  # fmt: skip
     blank: str = setting(
-        "zeros", "What an empty cell of a label column of 0 and 1 becomes: zeros, or ignore (not known).",
-        choices=("zeros", "ignore"),
+        "auto", "What an empty cell of a label column of 0 and 1 becomes: zeros, ignore (not known), or auto: a row "
+        "whose label cells are all empty is left out, other empty cells are 0; all are 0 where no cell says 0.",
+        choices=("auto", "zeros", "ignore"),
     )  # fmt: skip
     ordered: str = setting(
         "", "The classes as grades, the mildest first: none,mild,severe. Empty: found out from their names; -: they "
