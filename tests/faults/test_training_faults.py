@@ -75,7 +75,8 @@ def assert_equal_runs(run: Run, reference: Run) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_train_ctrl_c_then_resume_equals_an_undisturbed_run(undisturbed: Run, tmp_path: Path) -> None:
+def test_train_ctrl_c_and_sigkill_then_resume_equal_an_undisturbed_run(undisturbed: Run, tmp_path: Path) -> None:
+    """SIGKILL gives no chance to save: the run goes on from the last epoch's checkpoint, to the same end."""
     process = start(tmp_path, [*TRAIN, "--epochs", str(EPOCHS)])
     run = wait_for_epoch(tmp_path, 2)
     os.killpg(process.pid, signal.SIGINT)
@@ -83,17 +84,9 @@ def test_train_ctrl_c_then_resume_equals_an_undisturbed_run(undisturbed: Run, tm
     assert code == 130, err
     assert result["status"] == "stopped"
     assert not list(run.folder.rglob("*.tmp"))
-    code, result, err = finish(start(tmp_path, ["resume", run.run_id, "--json"]))
-    assert code == 0, err
-    assert result["epochs_done"] == EPOCHS
-    assert_equal_runs(run, undisturbed)
 
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_train_killed_worker_is_interrupted_and_resumes_to_the_same_numbers(undisturbed: Run, tmp_path: Path) -> None:
-    """SIGKILL gives no chance to save: the run goes on from the last epoch's checkpoint, to the same end."""
-    process = start(tmp_path, [*TRAIN, "--epochs", str(EPOCHS)])
-    run = wait_for_epoch(tmp_path, 3)
+    process = start(tmp_path, ["resume", run.run_id, "--json"])
+    wait_for_epoch(tmp_path, result["epochs_done"] + 2)
     pid = run.state().pid
     assert pid is not None
     psutil.Process(pid).kill()
@@ -101,8 +94,10 @@ def test_train_killed_worker_is_interrupted_and_resumes_to_the_same_numbers(undi
     assert code == 1, err
     assert result["status"] == "interrupted"
     assert "resume" in err
-    code, _, err = finish(start(tmp_path, ["resume", run.run_id, "--json"]))
+
+    code, result, err = finish(start(tmp_path, ["resume", run.run_id, "--json"]))
     assert code == 0, err
+    assert result["epochs_done"] == EPOCHS
     assert_equal_runs(run, undisturbed)
 
 
