@@ -17,7 +17,7 @@ from medpeft_core.datasets.chexpert_tables import (
     read_table,
     scan_images,
 )
-from medpeft_core.datasets.folder_parts import find_file
+from medpeft_core.datasets.folder_parts import find_file, find_files
 from medpeft_core.datasets.image_files import keep_found
 from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table
@@ -100,8 +100,9 @@ def read_chexpert(root: Path, options: ChexpertOptions, *, split_seed: int, prog
     table = table[columns].sort_values("image", ignore_index=True)
     progress("reading tables", 1, 1)
     return Manifest(
-        dataset="chexpert", task="multilabel", labels=labels, image_root=root, table=table, notes=tuple(notes)
-    )
+        dataset="chexpert", task="multilabel", labels=labels, image_root=root, table=table, notes=tuple(notes),
+        sources=find_files(root, TRAIN_TABLES, VALID_TABLES, TEST_TABLES),
+    )  # fmt: skip
 
 
 def inspect_chexpert(root: Path, options: ChexpertOptions) -> list[FolderPart]:

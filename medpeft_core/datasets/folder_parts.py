@@ -6,6 +6,12 @@ from medpeft_core.datasets.image_files import IMAGE_ENDINGS, find_images
 from medpeft_core.datasets.spec import FolderPart
 
 
+def find_files(root: Path, *groups: tuple[str, ...]) -> tuple[Path, ...]:
+    """What `find_file` gives for each group of names, without what is missing: the `sources` of a manifest."""
+    found = (find_file(root, names) for names in groups)
+    return tuple(path for path in found if path is not None)
+
+
 def find_file(root: Path, names: tuple[str, ...]) -> Path | None:
     """The first of some files that lies in a folder; names are paths below it."""
     return next((root / name for name in names if (root / name).is_file()), None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
-from medpeft_core.datasets.folder_parts import find_file, list_folders, tell_images, tell_table
+from medpeft_core.datasets.folder_parts import find_file, find_files, list_folders, tell_images, tell_table
 from medpeft_core.datasets.ham10000_tables import (
     CLASSES,
     MALIGNANT,
@@ -103,6 +103,7 @@ def read_ham10000(root: Path, options: Ham10000Options, *, split_seed: int, prog
         image_root=root,
         table=table,
         notes=tuple(notes),
+        sources=find_files(root, METADATA_FILES, TEST_FILES),
     )
 
 

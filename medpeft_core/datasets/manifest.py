@@ -31,6 +31,8 @@ class Manifest:
         dataset: name of the data set.
         is_ordered: the classes of a "multiclass" task are grades, the mildest first.
         notes: sentences that belong into every report on this manifest, for example how it was split.
+        sources: label tables and lists that were read and that nobody would find by looking into `image_root` and the
+            folders right below it; pages tell when they have changed.
     """
 
     dataset: str
@@ -41,6 +43,7 @@ class Manifest:
     is_synthetic: bool = False
     is_ordered: bool = False
     notes: tuple[str, ...] = field(default=())
+    sources: tuple[Path, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.table)

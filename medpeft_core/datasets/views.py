@@ -23,6 +23,13 @@ from medpeft_core.datasets.images import AS_STORED, Reading
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.pixel_cache import HEADER_FILE
 from medpeft_core.datasets.spec import DATASETS
+from medpeft_core.datasets.view_sources import (
+    describe_sources,
+    digest_manifest,
+    drop_unknown,
+    list_folders,
+    list_tables,
+)
 from medpeft_core.errors import DataError
 from medpeft_core.paths import cache_dir, ensure_dir, get_home, write_atomically
 from medpeft_core.sections import build_part
@@ -31,12 +38,10 @@ FORMAT_VERSION = 2  # to be raised whenever the same data would give another vie
 KEY_CHARACTERS = 16
 EXTRA_SETTINGS = ("split", "folds", "fold", "hold_out", "window", "frame")  # of `DataConfig`
 ENDING = ".parquet"
-MAX_TABLE_FILES = 200
 Freshness = Literal["fresh", "changed", "gone"]
 
 _METADATA_KEY = b"medpeft"
 _KEY_PATTERN = re.compile(rf"[0-9a-f]{{{KEY_CHARACTERS}}}")
-_TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".parquet", ".xlsx")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,9 +55,10 @@ class DataView:
         manifest: patient ids are pseudonyms; row k of it is row k of the pixel cache.
         report: `DataReport.to_dict()`, without patient ids.
         cache_folder: the decoded images; may have been deleted since.
-        sources: path below `manifest.image_root` -> [time of change in ns, size in bytes] of label tables and of
-            folders with images, as they were when the set was prepared.
+        sources: path below `manifest.image_root`, or a whole one elsewhere -> [time of change in ns, size in bytes] of
+            label tables and of folders with images, as they were when the set was prepared.
         made_at: unix seconds.
+        digest: see `digest_manifest`; "" in views of earlier versions.
     """
 
     key: str
@@ -62,6 +68,7 @@ class DataView:
     cache_folder: Path
     sources: dict[str, list[int]]
     made_at: float
+    digest: str = ""
 
     @property
     def reading(self) -> Reading:
@@ -119,9 +126,12 @@ def save_view(data: DataConfig, manifest: Manifest, report: dict[str, Any], *, c
     Raises:
         OSError: the disk is full.
     """
+    identity = _identify(data)
+    tables = list_tables(manifest, identity["options"])
     view = DataView(
-        key=view_key(data), data=_identify(data), manifest=manifest, report=report, cache_folder=cache_folder,
-        sources=_describe_sources(manifest.image_root, _list_folders(manifest)), made_at=time.time(),
+        key=view_key(data), data=identity, manifest=manifest, report=report, cache_folder=cache_folder,
+        sources=describe_sources(manifest.image_root, list_folders(manifest), tables), made_at=time.time(),
+        digest=digest_manifest(manifest),
     )  # fmt: skip
     path = view_path(view.key)
     ensure_dir(path.parent)
@@ -146,7 +156,7 @@ def load_view(key: str) -> DataView | None:
         return DataView(
             key=key, data=about["data"], manifest=manifest, report=about["report"],
             cache_folder=cache_dir() / "pixels" / about["cache_name"], sources=about["sources"],
-            made_at=about["made_at"],
+            made_at=about["made_at"], digest=about.get("digest", ""),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # pyarrow's errors are ValueErrors
         return None
@@ -178,14 +188,18 @@ def check_sources(view: DataView) -> Freshness:
     folders = [name for name, (_, size) in view.sources.items() if size < 0]
     if not root.is_dir() or not all((root / name).is_dir() for name in folders):
         return "gone"
-    return "fresh" if _describe_sources(root, folders) == view.sources else "changed"
+    tables = [name for name, (_, size) in view.sources.items() if size >= 0]
+    found = describe_sources(root, folders, tables)
+    found = found if view.digest else drop_unknown(found, view.sources)
+    return "fresh" if found == view.sources else "changed"
 
 
 def is_current(view: DataView | None, manifest: Manifest, cache_folder: Path) -> bool:
-    """Whether a view that was kept tells of these very pixels and tables."""
-    if view is None or view.cache_folder != cache_folder:
+    """Whether a view that was kept tells of these very pixels, tables and labels."""
+    if view is None or view.cache_folder != cache_folder or view.digest != digest_manifest(manifest):
         return False
-    return _describe_sources(manifest.image_root, _list_folders(manifest)) == view.sources
+    tables = list_tables(manifest, view.data["options"])
+    return describe_sources(manifest.image_root, list_folders(manifest), tables) == view.sources
 
 
 def _identify(data: DataConfig) -> dict[str, Any]:
@@ -217,6 +231,7 @@ def _write(view: DataView, path: Path) -> None:
         "cache_name": view.cache_folder.name,
         "sources": view.sources,
         "made_at": view.made_at,
+        "digest": view.digest,
     }
     table = pa.Table.from_pandas(manifest.table, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(about).encode()}
@@ -226,22 +241,3 @@ def _write(view: DataView, path: Path) -> None:
 def _with_none(frame: pd.DataFrame) -> pd.DataFrame:
     """Patient ids as objects with None where they are missing, as readers give them."""
     return frame.assign(patient_id=frame["patient_id"].astype(object).where(frame["patient_id"].notna(), None))
-
-
-def _list_folders(manifest: Manifest) -> list[str]:
-    """The folders with images, below the root of the data set; "." for that itself."""
-    return sorted({folder or "." for folder in manifest.table["image"].str.rpartition("/")[0]})
-
-
-def _describe_sources(root: Path, folders: list[str]) -> dict[str, list[int]]:
-    """See `DataView.sources`; a folder's size is -1, and what is missing is left out."""
-    found: dict[str, list[int]] = {}
-    with contextlib.suppress(OSError):
-        names = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _TABLE_ENDINGS)
-        for name in names[:MAX_TABLE_FILES]:
-            status = (root / name).stat()
-            found[name] = [status.st_mtime_ns, status.st_size]
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            found[folder] = [(root / folder).stat().st_mtime_ns, -1]
-    return found

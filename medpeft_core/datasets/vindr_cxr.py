@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.config import check_choices, setting
-from medpeft_core.datasets.folder_parts import count_images, find_file, tell_images, tell_table
+from medpeft_core.datasets.folder_parts import count_images, find_file, find_files, tell_images, tell_table
 from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS, find_images, keep_found
 from medpeft_core.datasets.label_rows import note_unlisted
 from medpeft_core.datasets.label_tables import find_table
@@ -34,6 +34,10 @@ EXPECTED = (
 )
 _PLACES = ("", "annotations/")
 _CHALLENGE_TABLE = "train.csv"
+_TABLES = (
+    "image_labels_train.csv", "image_labels_test.csv", "annotations_train.csv", "annotations_test.csv",
+    _CHALLENGE_TABLE, "train_meta.csv", "test_meta.csv",
+)  # fmt: skip
 _NUM_IMAGES = {"train": 15000, "test": 3000}
 _VAL_SHARE = 0.1  # of the official training images
 
@@ -98,8 +102,9 @@ def read_vindr_cxr(root: Path, options: VindrOptions, *, split_seed: int, progre
         table = table.drop(columns="boxes")
     progress("reading tables", 1, 1)
     return Manifest(
-        dataset="vindr_cxr", task="multilabel", labels=labels, image_root=root, table=table, notes=tuple(notes)
-    )
+        dataset="vindr_cxr", task="multilabel", labels=labels, image_root=root, table=table, notes=tuple(notes),
+        sources=find_files(root, *(_names(name) for name in _TABLES)),
+    )  # fmt: skip
 
 
 def inspect_vindr_cxr(root: Path, options: VindrOptions) -> list[FolderPart]:
