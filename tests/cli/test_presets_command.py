@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands_run import TINY, run_command
+from commands_run import TINY
 
 from medpeft_core.cli import main
 from medpeft_core.config import RunConfig
@@ -88,13 +88,10 @@ def test_train_refuses_a_preset_that_does_not_fit(
     assert sentence in message
 
 
-def test_train_from_a_cell_stores_a_complete_config(tmp_path: Path) -> None:
+def test_train_from_a_cell_stores_a_complete_config(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run of the worker, with its own options over the cell's; the folder says everything without the preset."""
-    home = tmp_path / "home"
     given = ["--dataset", "phantom", "--backbone", "test_resnet", "--image-size", "64", "--epochs", "1", *TINY]
-    done = run_command(["train", "--preset", "dutt2024_cnn_bias", *given, "--json"], home)
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    result = read_json(capsys, "train", "--preset", "dutt2024_cnn_bias", *given)
     config = json.loads((Path(result["run_dir"]) / "config.json").read_text())
     assert config["method"] == {"name": "bias", "knobs": {}}
     assert config["train"]["accumulation"] == 8
