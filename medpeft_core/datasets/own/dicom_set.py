@@ -1,6 +1,7 @@
 """A tree of DICOM files, whose labels come from a table, from one of their attributes, or from folders. Light."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from medpeft_core.datasets.own.label_reading import LabelTable, read_classes
 from medpeft_core.datasets.own.matching import FileIndex, Match
 from medpeft_core.datasets.own.options import DicomOptions
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
-from medpeft_core.datasets.own.table_choice import look_at_table, rank_tables
+from medpeft_core.datasets.own.table_choice import choose_naming_table, look_at_table
 from medpeft_core.datasets.own.table_set import read_look
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FolderPart
@@ -57,21 +58,23 @@ class HeaderIndex(FileIndex):
 def read_dicom_set(root: Path, options: DicomOptions, *, split_seed: int, progress: Progress) -> Manifest:
     """The manifest of the DICOM files below a folder that hold a picture.
 
-    Labels: of `options.tag` where it is given, else of a table (`options.table`, or one that lies below the folder),
-    else of the folders that the files lie in.
+    Labels: of `options.tag` where it is given, else of a table (`options.table`, or one below the folder that names
+    some of the files), else of the folders that the files lie in.
 
     Raises:
         DataError: no DICOM files, or nothing that tells their labels.
     """
     scan = scan_folder(root, progress=progress)
     files = read_scanned_headers(scan, options, progress=progress)
+    passed_over: list[str] = []
     if not options.tag:
         images = HeaderIndex(tuple(files.frame["image"]), root, files)
-        if options.table or rank_tables(root, scan, images):
+        table, passed_over = choose_naming_table(scan, options, images)
+        if table:
             progress("reading the table", 0, 0)
-            look = look_at_table(root, options, scan, keys=images)
+            look = look_at_table(root, replace(options, table=table), scan, keys=images)
             return read_look("dicom", look, options, split_seed=split_seed, progress=progress, files=files)
-    return read_without_table(scan, files, options, split_seed)
+    return read_without_table(scan, files, options, split_seed, passed_over)
 
 
 def read_scanned_headers(scan: Scan, options: DicomOptions, *, progress: Progress) -> DicomTable:
@@ -103,10 +106,16 @@ def find_attribute(scan: Scan) -> str:
     return ""
 
 
-def read_without_table(scan: Scan, files: DicomTable, options: DicomOptions, split_seed: int) -> Manifest:
-    """The manifest by an attribute of the files, or by their folders; see `read_dicom_set`."""
+def read_without_table(
+    scan: Scan, files: DicomTable, options: DicomOptions, split_seed: int, passed_over: list[str]
+) -> Manifest:
+    """The manifest by an attribute of the files, or by their folders; see `read_dicom_set`.
+
+    Args:
+        passed_over: sentences on tables that were.
+    """
     root = scan.root
-    notes = [*describe_scan(scan), *files.notes, *files.warnings]
+    notes = [*passed_over, *describe_scan(scan), *files.notes, *files.warnings]
     frame = files.frame
     if options.tag:
         labels, table = _read_attribute(frame, options), frame
@@ -120,6 +129,7 @@ def read_without_table(scan: Scan, files: DicomTable, options: DicomOptions, spl
             raise DataError(
                 f"Nothing tells the labels of the {len(frame)} DICOM files in {root}. Name a table (data.table), an "
                 "attribute of the files (data.tag), or put the files of each class into a folder of its own."
+                + "".join(f" {note}" for note in passed_over)
             )
         labels = read_classes(placed.loc[table.index, "class"], options.ordered, f"The folder {root}", has_blanks=False)
         split, source = placed["split"], "the folders" if layout.has_splits else ""

@@ -13,12 +13,15 @@ from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.guessing import Guess, kind_of_labels
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.options import NONE, DicomOptions, FolderOptions, TableOptions, join_names
+from medpeft_core.datasets.own.own_splits import EMPTY_SPLIT
+from medpeft_core.datasets.own.patient_names import DOUBTFUL
 from medpeft_core.datasets.own.patterns import offer_pattern
 from medpeft_core.datasets.own.proposal import ROLES, ColumnGuess, Form, Proposal, Role
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
 from medpeft_core.datasets.own.table_choice import (
     SINGLE_ROLES,
     TableLook,
+    choose_naming_table,
     find_table_beside,
     label_columns,
     look_at_table,
@@ -106,6 +109,7 @@ class _Draft:
     scan: Scan
     tables: list[str]
     options: Any
+    has_table: bool = True
     look: TableLook | None = None
     manifest: Manifest | None = None
 
@@ -122,8 +126,14 @@ class _Draft:
         elif self.form == "dicom":
             files = dicom_set.read_scanned_headers(self.scan, self.options, progress=progress)
             images = dicom_set.HeaderIndex(tuple(files.frame["image"]), self.scan.root, files)
-            if self.options.tag or not (self.tables or self.options.table):
-                self.manifest = dicom_set.read_without_table(self.scan, files, self.options, split_seed)
+            table, passed_over = "", list[str]()
+            if not self.options.tag:
+                table, passed_over = choose_naming_table(self.scan, self.options, images)
+            if table:
+                self.options = replace(self.options, table=table)
+            else:
+                self.has_table = False
+                self.manifest = dicom_set.read_without_table(self.scan, files, self.options, split_seed, passed_over)
         if self.manifest is None:
             progress("reading the table", 0, 0)
             self._look_at(images, roles)
@@ -177,7 +187,7 @@ class _Draft:
             return {"table": str(table)} if table is not None and not self.tables else {}
         if self.manifest is None:
             tag = dicom_set.find_attribute(self.scan) if self.form == "dicom" and not self.options.tag else ""
-            return {"tag": tag} if tag and not self.tables else {}
+            return {"tag": tag} if tag and not self.has_table else {}
         pattern = "" if self.manifest.has_patients else offer_pattern(self.manifest.table["image"].tolist())
         return {"patient_pattern": pattern} if pattern else {}
 
@@ -244,7 +254,8 @@ def _judge(manifest: Manifest | None) -> list[Finding]:
         text = "No patients are known, so images of one patient may lie in train and test."
         found.append(_warning(text, advice))
     for note in (note for note in manifest.notes if not note.startswith(OFFERED)):  # told above, with the patients
-        found.append(_warning(note) if _LEFT_OUT in note else Finding(severity="note", text=note))
+        is_warning = _LEFT_OUT in note or note.startswith((DOUBTFUL, EMPTY_SPLIT))
+        found.append(_warning(note) if is_warning else Finding(severity="note", text=note))
     return found
 
 

@@ -11,7 +11,7 @@ from medpeft_core.datasets.own.matching import FileIndex, strip_ending
 from medpeft_core.datasets.own.options import NONE, TableOptions, split_names
 from medpeft_core.datasets.own.proposal import Role
 from medpeft_core.datasets.own.scanning import TABLE_ENDINGS, Scan
-from medpeft_core.datasets.own.tables import RawTable, read_table
+from medpeft_core.datasets.own.tables import HEAD_BYTES, RawTable, read_table
 from medpeft_core.errors import DataError
 
 SINGLE_ROLES: dict[Role, str] = {
@@ -19,7 +19,7 @@ SINGLE_ROLES: dict[Role, str] = {
     "laterality": "laterality", "site": "site", "date": "date", "mask": "mask",
 }  # fmt: skip
 MAX_TABLES = 12
-_SHOWN = 20
+_SHOWN, _NAMED = 20, 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,17 +136,41 @@ def rank_tables(root: Path, scan: Scan, images: FileIndex) -> list[str]:
     return [name for rating, _, name in sorted(rated, reverse=True) if rating[0] >= 0]
 
 
+def choose_naming_table(scan: Scan, options: TableOptions, images: FileIndex) -> tuple[str, list[str]]:
+    """The table that a person named, or the likeliest that names images; "" where there is none.
+
+    Also gives sentences on tables that were passed over, because they are about something else.
+    """
+    if options.table:
+        return options.table, []
+    ranked = rank_tables(scan.root, scan, images)
+    if ranked and (options.image or options.labels):  # somebody knows its columns
+        return ranked[0], []
+    for name in ranked:
+        path = scan.root / name
+        is_cut = path.stat().st_size > HEAD_BYTES
+        if rate_table(path, images)[1] or (is_cut and rate_table(path, images, is_head_only=False)[1]):
+            return name, []
+    if not ranked:
+        return "", []
+    shown = ", ".join(ranked[:_NAMED]) + (", ..." if len(ranked) > _NAMED else "")
+    return "", [
+        f"No image was found by a table of the folder, so these were passed over: {shown}. Name one with data.table to "
+        "be told why."
+    ]
+
+
 def find_table_beside(root: Path, images: FileIndex) -> Path | None:
     """A table in the folder above that names images of this one: people often give the folder of the images alone."""
     beside = sorted(path for path in root.parent.glob("*") if path.suffix.lower() in TABLE_ENDINGS)
     return next((path for path in beside[:MAX_TABLES] if rate_table(path, images)[0] > 0), None)
 
 
-def rate_table(path: Path, images: FileIndex) -> tuple[int, int]:
+def rate_table(path: Path, images: FileIndex, *, is_head_only: bool = True) -> tuple[int, int]:
     """(1 where the first rows name images and labels, else 0, or -1 for a text that is no table; images they name)."""
     is_text = path.suffix.lower() == ".txt"
     try:
-        raw = read_table(path, is_head_only=True)
+        raw = read_table(path, is_head_only=is_head_only)
     except DataError:
         return (-1 if is_text else 0), 0
     if is_text and len(raw.frame.columns) < 2:

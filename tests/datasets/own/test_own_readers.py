@@ -208,6 +208,29 @@ def test_own_dicom_gives_all_images_of_a_patient_the_label_of_its_row(tmp_path):
     assert any("6 rows of the table name 12 images by PatientID" in note for note in manifest.notes)
 
 
+def test_own_dicom_passes_over_a_table_about_something_else(tmp_path):
+    """Any CSV file below the folder ended the reading."""
+    root = make_form("dicom", tmp_path / "films")
+    (root / "devices.csv").write_text("device,room\nxr1,west\nxr2,east\n")
+    manifest, proposal = read_own("dicom", root), propose(root)
+    assert manifest.labels == proposal.labels == ("a", "b")
+    for notes in (manifest.notes, [finding.text for finding in proposal.findings]):
+        assert any("so these were passed over: devices.csv." in note for note in notes)
+    assert (proposal.form, proposal.tables, proposal.options) == ("dicom", ("devices.csv",), {})
+    with pytest.raises(DataError, match=r"No column of .*devices.csv (names the images|looks like labels)"):
+        read_own("dicom", root, table="devices.csv")
+    paths = sorted(root.rglob("*.dcm"))
+    names = "".join(f"{path.stem},{('mass', 'none')[number % 2]}\n" for number, path in enumerate(paths))
+    (root / "zz.csv").write_text(f"file,dx\n{names}")
+    assert read_own("dicom", root).labels == propose(root).labels == ("mass", "none")
+    for path in (root / "zz.csv", *root.glob("b/*")):
+        path.unlink()
+    for path in root.glob("a/*"):
+        path.rename(root / path.name)
+    with pytest.raises(DataError, match=r"Nothing tells the labels .* passed over: devices.csv\."):
+        read_own("dicom", root)
+
+
 def test_own_dicom_says_what_is_missing(tmp_path):
     for number in range(3):
         write_dicom(tmp_path / f"{number}.dcm", ViewPosition=("AP", "PA")[number % 2])
