@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from medpeft_core.datasets.own.cells import rank_grades
 from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts
 from medpeft_core.datasets.own.matching import FileIndex
+from medpeft_core.datasets.own.patient_names import is_patient_column, rank_patient_column
 from medpeft_core.datasets.own.proposal import Role
 
 MAX_CLASSES = 2000
 _UNIQUE = 0.9  # share of different values, from which a column that is all files needs no rival
 _LOOKED_UP = 1000  # distinct values that are looked for among the files
 _FEW_CLASSES = 60  # distinct texts of a column whose name does not tell that it holds classes
-_PATIENT = re.compile(
-    r"(patient|subject|person|participant|case|lesion)( ?(id|no|number|nr|name|key|identifier|code))?|pid|mrn"
-)
 _IMAGE = re.compile(
     r".*\b(image|img|file|filename|path|picture|photo|dicom|dcm|scan|sop)\b.*|.*(image|file).*(id|name|path).*"
 )
@@ -27,7 +25,8 @@ _IS_SPLIT = re.compile(r"(is|in)? ?(train|training|val|valid|validation|test|tes
 _AGE = re.compile(
     r"(patient |subject )?(age|alter)( (in )?(years|yrs|y|yr|jahre))?( at .*)?|age approx|patient age|patients age"
 )
-_SEX = re.compile(r"(patient |subject |anatom )?(sex|gender|geschlecht)")
+_SEX = re.compile(r"(patients? ?|subject ?|anatom )?(sex|gender|geschlecht)( ?(code|coded|id|nr|m f|f m|dicom))?")
+_ONE_SEX = re.compile(r"(is )?(fe)?male|männlich|weiblich|(sex|gender|geschlecht) (m|f|w|(fe)?male|männlich|weiblich)")
 _VIEW = re.compile(r"(view|projection)( ?position)?|ap pa|pa ap|frontal lateral|view ?position")
 _SIDE = re.compile(r"(image )?(laterality|side|eye|seite|breast side|knee side)")
 _SITE = re.compile(r"(site|hospital|cent(er|re)|institution|clinic|facility|source|scanner|device|vendor|manufacturer)"
@@ -85,7 +84,7 @@ def guess_roles(
         if role in taken:
             continue
         fitting = [facts for facts in rest if _PROOFS[role](facts)]
-        best = min(fitting, key=lambda facts: facts.words.startswith("lesion"), default=None)  # patients come first
+        best = min(fitting, key=rank_patient_column, default=None) if role == "patient" else next(iter(fitting), None)
         if best is not None:
             give(best, role, why)
     for facts in free:
@@ -140,6 +139,8 @@ def _matched(facts: ColumnFacts, files: FileIndex) -> tuple[int, int]:
 def _is_split(facts: ColumnFacts) -> bool:
     if facts.split_share >= MOSTLY and len(facts.counts) <= 12:
         return True
+    if _SPLIT.fullmatch(facts.words) and facts.split_share >= 0.5 and 2 <= len(facts.counts) <= 12:
+        return True  # what other words it holds, the reader asks about
     numbers = facts.whole_numbers
     is_fold = numbers is not None and 2 <= len(numbers) <= 20 and numbers == list(range(numbers[0], numbers[-1] + 1))
     if _SPLIT.fullmatch(facts.words) and is_fold and numbers is not None and numbers[0] in (0, 1):
@@ -159,14 +160,14 @@ def _is_site(facts: ColumnFacts) -> bool:
 
 _SINGLE_ROLES: dict[Role, str] = {
     "patient": "by its name", "split": "its values are splits", "age": "by its name and numbers",
-    "sex": "its values are sexes", "view": "its values are views", "laterality": "its values are sides",
+    "sex": "by its name or its values", "view": "its values are views", "laterality": "its values are sides",
     "date": "its values are dates", "site": "by its name",
 }  # fmt: skip
 _PROOFS = {
-    "patient": lambda facts: bool(_PATIENT.fullmatch(facts.words)) and not facts.is_flags and len(facts.counts) > 2,
+    "patient": is_patient_column,
     "split": _is_split,
     "age": lambda facts: bool(_AGE.fullmatch(facts.words)),
-    "sex": lambda facts: facts.sex_share >= (0.5 if _SEX.fullmatch(facts.words) else MOSTLY),
+    "sex": lambda facts: bool(_SEX.fullmatch(facts.words)) or facts.sex_share >= MOSTLY,
     "view": _is_view,
     "laterality": lambda facts: bool(_SIDE.fullmatch(facts.words)) and facts.side_share >= 0.5,
     "date": lambda facts: bool(_DATE.fullmatch(facts.words)) and facts.date_share >= 0.5,
@@ -176,6 +177,7 @@ _PROOFS = {
 
 def _give_labels(free: list[ColumnFacts], roles: dict[str, Role], whys: dict[str, str]) -> None:
     """The label columns: all of 0 and 1, or the one column of classes or lists that looks most like it."""
+    free = [facts for facts in free if not _SEX.fullmatch(facts.words) and not _ONE_SEX.fullmatch(facts.words)]
     flags = [facts for facts in free if facts.is_flags and not _IDS.fullmatch(facts.words)]
     empty = [facts for facts in free if not facts.counts and not _IDS.fullmatch(facts.words)]
     named = [facts for facts in free if not facts.is_flags and _LABEL.fullmatch(facts.words) and is_class_like(facts)]

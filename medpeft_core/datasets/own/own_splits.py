@@ -9,6 +9,7 @@ from medpeft_core.datasets.splits import split_by_patient
 from medpeft_core.errors import DataError
 
 ADVICE = "Name another column of splits, or none with data.split_column=-."
+EMPTY_SPLIT = "No image is in "
 _EIGHTH, _FIFTH = (7 / 8, 1 / 8, 0.0), (8 / 10, 0.0, 2 / 10)
 
 
@@ -48,6 +49,7 @@ def complete_split(
     if not source:
         table = table.assign(split=split_by_patient(patients, seed=seed))
         notes.append(f"Split by {by}, 70/10/20, seed {seed}.")
+        _tell_empty(table, notes)
         return table
     known = table["split"].notna().to_numpy()
     if not known.all():
@@ -65,7 +67,17 @@ def complete_split(
         is_train = (table["split"] == "train").to_numpy()
         table.loc[is_train, "split"] = split_by_patient(patients[is_train], seed=seed, fractions=fractions)
         notes.append(f"{name} is {share} of train by {by}, seed {seed}; {source} gave none.")
+    _tell_empty(table, notes)
     return table
+
+
+def _tell_empty(table: pd.DataFrame, notes: list[str]) -> None:
+    """A sentence where too few patients leave a split without images."""
+    empty = [name for name in SPLITS if not (table["split"] == name).any()]
+    if empty:
+        num_patients = table["patient_id"].nunique()
+        who = f"{num_patients} patients" if num_patients else f"{len(table)} images"
+        notes.append(f"{EMPTY_SPLIT}{' and '.join(empty)}: {who} are too few. Add some, or no run can use the set.")
 
 
 def _parse_split(text: str) -> str | None:
@@ -95,5 +107,6 @@ def _parse_numbers(raw: RawTable, column: str, notes: list[str]) -> dict[str, st
     raise DataError(
         f"{raw.place.capitalize()} {line} of {raw.path} has {odd!r} in the column {column!r}, which is no split: "
         "train, "
-        "val or test, or numbers of folds. Mend it, or name another column (data.split_column, - for none)."
+        "val or test, or numbers of folds. Mend it, empty "
+        "the cell to leave the row out, or name another column (data.split_column, - for none)."
     )

@@ -9,7 +9,6 @@ import pandas as pd
 
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own.assembling import build_manifest, fill_from_files, fill_patients, merge_doubles
-from medpeft_core.datasets.own.cells import is_blank
 from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
 from medpeft_core.datasets.own.folder_set import explain_no_images
 from medpeft_core.datasets.own.label_reading import read_labels
@@ -17,6 +16,8 @@ from medpeft_core.datasets.own.label_table import LabelTable
 from medpeft_core.datasets.own.matching import FileIndex, Match, strip_ending
 from medpeft_core.datasets.own.options import TableOptions
 from medpeft_core.datasets.own.own_splits import read_splits
+from medpeft_core.datasets.own.patient_cells import read_patients
+from medpeft_core.datasets.own.patient_names import DOUBTFUL, may_be_patient
 from medpeft_core.datasets.own.people_columns import PEOPLE, read_people
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
 from medpeft_core.datasets.own.table_choice import (
@@ -93,8 +94,10 @@ def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[st
     table = table.astype({"image": object})
     _tell_missing(look, match, table, notes)
     texts = frame[patient] if patient else pd.Series("", index=frame.index, dtype=object)
-    blanks = texts.map({text: is_blank(text) for text in texts.unique()}).astype(bool)
-    table["patient_id"] = texts.where(~blanks, None).astype(object)
+    table["patient_id"] = read_patients(texts, notes, column=patient)
+    if not patient:
+        notes += [f"{DOUBTFUL}{facts.name!r}: if so, name it with data.patient." for facts in look.columns
+                  if look.guess.roles[facts.name] == "unused" and may_be_patient(facts)][:_SHOWN]  # fmt: skip
     table["split"] = read_splits(look.raw, split, notes).loc[frame.index] if split else None
     people = read_people(frame, {role: look.column(role) for role in PEOPLE}, notes, place=look.raw.place)
     table = pd.concat([table, people], axis=1)

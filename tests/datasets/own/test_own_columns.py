@@ -1,9 +1,12 @@
 """Columns of labels, patients, sexes and splits whose cells could be taken for something else."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from own_files import make_table, read_own
 
+from medpeft_core.datasets.own.column_facts import ColumnFacts
+from medpeft_core.datasets.own.patient_names import is_patient_column
 from medpeft_core.datasets.own.propose import propose
 from medpeft_core.errors import DataError
 
@@ -64,3 +67,69 @@ def test_own_label_that_is_the_same_everywhere_is_refused_by_name(tmp_path, valu
     with pytest.raises(DataError, match=f"The label 'cancer' is {value} for all 6 images"):
         read_own("table", tmp_path)
     assert not propose(tmp_path).is_usable
+
+
+@pytest.mark.parametrize(
+    ("name", "is_patient"),
+    [
+        *((name, True) for name in (
+            "PatID", "Pat-ID", "Patienten-ID", "Patientennummer", "patient_nbr", "anon_patient_id", "empi_anon", "ptid",
+            "Patient ID (anon)", "patient_hash", "PatientID_hash", "study_patient_id", "Fallnummer", "pseudonym",
+            "lesion_id", "MRN", "subject", "SubjectNumber", "patient", "eid", "PatNr", "Case Number",
+        )),
+        *((name, False) for name in ("pattern", "part no", "patient type", "study", "caseous", "Fallot", "pt")),
+    ],
+)  # fmt: skip
+def test_own_patients_are_known_by_the_name_of_their_column(name, is_patient):
+    facts = ColumnFacts.of(pd.Series([f"P{number // 2}" for number in range(12)], name=name))
+    assert is_patient_column(facts) == is_patient
+
+
+def test_own_patients_of_two_are_used_and_doubtful_columns_are_named(tmp_path):
+    """A column patient_id with two patients counted as none, and both lay in every split."""
+    make_rows(tmp_path, "mass,patient_id", [f"{number % 2},{'AB'[number // 6]}" for number in range(12)])
+    manifest = read_own("table", tmp_path)
+    assert manifest.table.groupby("patient_id")["split"].nunique().tolist() == [1, 1]
+    warnings = [item.text for item in propose(tmp_path).findings if item.severity == "warning"]
+    assert any(text.startswith("No image is in ") and "2 patients are too few" in text for text in warnings)
+    make_rows(tmp_path, "mass,patient", [f"{number % 2},{number % 2}" for number in range(12)])
+    assert not read_own("table", tmp_path).has_patients
+    make_rows(tmp_path, "mass,exam code", [f"{number % 2},E{number // 2}" for number in range(12)])
+    warnings = [item.text for item in propose(tmp_path).findings if item.severity == "warning"]
+    assert "The patients may be in the column 'exam code': if so, name it with data.patient." in warnings
+
+
+def test_own_patients_that_are_numbers_count_once(tmp_path):
+    ids = ["7", "7.0", "8", "8,0", "9.00", "9"]
+    make_rows(tmp_path, "mass,patient", [f'{number % 2},"{text}"' for number, text in enumerate(ids)])
+    assert read_own("table", tmp_path).table["patient_id"].tolist() == ["7", "7", "8", "8", "9", "9"]
+    ids = ["007", "7", "08", "8", "X1", "01"]
+    make_rows(tmp_path, "mass,patient", [f"{number % 2},{text}" for number, text in enumerate(ids)])
+    manifest = read_own("table", tmp_path)
+    assert manifest.table["patient_id"].tolist() == ["007", "007", "08", "08", "X1", "01"]
+    assert any("2 patients of the column 'patient' are written with and without leading zeros" in note
+               for note in manifest.notes)  # fmt: skip
+    make_rows(tmp_path, "mass,patient", [f"{number % 2},{number // 2}.2E+15" for number in range(12)])
+    assert any("which a spreadsheet has rounded" in note for note in read_own("table", tmp_path).notes)
+
+
+@pytest.mark.parametrize("name", ["Geschlecht", "sex", "Gender", "PatientSex"])
+def test_own_sex_of_0_and_1_is_no_label(tmp_path, name):
+    make_rows(
+        tmp_path, f"Diabetes,{name},male", [f"{number % 2},{number // 2 % 2},{number % 2}" for number in range(8)]
+    )
+    manifest = read_own("table", tmp_path)
+    assert manifest.labels == ("Diabetes",)
+    assert manifest.table["sex"].isna().all()
+    assert [column.role for column in propose(tmp_path).columns] == ["image", "label", "sex", "unused"]
+
+
+def test_own_split_with_a_word_that_is_none_is_asked_about(tmp_path):
+    """A column 'set' with train, val, test and external was passed over, and the images were split at random."""
+    make_rows(
+        tmp_path, "dx,set", [f"{'ab'[n % 2]},{('train', 'val', 'test', 'external')[n // 2 % 4]}" for n in range(16)]
+    )
+    proposal = propose(tmp_path)
+    assert (proposal.is_usable, proposal.columns[2].role) == (False, "split")
+    assert "has 'external' in the column 'set', which is no split" in proposal.findings[0].text
+    assert propose(tmp_path, roles={"set": "unused"}).is_usable
