@@ -21,7 +21,7 @@ def read_rgb(path: str | Path) -> Image.Image:
     with open(path, "rb") as file:
         start = file.read(132)
     if start[128:] == b"DICM" or str(path).lower().endswith((".dcm", ".dicom")):
-        raise ValueError(f"{path} is a DICOM file. Convert it first: python -m medpeft_core view {path} --out film.png")
+        raise ValueError(f"{path} is a DICOM file. Convert it to PNG first, with the view command of MedPEFT Lab.")
     image = ImageOps.exif_transpose(Image.open(path, formats=("PNG", "JPEG", "BMP", "TIFF")))
     if image.mode == "I" or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.int64)

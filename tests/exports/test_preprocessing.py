@@ -88,5 +88,5 @@ def test_probabilities_are_those_of_the_lab(task: str) -> None:
 def test_a_dicom_file_is_turned_away_with_what_to_do(tmp_path: Path) -> None:
     for name in ("scan", "old.dcm"):
         (tmp_path / name).write_bytes(bytes(128) + b"DICM" + bytes(100) if name == "scan" else bytes(50))
-        with pytest.raises(ValueError, match=rf"{name} is a DICOM file\. Convert it first: python -m"):
+        with pytest.raises(ValueError, match=rf"{name} is a DICOM file\. Convert it to PNG first, with the view"):
             read_rgb(tmp_path / name)
