@@ -190,6 +190,10 @@ def _move_in_or_out(job: Job, request: JobRequest, control: JobControl) -> dict[
         from medpeft_core.datasets.own.store import add_data
 
         return {"result": add_data(progress=control, **options)}
+    if request.kind == "share_data":
+        from medpeft_core.datasets.own.sharing import share_data
+
+        return {"result": share_data(progress=control, **options)}
     if request.kind == "push_export":
         return {"result": {"address": _push(job, control, **options)}}
     with control.interruptible("loading the model library"):

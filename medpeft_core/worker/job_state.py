@@ -23,8 +23,9 @@ from medpeft_core.runs.events import make_finite
 from medpeft_core.runs.states import FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPED
 
 JobKind = Literal[
-    "prepare", "launch", "pretrain", "add_weights", "export", "import_run", "push_export", "add_data", "fetch_data"
-]
+    "prepare", "launch", "pretrain", "add_weights", "export", "import_run", "push_export", "add_data", "share_data",
+    "fetch_data",
+]  # fmt: skip
 JobStatus = Literal["running", "finished", "failed", "stopped", "interrupted"]
 
 STATUSES: tuple[JobStatus, ...] = (RUNNING, FINISHED, FAILED, STOPPED, INTERRUPTED)
@@ -40,8 +41,8 @@ class JobRequest:
     Attributes:
         kind: "prepare" (read, check and decode a data set), "launch" or "pretrain" (set runs or pre-trainings up),
             "add_weights" (put weights on the shelf), "export" (write a run in another format), "import_run",
-            "push_export" (send an export to the Hugging Face Hub), "add_data" (store a data set of one's own) or
-            "fetch_data" (download one).
+            "push_export" (send an export to the Hugging Face Hub), "add_data" (store a data set of one's own),
+            "share_data" (write it into one file) or "fetch_data" (download one).
         title: one line for people.
         data: the resolved data section of a config, for a prepare job.
         configs: resolved configs of the runs to set up, for "launch" and "pretrain".

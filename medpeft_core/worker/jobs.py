@@ -38,7 +38,7 @@ DEATH_MESSAGE = (
     "The process of this job ended without a word (killed, out of memory, or the computer was switched off). Nothing "
     "half done is used. Start it again."
 )
-WITH_OPTIONS = ("add_weights", "export", "import_run", "push_export", "add_data", "fetch_data")
+WITH_OPTIONS = ("add_weights", "export", "import_run", "push_export", "add_data", "share_data", "fetch_data")
 _LOCK_TIMEOUT_S = 20.0
 _NEW_PREFIX, _TRASH_PREFIX = ".new-", ".trash-"
 

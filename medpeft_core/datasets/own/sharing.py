@@ -36,7 +36,7 @@ _DEFLATED = (".bmp", ".tif", ".tiff", ".dcm", ".dicom", "")
 
 
 def share_data(
-    name: str, path: Path, *, with_images: bool = False, progress: Progress = ignore_progress
+    name: str, path: Path | str, *, with_images: bool = False, progress: Progress = ignore_progress
 ) -> dict[str, Any]:
     """Write a stored set into one file.
 
@@ -55,7 +55,7 @@ def share_data(
             open, or a folder that cannot be written.
     """
     about = load_about(name)
-    goal = _find_goal(path, name)
+    goal = _find_goal(Path(path), name)
     images = _find_images(read_stored(about, None), progress) if with_images else []
     content = _read_table(about, goal)
     _check_names(goal, [name for name, _ in images])

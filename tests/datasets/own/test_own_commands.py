@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from own_files import make_folders, make_table
@@ -108,5 +109,11 @@ def test_own_set_is_added_by_a_job(labels, home):
     state = wait_for(job)
     assert state.result is not None, state.error
     assert state.result["data"] == {"dataset": "films"}
+    path = str(labels.parent / "to_share.medpeft.zip")
+    sharing = {"name": "films", "path": path, "with_images": True}
+    shared = wait_for(jobs.start("share_data", "Sharing films", options=sharing))
+    assert shared.result is not None, shared.error
+    assert (shared.result["path"], Path(path).stat().st_size) == (path, shared.result["num_bytes"])
+    assert shared.result["num_images"] == state.result["counts"]["images"]
     again = wait_for(jobs.start("add_data", "Adding films again", options=options))
     assert (again.status, "There is a data set 'films' already" in again.error) == ("failed", True)
