@@ -33,8 +33,8 @@ def read_people(
         odd = frame.index[(texts != "") & values.isna()].tolist()
         if odd:
             notes.append(
-                f"{len(odd)} rows have no {role} that can be in the column {name!r} ({list_lines(odd, place)}); it "
-                "counts as not known."
+                f"{len(odd)} rows hold no possible {role} in the column {name!r} ({list_lines(odd, place)}); it counts "
+                "as not known."
             )
         people[role] = values
     return people

@@ -145,4 +145,4 @@ def test_own_tables_take_people_and_masks(tmp_path):
     assert table["site"].tolist() == ["Nord", "Süd", None, "Nord"]
     assert table["date"].tolist() == ["2019-12-31", "2020-02-01", None, None]
     assert table["mask"].tolist()[0] == "masks/00.png"
-    assert any("no sex that can be in the column" in note for note in manifest.notes)
+    assert any("hold no possible sex in the column" in note for note in manifest.notes)

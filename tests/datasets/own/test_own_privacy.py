@@ -43,6 +43,6 @@ def test_own_notes_repeat_no_ages_and_dates(tmp_path, role):
     rows = "".join(f"{number:02d}.png,{number % 2},{cell}\n" for number, cell in enumerate(cells))
     manifest = read_own("table", make_table(tmp_path, f"file,mass,{role}\n{rows}"), **{role: role})
     notes = " ".join(manifest.notes)
-    assert f"4 rows have no {role} that can be in the column '{role}' (lines 2, 3, 4, 5);" in notes
+    assert f"4 rows hold no possible {role} in the column '{role}' (lines 2, 3, 4, 5);" in notes
     assert not any(cell in notes for cell in ("1956", "Meier", "201", "-3"))
     assert manifest.table[role].notna().sum() == 4
