@@ -60,7 +60,8 @@ def share_data(
     content = _read_table(about, goal)
     _check_names(goal, [name for name, _ in images])
     notes = [
-        "The file names of the images are in it: make sure that they hold no names or ids of patients.",
+        "The file names of the images are in it, and its notes may name files that were left out: make sure that none "
+        "holds a name or an id of a patient.",
         "Patients have pseudonyms; dates are left out.",
     ]
     write_atomically(goal, lambda temporary: _write(temporary, about, content, images, progress))

@@ -187,7 +187,7 @@ def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: lis
             f"{num_missing} of {len(table)} images of the table are not on disk, for example "
             f"{_point_at(look, match, match.missing)}; they were left out."
         )
-    unused = sorted(set(look.scan.pictures) - set(match.files.values()))
+    unused = sorted(set(look.scan.pictures).difference(match.files.values(), *match.several.values()))
     if unused:
         shown = f", for example {', '.join(unused[:_SHOWN])}" if match.is_by_file else ""
         notes.append(f"{len(unused)} images on disk are not in the table{shown}; they were left out.")

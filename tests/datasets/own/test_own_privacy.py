@@ -15,6 +15,7 @@ def test_own_notes_name_no_patient_of_a_table_that_is_matched_by_ids(tmp_path):
     for number in range(12):
         write_dicom(tmp_path / "in" / f"meier_{number}.dcm", PatientID=f"MEIER-HANS-{number}")
         rows.append(f"MEIER-HANS-{number},{'ab'[number % 2]}")
+    write_dicom(tmp_path / "in" / "meier_more.dcm", PatientID="MEIER-HANS-0")
     write_dicom(tmp_path / "in" / "weber_eva.dcm", PatientID="WEBER-EVA-1")
     rows += [f"SCHULZE-ANNA-{number},a" for number in range(7)]
     (tmp_path / "in" / "labels.csv").write_text("\n".join(rows))
