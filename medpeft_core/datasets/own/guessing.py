@@ -99,6 +99,11 @@ def guess_roles(
     return Guess(roles={name: roles[name] for name in order}, whys={name: whys[name] for name in order})
 
 
+def is_unique(facts: ColumnFacts) -> bool:
+    """Whether nearly every row has another value."""
+    return len(facts.counts) >= _UNIQUE * facts.num_filled
+
+
 def kind_of_labels(facts: ColumnFacts) -> str:
     """ "binary", "list" or "class": what a column holds if it is one of labels."""
     if facts.is_flags:
@@ -121,6 +126,11 @@ def _find_image(columns: list[ColumnFacts], images: FileIndex) -> tuple[ColumnFa
     if best is not None:
         _, facts, num_found, num_seen = best
         return facts, "its values are files" if num_found == num_seen else f"{num_found} of {num_seen} values are files"
+    for facts in sorted(columns, key=lambda item: not _IMAGE.fullmatch(item.words)):
+        if is_unique(facts) and not facts.is_flags:
+            sample = facts.values[:_LOOKED_UP]
+            if len(images.add_numbers(images.match(sample)).files) >= MOSTLY * len(sample):
+                return facts, "its values are the numbers of files"
     named = [facts for facts in columns if _IMAGE.fullmatch(facts.words) and len(facts.counts) > 1]
     return (named[0], "by its name; none of its values is a file") if named else None
 

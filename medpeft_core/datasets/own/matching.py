@@ -2,14 +2,16 @@
 
 import filecmp
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS
 
 _AMBIGUOUS = ""
+_NUMBER = re.compile(r"([0-9]+)(?:[.,]0+)?")
 _ENDINGS = (*IMAGE_ENDINGS, *DICOM_ENDINGS)
 OUTSIDE = ".."
 
@@ -55,6 +57,7 @@ class FileIndex:
     _with_ending: dict[str, str] = field(init=False, repr=False)
     _without: dict[str, str] | None = field(init=False, repr=False, default=None)
     _by_name: dict[str, list[str]] | None = field(init=False, repr=False, default=None)
+    _by_number: dict[str, str] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         self._exact = frozenset(self.paths)
@@ -94,6 +97,29 @@ class FileIndex:
             if files:
                 how, missing = "name", [value for value in missing if value not in files]
         return Match(files=files, missing=tuple(missing), ambiguous=tuple(ambiguous), outside=tuple(outside), how=how)
+
+    def add_numbers(self, match: Match) -> Match:
+        """A match with the files that are meant by numbers whose zeros or ending are lost: 7 or 7.0 for 00007.png.
+
+        Only where one file fits, which no other value has found, and where values are files and no ids of patients.
+        """
+        if not match.missing or not (match.is_by_file or not match.files):
+            return match
+        if self._by_number is None:
+            self._by_number = {}
+            for path in self.paths:
+                number = _find_number(path.rpartition("/")[2])
+                if number is not None:
+                    self._by_number[number] = _AMBIGUOUS if number in self._by_number else path
+        taken = {*match.files.values(), _AMBIGUOUS, None}
+        found = {value: self._by_number.get(_find_number(value) or "") for value in match.missing}
+        files = {value: path for value, path in found.items() if path and path not in taken}
+        if not files:
+            return match
+        return replace(
+            match, files=match.files | files, how=f"{match.how} or number" if match.files else "number",
+            missing=tuple(value for value in match.missing if value not in files),
+        )  # fmt: skip
 
     def _split(self, value: str) -> list[str] | None:
         """The steps of a path; None where it climbs out of the root."""
@@ -155,6 +181,12 @@ def strip_ending(name: str) -> str:
     """A file name without an ending of images; other dots, such as those of UIDs, stay."""
     stem, ending = os.path.splitext(name)
     return stem if ending.lower() in _ENDINGS else name
+
+
+def _find_number(name: str) -> str | None:
+    """The number that a name is, without zeros before it; None for other names."""
+    found = _NUMBER.fullmatch(strip_ending(name))
+    return (found.group(1).lstrip("0") or "0") if found else None
 
 
 def _is_absolute(text: str) -> bool:

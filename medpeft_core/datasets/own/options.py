@@ -8,6 +8,7 @@ from medpeft_core.config import check_choices, setting
 from medpeft_core.errors import DataError
 
 NONE = "-"  # as the name of a column: there is none, do not guess
+FOLDERS = "/"  # as that of the splits: folders tell them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class TableOptions:
     patient_pattern: str = setting(
         "", "How file names tell the patient where no column does: {id}_*; see the data set folder."
     )
-    split_column: str = setting("", "Column that says train, val or test.")
+    split_column: str = setting("", "Column that says train, val or test; /: the folders of the images say so.")
     labels: str = setting(
         "", 'Columns with the labels, parted by commas; a name that holds a comma stands in quotation marks: a,"b, c".'
     )

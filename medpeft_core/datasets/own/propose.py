@@ -10,9 +10,10 @@ from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own import dicom_set, folder_set
 from medpeft_core.datasets.own.assembling import OFFERED
 from medpeft_core.datasets.own.column_facts import ColumnFacts
+from medpeft_core.datasets.own.folder_splits import find_folder_splits
 from medpeft_core.datasets.own.guessing import Guess, kind_of_labels
 from medpeft_core.datasets.own.matching import FileIndex
-from medpeft_core.datasets.own.options import NONE, DicomOptions, FolderOptions, TableOptions, join_names
+from medpeft_core.datasets.own.options import FOLDERS, NONE, DicomOptions, FolderOptions, TableOptions, join_names
 from medpeft_core.datasets.own.own_splits import EMPTY_SPLIT
 from medpeft_core.datasets.own.patient_names import DOUBTFUL
 from medpeft_core.datasets.own.patterns import offer_pattern
@@ -215,6 +216,8 @@ def state_roles(options: Any, look: TableLook, roles: Mapping[str, Role]) -> Any
         option: next((name for name, found in roles.items() if found == role), NONE)
         for role, option in SINGLE_ROLES.items()
     }
+    if columns["split_column"] == NONE != options.split_column and find_folder_splits(look.scan.pictures):
+        columns["split_column"] = FOLDERS
     known = label_columns(look, options)
     labels = [name for name in known if roles[name] == "label"]
     labels += [name for name, role in roles.items() if role == "label" and name not in known]

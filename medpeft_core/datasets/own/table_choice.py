@@ -6,9 +6,9 @@ from pathlib import Path
 from medpeft_core.datasets.own.assembling import describe_scan
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.folder_set import explain_no_images
-from medpeft_core.datasets.own.guessing import Guess, guess_roles
+from medpeft_core.datasets.own.guessing import Guess, guess_roles, is_unique
 from medpeft_core.datasets.own.matching import FileIndex, strip_ending
-from medpeft_core.datasets.own.options import NONE, TableOptions, split_names
+from medpeft_core.datasets.own.options import FOLDERS, NONE, TableOptions, split_names
 from medpeft_core.datasets.own.proposal import Role
 from medpeft_core.datasets.own.scanning import TABLE_ENDINGS, Scan
 from medpeft_core.datasets.own.tables import HEAD_BYTES, RawTable, read_table
@@ -91,7 +91,7 @@ def name_roles(raw: RawTable, options: TableOptions) -> tuple[dict[str, Role], s
     ]
     labels = [options.labels] if options.labels in raw.frame.columns else split_names(options.labels)
     for role, option, name in [*wanted, *(("label", "labels", name) for name in labels)]:
-        if name == NONE:
+        if name == NONE or (role == "split" and name == FOLDERS):
             barred.add(role)
             continue
         if name not in raw.frame.columns:
@@ -178,8 +178,25 @@ def rate_table(path: Path, images: FileIndex, *, is_head_only: bool = True) -> t
     columns = [ColumnFacts.of(raw.frame[column]) for column in raw.frame.columns]
     guess = guess_roles(columns, images, FileIndex(()), {}, set())
     image = next((facts for facts in columns if facts.name == guess.first("image")), None)
-    found = len(images.match(image.values).files) if image else 0
+    match = images.match(image.values) if image else None
+    if image and match and is_unique(image):
+        match = images.add_numbers(match)
+    found = len(match.files) if match else 0
     return int(found > 0 and bool(guess.all("label"))), found
+
+
+def name_other_tables(look: TableLook, images: list[str]) -> str:
+    """A sentence on the tables beside the one that was read that label some of these images; "" where none does."""
+    others = [look.scan.root / name for name in look.scan.tables if look.scan.root / name != look.raw.path]
+    index = FileIndex(tuple(images), look.scan.root)
+    found = [path.relative_to(look.scan.root).as_posix() for path in others[:MAX_TABLES]
+             if rate_table(path, index) > (1, 0)]  # fmt: skip
+    if not found:
+        return ""
+    return (
+        f" Labels of such images are in {', '.join(found)}: put the tables into one, with a column split, to use them "
+        "all."
+    )
 
 
 def describe_table(look: TableLook, root: Path) -> list[str]:

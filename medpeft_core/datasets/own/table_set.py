@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from medpeft_core.datasets.manifest import Manifest
+from medpeft_core.datasets.own import folder_splits, own_splits
 from medpeft_core.datasets.own.assembling import build_manifest, fill_from_files, fill_patients, merge_doubles
 from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
 from medpeft_core.datasets.own.folder_set import explain_no_images
+from medpeft_core.datasets.own.guessing import is_unique
 from medpeft_core.datasets.own.label_reading import read_labels
 from medpeft_core.datasets.own.label_table import LabelTable
 from medpeft_core.datasets.own.matching import FileIndex, Match, strip_ending
-from medpeft_core.datasets.own.options import TableOptions
-from medpeft_core.datasets.own.own_splits import read_splits
+from medpeft_core.datasets.own.options import NONE, TableOptions
 from medpeft_core.datasets.own.patient_cells import read_patients
 from medpeft_core.datasets.own.patient_names import DOUBTFUL, may_be_patient
 from medpeft_core.datasets.own.people_columns import PEOPLE, read_people
@@ -26,6 +27,7 @@ from medpeft_core.datasets.own.table_choice import (
     find_table_path,
     label_columns,
     look_at_table,
+    name_other_tables,
 )
 from medpeft_core.datasets.own.tables import list_lines
 from medpeft_core.datasets.progress import Progress
@@ -72,7 +74,7 @@ def read_look(
     match = match_images(look)
     table = _read_rows(look, match, labels, notes)
     table, labels = _expand(table, labels, match, notes)
-    masks = _match_masks(look)
+    masks = _match_masks(look, match)
     table = merge_doubles(table, labels, notes, where=f"In {raw.path.name}, {raw.place}s")
     table, files = _add_files(root, table, scan, files, notes, progress)
     table = fill_patients(fill_from_files(table, files, notes), options.patient_pattern, notes)
@@ -80,9 +82,11 @@ def read_look(
     if found.notna().any():
         table["mask"] = found.astype(object).where(found.notna(), None)
     split = look.column("split")
-    return build_manifest(
-        name, root, table, labels, notes=notes, seed=split_seed, source=f"the column {split!r}" if split else ""
-    )
+    source, advice = f"the column {split!r}" if split else "", own_splits.ADVICE
+    if not split and options.split_column != NONE and (splits := folder_splits.find_folder_splits(table["image"])):
+        table["split"] = table["image"].map(splits).astype(object)
+        source, advice = folder_splits.SOURCE, folder_splits.ADVICE
+    return build_manifest(name, root, table, labels, notes=notes, seed=split_seed, source=source, advice=advice)
 
 
 def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[str]) -> pd.DataFrame:
@@ -98,7 +102,7 @@ def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[st
     if not patient:
         notes += [f"{DOUBTFUL}{facts.name!r}: if so, name it with data.patient." for facts in look.columns
                   if look.guess.roles[facts.name] == "unused" and may_be_patient(facts)][:_SHOWN]  # fmt: skip
-    table["split"] = read_splits(look.raw, split, notes).loc[frame.index] if split else None
+    table["split"] = own_splits.read_splits(look.raw, split, notes).loc[frame.index] if split else None
     people = read_people(frame, {role: look.column(role) for role in PEOPLE}, notes, place=look.raw.place)
     table = pd.concat([table, people], axis=1)
     return table[table["image"].notna()]
@@ -148,6 +152,8 @@ def match_images(look: TableLook) -> Match:
     if not facts.values:
         raise DataError(f"The column {name!r} of {look.raw.path} is empty, so it names no images. Choose another one.")
     match = look.images.match(facts.values)
+    if is_unique(facts):
+        match = look.images.add_numbers(match)
     if match.ambiguous and not match.files:
         raise DataError(
             f"{len(match.ambiguous)} values of the column {name!r} fit several files, for example "
@@ -190,7 +196,8 @@ def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: lis
     unused = sorted(set(look.scan.pictures).difference(match.files.values(), *match.several.values()))
     if unused:
         shown = f", for example {', '.join(unused[:_SHOWN])}" if match.is_by_file else ""
-        notes.append(f"{len(unused)} images on disk are not in the table{shown}; they were left out.")
+        others = name_other_tables(look, unused)
+        notes.append(f"{len(unused)} images on disk are not in the table{shown}; they were left out.{others}")
 
 
 def _point_at(look: TableLook, match: Match, values: Sequence[str]) -> str:
@@ -203,7 +210,7 @@ def _point_at(look: TableLook, match: Match, values: Sequence[str]) -> str:
     return list_lines(column.index[column.isin(values)].tolist(), look.raw.place)
 
 
-def _match_masks(look: TableLook) -> dict[str, str]:
+def _match_masks(look: TableLook, match: Match) -> dict[str, str]:
     """Image -> mask as the column of masks says."""
     name = look.column("mask")
     if not name:
@@ -211,7 +218,7 @@ def _match_masks(look: TableLook) -> dict[str, str]:
     frame, scan = look.raw.frame, look.scan
     values = frame[look.column("image")]
     masks = FileIndex(tuple(sorted({*scan.masks.values(), *scan.pictures})), scan.root).match(frame[name].unique())
-    images = values.map(look.images.match(values.unique()).files)
+    images = values.map(match.files)
     pairs = zip(images, frame[name].map(masks.files), strict=True)
     return {str(image): str(mask) for image, mask in pairs if isinstance(image, str) and isinstance(mask, str)}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from own_files import make_table, read_own
+from own_files import make_table, read_own, write_images
 
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.patient_names import is_patient_column
@@ -133,3 +133,41 @@ def test_own_split_with_a_word_that_is_none_is_asked_about(tmp_path):
     assert (proposal.is_usable, proposal.columns[2].role) == (False, "split")
     assert "has 'external' in the column 'set', which is no split" in proposal.findings[0].text
     assert propose(tmp_path, roles={"set": "unused"}).is_usable
+
+
+def test_own_table_takes_the_splits_of_the_folders_that_its_images_lie_in(tmp_path):
+    """Images in train/, valid/ and test/ with one table were split at random."""
+    names = [f"{split}/{split}{number}.png" for split in ("train", "valid", "test") for number in range(4)]
+    write_images(tmp_path, *names)
+    rows = [f"{name.partition('/')[2]},{'ab'[number % 2]}" for number, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,dx", *rows]))
+    manifest = read_own("table", tmp_path)
+    assert [path.split("/")[0] for path in manifest.table["image"]] == ["test"] * 4 + ["train"] * 4 + ["valid"] * 4
+    assert manifest.table["split"].tolist() == ["test"] * 4 + ["train"] * 4 + ["val"] * 4
+    assert "Split into train, val, test by the folders that the images lie in." in manifest.notes
+    proposal = propose(tmp_path)
+    assert proposal.options["split_column"] == "/"
+    assert read_own("table", tmp_path, **proposal.options).fingerprint() == manifest.fingerprint()
+    assert read_own("table", tmp_path, split_column="-").table["split"].tolist() != manifest.table["split"].tolist()
+
+
+def test_own_table_names_the_other_table_of_images_that_it_leaves_out(tmp_path):
+    rows = [f"{number:02d}.png,{'ab'[number % 2]}" for number in range(12)]
+    make_table(tmp_path, "\n".join(["file,dx", *rows[:8]]), name="train.csv")
+    (tmp_path / "test.csv").write_text("\n".join(["file,dx", *rows[8:]]))
+    (tmp_path / "hospitals.csv").write_text("hospital,beds\nNord,3\nSüd,5\n")
+    assert any("4 images on disk are not in the table" in note and "such images are in test.csv: put" in note
+               for note in read_own("table", tmp_path).notes)  # fmt: skip
+
+
+@pytest.mark.parametrize("style", ["{}", "{}.0", "{}.png"])
+@pytest.mark.parametrize("header", ["image", "nr"])
+def test_own_images_that_are_numbers_are_found_without_their_zeros(tmp_path, style, header):
+    write_images(tmp_path, *(f"{number:05d}.png" for number in range(12)))
+    rows = [f"{style.format(number)},{number % 2}" for number in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join([f"{header},mass", *rows]))
+    manifest = read_own("table", tmp_path)
+    assert manifest.targets()[:, 0].tolist() == [0, 1] * 6
+    assert f"The images were found by number ({header!r})." in manifest.notes
+    write_images(tmp_path, "more/7.png", "more/000007.png")
+    assert len(read_own("table", tmp_path)) <= 12
