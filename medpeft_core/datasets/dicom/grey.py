@@ -63,9 +63,9 @@ def render_grey(stored: np.ndarray, header: Header, layout: Layout, *, wanted: s
     offers = list_windows(header, frame)
     window, to_grey = _choose(wanted, offers, values, histogram.counts, layout, modality is _keep, warnings)
     # A film that is stored as a negative says so by MONOCHROME1, by INVERSE, or, as the standard asks of digital films
-    # (PS3.3 C.8.11.3), by both. The two are one statement, so together they turn the picture over once. MONOCHROME2 with
-    # INVERSE is against that rule for films, but elsewhere INVERSE is the last step before the screen (C.11.6), and
-    # general viewers take it as that: once, too.
+    # (PS3.3 C.8.11.3), by both. The two are one statement, so together they turn the picture over once. MONOCHROME2
+    # with INVERSE is against that rule for films, but elsewhere INVERSE is the last step before the screen (C.11.6),
+    # and general viewers take it as that: once, too.
     is_negative = layout.photometric == "MONOCHROME1" or header.text("PresentationLUTShape").upper() == "INVERSE"
 
     def finish(numbers: np.ndarray) -> np.ndarray:
