@@ -12,7 +12,6 @@ UNCHECKED_NOTE = "This data set has no patient ids: leakage between images of on
 IN_PLACE = "in place of the split that the data set came with"
 TOO_FEW = "too few patients to be spread"
 _SHARED = "in more than one split"
-_SHOWN_PATIENTS = 5
 
 
 def hash_order(names: np.ndarray, seed: int) -> np.ndarray:
@@ -115,12 +114,13 @@ def apply_overlap_policy(manifest: Manifest, policy: str, *, seed: int) -> Manif
 
 
 def _refusal(overlap: dict[str, tuple[str, ...]]) -> str:
-    shown = [f"{patient} ({', '.join(splits)})" for patient, splits in list(overlap.items())[:_SHOWN_PATIENTS]]
-    more = ", ..." if len(overlap) > _SHOWN_PATIENTS else ""
+    """Without their ids, because messages of jobs and runs are kept on disk."""
+    together = pd.Series([" and ".join(splits) for splits in overlap.values()]).value_counts()
+    shown = ", ".join(f"{count} in {splits}" for splits, count in together.items())
     return (
-        f"{_patients(len(overlap))} in more than one split: {', '.join(shown)}{more}. A model would be tested on "
-        "patients it learned from. Split anew by patient with --set data.patient_overlap=resplit, or accept it with "
-        "--set data.patient_overlap=keep."
+        f"{_patients(len(overlap))} {_SHARED} ({shown}). A model would be tested on patients it learned from. The data "
+        "report names them (the command `prepare`). Split anew by patient with --set data.patient_overlap=resplit, or "
+        "accept it with --set data.patient_overlap=keep."
     )
 
 

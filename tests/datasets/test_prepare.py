@@ -113,11 +113,11 @@ def test_prepare_dataset_can_be_stopped(make_nih, home):
     assert len(prepare_dataset(config).manifest) == 60
 
 
-def test_prepare_dataset_refuses_overlap_with_the_patients_names(make_nih):
+def test_prepare_dataset_refuses_overlap_and_says_where_it_is(make_nih):
     root = make_nih()
     list_with_overlap(root)
     with pytest.raises(
-        DataError, match=r"1 patient is in more than one split: 1 \(train, val, test\).*=resplit.*=keep"
+        DataError, match=r"1 patient is in more than one split \(1 in train and val and test\).*=resplit.*=keep"
     ):
         prepare(root)
     assert prepare(root, patient_overlap="keep").report.overlap["num_patients"] == 1

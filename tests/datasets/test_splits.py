@@ -70,14 +70,14 @@ def test_apply_overlap_policy_leaves_clean_data_alone(make_manifest):
     assert apply_overlap_policy(manifest, "resplit", seed=0) is manifest
 
 
-def test_apply_overlap_policy_refuses_with_names_and_ways_out(make_manifest):
-    patients = [f"p{number}" for number in range(7)]
-    manifest = make_manifest(patients * 2, ["train"] * 7 + ["test"] * 7)
+def test_apply_overlap_policy_refuses_without_names_and_with_ways_out(make_manifest):
+    patients = [f"SCHULZE{number}" for number in range(7)]
+    manifest = make_manifest([*patients * 2, "MEIER", "MEIER"], [*["train"] * 7, *["test"] * 7, "train", "val"])
     with pytest.raises(DataError) as caught:
         apply_overlap_policy(manifest, "refuse", seed=0)
     text = str(caught.value)
-    assert text.startswith("7 patients are in more than one split: p0 (train, test), p1")
-    assert "p5" not in text
+    assert text.startswith("8 patients are in more than one split (7 in train and test, 1 in train and val). ")
+    assert "SCHULZE" not in text, "messages of jobs are kept on disk"
     assert "data.patient_overlap=resplit" in text
     assert "data.patient_overlap=keep" in text
 
