@@ -38,7 +38,7 @@ def test_own_images_become_data_sets_and_are_trained_on(
     page.goto(f"{server.url}/data?own=1")
     upload(page, "Upload files or a zip", [films / "tabelle.csv", *sorted((films / "bilder").iterdir())])
     expect(page.get_by_text("41 files")).to_be_visible()
-    expect(figure(page, "unknown")).to_be_visible()  # nobody can tell that "Pat.-Nr." holds the patients
+    expect(figure(page, "unknown")).to_be_visible()  # nobody can tell that "Wer" holds the patients
     correct(page, row=1, title="Patient")
     expect(figure(page, "20")).to_be_visible()
     add(page, "Films of <b>mine</b>")

@@ -7,7 +7,7 @@ from PIL import Image
 
 SIDE = 40
 CLASSES = ("healthy", "sick")
-ODD_COLUMNS = ("Bildname", "Pat.-Nr.", "Gerät", "Befund", "Alter")
+ODD_COLUMNS = ("Bildname", "Wer", "Gerät", "Befund", "Alter")
 
 
 def draw_image(path: Path, number: int, *, is_bright: bool) -> None:

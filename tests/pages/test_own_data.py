@@ -101,10 +101,10 @@ def test_correcting_a_column_is_proposed_anew_at_once(own, folders):
     page = own(path=str(folders["films"]))
     columns = page.dataframe[0].value
     guessed = dict(zip(columns[NAME], columns[ROLE], strict=True))
-    assert guessed == {"Bildname": "Image file", "Pat.-Nr.": "not used", "Gerät": "not used", "Befund": "Label",
+    assert guessed == {"Bildname": "Image file", "Wer": "not used", "Gerät": "not used", "Befund": "Label",
                        "Alter": "Age"}  # fmt: skip
     assert page.button(key="own_guess").disabled
-    page = own(path=str(folders["films"]), roles={"Pat.-Nr.": "patient"})
+    page = own(path=str(folders["films"]), roles={"Wer": "patient"})
     assert read_figures(page)["Patients"] == "20"
     page.button(key="own_guess").click().run()
     assert read_figures(page)["Patients"] == "unknown"
