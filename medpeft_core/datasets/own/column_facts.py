@@ -77,11 +77,11 @@ class ColumnFacts:
     @cached_property
     def is_flags(self) -> bool:
         """Nearly all rows are 0, 1, -1 or blank, and at least one is 0 or 1; grades such as 0 to 4 are none."""
-        return (
-            not self.are_grades
-            and self.flag_share >= MOSTLY
-            and any(parse_flag(text) in (0.0, 1.0) for text in self.values[:1000])
-        )
+        if self.are_grades or self.flag_share < MOSTLY:
+            return False
+        known = {parse_flag(text) for text in self.values[:1000]}
+        are_words = known == {1.0} and len(self.counts) > 1  # classes "x" and "y", not crosses and yes
+        return not are_words and bool(known & {0.0, 1.0})
 
     @cached_property
     def are_grades(self) -> bool:

@@ -30,7 +30,8 @@ def is_patient_column(facts: ColumnFacts) -> bool:
     name = facts.words.replace(" ", "")
     if _NUMBERED.fullmatch(name):
         return True
-    return bool(_NAMED.fullmatch(name)) and not facts.is_flags and len(facts.counts) > 2
+    is_name = len(facts.counts) > 2 or all(re.search(r"\d", text) for text in facts.values)
+    return bool(_NAMED.fullmatch(name)) and not facts.is_flags and is_name
 
 
 def rank_patient_column(facts: ColumnFacts) -> tuple[bool, bool]:

@@ -46,6 +46,13 @@ def test_own_grades_of_which_most_are_0_and_1_are_grades(tmp_path):
     assert read_own("table", tmp_path, ordered="0,1,2").is_ordered
 
 
+def test_own_classes_x_and_y_are_no_crosses_and_yes(tmp_path):
+    make_rows(tmp_path, "dx", ["x", "y"] * 3)
+    assert read_own("table", tmp_path).labels == ("x", "y")
+    make_rows(tmp_path, "mass", ["x", ""] * 3)
+    assert read_own("table", tmp_path).labels == ("mass",)
+
+
 def test_own_grades_without_images_keep_their_place(tmp_path):
     make_rows(tmp_path, "grade", ["0", "2", "3"] * 4 + ["1"], images=12)
     manifest = read_own("table", tmp_path)
