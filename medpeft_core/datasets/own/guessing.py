@@ -127,7 +127,7 @@ def _find_image(columns: list[ColumnFacts], images: FileIndex) -> tuple[ColumnFa
         _, facts, num_found, num_seen = best
         return facts, "its values are files" if num_found == num_seen else f"{num_found} of {num_seen} values are files"
     for facts in sorted(columns, key=lambda item: not _IMAGE.fullmatch(item.words)):
-        if is_unique(facts) and not facts.is_flags:
+        if is_unique(facts) and not facts.is_flags and not _AGE.fullmatch(facts.words):
             sample = facts.values[:_LOOKED_UP]
             if len(images.add_numbers(images.match(sample)).files) >= MOSTLY * len(sample):
                 return facts, "its values are the numbers of files"

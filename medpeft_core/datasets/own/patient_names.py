@@ -30,7 +30,8 @@ def is_patient_column(facts: ColumnFacts) -> bool:
     name = facts.words.replace(" ", "")
     if _NUMBERED.fullmatch(name):
         return True
-    is_name = len(facts.counts) > 2 or all(re.search(r"\d", text) for text in facts.values)
+    few = 10 if _CASE.fullmatch(name) else 2  # "case", "control" and "healthy" are classes
+    is_name = len(facts.counts) > few or all(re.search(r"\d", text) for text in facts.values)
     return bool(_NAMED.fullmatch(name)) and not facts.is_flags and is_name
 
 

@@ -178,3 +178,13 @@ def test_own_images_that_are_numbers_are_found_without_their_zeros(tmp_path, sty
     assert f"The images were found by number ({header!r})." in manifest.notes
     write_images(tmp_path, "more/7.png", "more/000007.png")
     assert len(read_own("table", tmp_path)) <= 12
+
+
+def test_own_columns_of_ages_and_of_cases_that_are_classes_are_not_taken_for_others(tmp_path):
+    write_images(tmp_path / "ages", *(f"{number:03d}.png" for number in range(40)))
+    rows = [f"{20 + number},{number % 2}" for number in range(12)]
+    (tmp_path / "ages" / "labels.csv").write_text("\n".join(["age,mass", *rows]))
+    with pytest.raises(DataError, match="No column of .* names the images"):
+        read_own("table", tmp_path / "ages")
+    make_rows(tmp_path, "case", [("case", "control", "healthy")[number % 3] for number in range(12)])
+    assert read_own("table", tmp_path).labels == ("case", "control", "healthy")
