@@ -11,7 +11,8 @@ from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own.assembling import build_manifest, describe_scan, fill_from_files, fill_patients
 from medpeft_core.datasets.own.dicom_files import KEY_COLUMNS, DicomTable, read_attribute, read_headers
 from medpeft_core.datasets.own.folder_set import find_layout
-from medpeft_core.datasets.own.label_reading import LabelTable, read_classes
+from medpeft_core.datasets.own.label_reading import read_classes
+from medpeft_core.datasets.own.label_table import LabelTable
 from medpeft_core.datasets.own.matching import FileIndex, Match
 from medpeft_core.datasets.own.options import DicomOptions
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
@@ -133,7 +134,7 @@ def read_without_table(
             )
         labels = read_classes(placed.loc[table.index, "class"], options.ordered, f"The folder {root}", has_blanks=False)
         split, source = placed["split"], "the folders" if layout.has_splits else ""
-        notes.append("Labels from the folders that the DICOM files lie in.")
+        notes += ["Labels from the folders that the DICOM files lie in.", *layout.notes]
     notes += labels.notes
     rows = pd.DataFrame({"image": table["image"], "patient_id": None, "split": split.loc[table.index]}, dtype=object)
     rows = rows.loc[labels.targets.index]

@@ -19,8 +19,6 @@ from medpeft_core.datasets.own.column_facts import ColumnFacts, split_findings
 from medpeft_core.datasets.own.flag_columns import read_flags
 from medpeft_core.datasets.own.guessing import MAX_CLASSES, kind_of_labels
 from medpeft_core.datasets.own.label_table import (
-    MAX_LABEL,
-    RESERVED,
     LabelTable,
     check_classes,
     name_labels,
@@ -31,7 +29,6 @@ from medpeft_core.datasets.own.spellings import merge_spellings
 from medpeft_core.datasets.own.tables import RawTable
 from medpeft_core.errors import DataError
 
-__all__ = ["MAX_LABEL", "RESERVED", "LabelTable", "read_classes", "read_labels"]
 _SHOWN = 5
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from medpeft_core.datasets.image_files import DICOM_ENDINGS, IMAGE_ENDINGS
 from medpeft_core.datasets.manifest import FIXED_COLUMNS, OPTIONAL_COLUMNS
 from medpeft_core.datasets.own.guessing import MAX_CLASSES
-from medpeft_core.datasets.own.label_reading import MAX_LABEL, RESERVED
+from medpeft_core.datasets.own.label_table import MAX_LABEL, RESERVED
 from medpeft_core.datasets.own.stored_sets import NAME_PATTERN
 from medpeft_core.datasets.own.zip_entries import find_name_fault, is_control
 from medpeft_core.errors import DataError

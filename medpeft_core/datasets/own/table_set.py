@@ -86,7 +86,8 @@ def read_look(
     if not split and options.split_column != NONE and (splits := folder_splits.find_folder_splits(table["image"])):
         table["split"] = table["image"].map(splits).astype(object)
         source, advice = folder_splits.SOURCE, folder_splits.ADVICE
-    return build_manifest(name, root, table, labels, notes=notes, seed=split_seed, source=source, advice=advice)
+    manifest = build_manifest(name, root, table, labels, notes=notes, seed=split_seed, source=source, advice=advice)
+    return replace(manifest, sources=(raw.path,))
 
 
 def _read_rows(look: TableLook, match: Match, labels: LabelTable, notes: list[str]) -> pd.DataFrame:
