@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from medpeft_core.figures.styles import GREY
+from medpeft_core.figures.share_map import DARK_CELL, LABEL_LIMIT, Spec, colour_cells, place_cells, write_cells
 
-LIGHT_CELL, DARK_CELL = "#e6f1f8", "#0b5c8f"
-DARK_FROM = 0.69  # share from which white is easier to read on a cell than black
-MIN_CELL_WIDTH, LABEL_LIMIT = 30, 130  # pixels: of a cell that a number fits into, and of a class's name
 LINE_HEIGHT, TWO_LINES_HEIGHT = 26, 40  # pixels of a cell
 MAX_TWO_LINES = 12  # classes up to which a cell says its share too
 NAMES_HEIGHT = 130  # of the slanted names above
 WIDE_CELL = 36  # pixels a cell needs for a count of four digits
 
 Row = dict[str, Any]
-Spec = dict[str, Any]
 
 
 def build_confusion_chart(rows: Sequence[Row], labels: Sequence[str]) -> Spec:
@@ -27,7 +23,6 @@ def build_confusion_chart(rows: Sequence[Row], labels: Sequence[str]) -> Spec:
     """
     has_two_lines = len(labels) <= MAX_TWO_LINES
     shown = [{**row, "count": f"{row['num_images']:,}", "percent": f"{100 * row['share']:.0f} %"} for row in rows]
-    names: Spec = {"type": "nominal", "sort": list(labels), "scale": {"domain": list(labels)}}
     height = TWO_LINES_HEIGHT if has_two_lines else LINE_HEIGHT
     return {
         "data": {"values": shown},
@@ -36,14 +31,7 @@ def build_confusion_chart(rows: Sequence[Row], labels: Sequence[str]) -> Spec:
         "autosize": {"type": "fit", "contains": "padding"},
         "config": {"view": {"stroke": None}},
         "encoding": {
-            "y": {**names, "field": "true", "title": "true class", "axis": {"labelLimit": LABEL_LIMIT, "grid": False}},
-            "x": {
-                **names, "field": "called", "title": "likeliest class",
-                "axis": {
-                    "orient": "top", "labelAngle": -50, "labelLimit": LABEL_LIMIT, "labelOverlap": False,
-                    "grid": False,
-                },
-            },
+            **place_cells(labels, row=("true", "true class"), column=("called", "likeliest class")),
             "tooltip": [
                 {"field": "true", "title": "true class"},
                 {"field": "called", "title": "likeliest class"},
@@ -52,15 +40,7 @@ def build_confusion_chart(rows: Sequence[Row], labels: Sequence[str]) -> Spec:
             ],
         },
         "layer": [
-            {
-                "mark": {"type": "rect", "stroke": GREY, "strokeWidth": 0.3},
-                "encoding": {
-                    "color": {
-                        "field": "share", "type": "quantitative", "legend": None,
-                        "scale": {"domain": [0, 1], "range": [LIGHT_CELL, DARK_CELL]},
-                    }
-                },
-            },
+            colour_cells(),
             {
                 "transform": [{"filter": "datum.true === datum.called"}],
                 "mark": {"type": "rect", "filled": False, "stroke": DARK_CELL, "strokeWidth": 1.6},
@@ -77,15 +57,5 @@ def measure_width(num_classes: int) -> int:
 
 
 def _write(field: str, num_classes: int, *, lift: int, size: int) -> Spec:
-    """A line of text in each cell, where the cells are wide enough."""
-    return {
-        "transform": [{"filter": "datum.num_images > 0"}],
-        "mark": {
-            "type": "text", "fontSize": size, "dy": lift,
-            "opacity": {"expr": f"width / {num_classes} >= {MIN_CELL_WIDTH} ? 1 : 0"},
-        },
-        "encoding": {
-            "text": {"field": field},
-            "color": {"condition": {"test": f"datum.share >= {DARK_FROM}", "value": "#ffffff"}, "value": "#102a3a"},
-        },
-    }  # fmt: skip
+    filled = [{"filter": "datum.num_images > 0"}]
+    return {"transform": filled, **write_cells(field, num_classes, size=size, lift=lift)}

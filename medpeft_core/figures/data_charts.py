@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from medpeft_core.figures.share_map import LABEL_LIMIT
 from medpeft_core.figures.styles import COLOURS
 
 SPLIT_COLOURS = {"train": COLOURS[0], "val": COLOURS[1], "test": COLOURS[2]}
@@ -16,10 +17,6 @@ AXIS_HEIGHT, LEGEND_HEIGHT = 50, 40
 LINE_HEIGHT = 18  # pixels, of a label whose splits share a line
 LANE_HEIGHT = 74
 LANE_SHARE = 0.82  # of a lane that its tallest bar takes
-MIN_CELL_WIDTH = 30  # pixels, below which a number does not fit into a cell of a map
-LIGHT_CELL, DARK_CELL = "#e6f1f8", "#0b5c8f"
-DARK_FROM = 0.75  # share from which white is easier to read on a cell than black
-LABEL_LIMIT = 130  # pixels
 
 _LABEL_WORDS = {"label": "label", "share": "share of positives", "count": "positive"}
 _CLASS_WORDS = {"label": "class", "share": "share of the images of a split", "count": "images"}

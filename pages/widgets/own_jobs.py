@@ -49,15 +49,6 @@ def start(title: str, options: dict[str, Any], draft: Draft) -> None:
     st.rerun()
 
 
-def _find_job(draft: Draft) -> Any | None:
-    """The job of this visit; one of another, or of this one before it was loaded anew, where nothing was chosen yet."""
-    jobs = find_jobs(KIND)
-    mine = next((job for job in jobs if job.job_id == draft.get("job_id")), None)
-    if mine is not None or find_root(draft) is not None:
-        return mine
-    return next((job for job in jobs if not job.is_finished), None)
-
-
 def go_to_set(data: dict[str, Any], *, prepare: bool = True) -> None:
     """Open a new set on the Data page, and have it decoded, which that page shows.
 
