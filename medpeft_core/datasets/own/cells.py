@@ -11,7 +11,7 @@ NEGATIVE = frozenset({"0", "0.0", "0,0", "no", "n", "false", "negative", "neg", 
 UNCERTAIN = frozenset({"-1", "-1.0", "-1,0", "uncertain", "unsure", "equivocal", "?"})
 NO_FINDING = frozenset({
     "no finding", "no findings", "nofinding", "normal", "none", "healthy", "negative", "no abnormality", "unremarkable",
-    "no disease", "nothing",
+    "no disease", "nothing", "unauffällig", "normalbefund", "kein befund", "keine auffälligkeiten", "ohne befund",
 })  # fmt: skip
 _SPLITS = {
     "train": ("train", "training", "trn", "tr", "learn"),

@@ -4,11 +4,12 @@ Names alone are never believed for images: a column is that of the images becaus
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from medpeft_core.datasets.own.cells import rank_grades
+from medpeft_core.datasets.own.cells import parse_number, rank_grades
 from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts
+from medpeft_core.datasets.own.date_columns import is_date_column, rank_date_column
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.patient_names import is_patient_column, rank_patient_column
 from medpeft_core.datasets.own.proposal import Role
@@ -16,6 +17,7 @@ from medpeft_core.datasets.own.proposal import Role
 MAX_CLASSES = 2000
 _UNIQUE = 0.9  # share of different values, from which a column that is all files needs no rival
 _LOOKED_UP = 1000  # distinct values that are looked for among the files
+_SHOWN = 5
 _FEW_CLASSES = 60  # distinct texts of a column whose name does not tell that it holds classes
 _IMAGE = re.compile(
     r".*\b(image|img|file|filename|path|picture|photo|dicom|dcm|scan|sop)\b.*|.*(image|file).*(id|name|path).*"
@@ -31,10 +33,10 @@ _VIEW = re.compile(r"(view|projection)( ?position)?|ap pa|pa ap|frontal lateral|
 _SIDE = re.compile(r"(image )?(laterality|side|eye|seite|breast side|knee side)")
 _SITE = re.compile(r"(site|hospital|cent(er|re)|institution|clinic|facility|source|scanner|device|vendor|manufacturer)"
                    r"( ?(id|name))?")  # fmt: skip
-_DATE = re.compile(r"((study|exam|acquisition|scan|image|visit|series|content) ?)?date( of .*| dicom)?|datum")
 _LABEL = re.compile(
     r"(.* )?(labels?|class(es)?|categor(y|ies)|target|diagnos(is|es)|dx|findings?|patholog(y|ies)|diseases?|"
-    r"condition|ground ?truth|outcome|level|grade|stage|severity|score|kl|birads|bi rads)"
+    r"condition|ground ?truth|outcome|level|grade|stage|severity|score|kl|birads|bi rads|\w*befunde?|\w*diagnosen?|"
+    r"\w*grad|stadium|klassen?|kategorien?|\w*krankheit|erkrankung)"
     r"( ?(names?|text|index|idx|id|grade|score|encoded))?"
 )
 _IDS = re.compile(r"(unnamed.*|index|column \d+|.*\b(id|uid|no|nr|number|idx)|.*follow.*)")
@@ -84,7 +86,7 @@ def guess_roles(
         if role in taken:
             continue
         fitting = [facts for facts in rest if _PROOFS[role](facts)]
-        best = min(fitting, key=rank_patient_column, default=None) if role == "patient" else next(iter(fitting), None)
+        best = min(fitting, key=_RANKS.get(role, lambda facts: (False,)), default=None)
         if best is not None:
             give(best, role, why)
     for facts in free:
@@ -180,8 +182,12 @@ _PROOFS = {
     "sex": lambda facts: bool(_SEX.fullmatch(facts.words)) or facts.sex_share >= MOSTLY,
     "view": _is_view,
     "laterality": lambda facts: bool(_SIDE.fullmatch(facts.words)) and facts.side_share >= 0.5,
-    "date": lambda facts: bool(_DATE.fullmatch(facts.words)) and facts.date_share >= 0.5,
+    "date": is_date_column,
     "site": _is_site,
+}
+_RANKS: dict[Role, Callable[[ColumnFacts], tuple[bool, ...]]] = {  # the first of those that fit where none is here
+    "patient": rank_patient_column,
+    "date": rank_date_column,
 }
 
 
@@ -218,6 +224,26 @@ def is_class_like(facts: ColumnFacts) -> bool:
     return facts.number_share < MOSTLY or facts.whole_numbers is not None
 
 
+def tell_rivals(columns: list[ColumnFacts], guess: Guess) -> str:
+    """A sentence on the columns that could hold the labels as well as those that were taken; "" where a person chose,
+    or where nothing else fits."""
+    taken = guess.all("label")
+    if not taken or any(guess.whys[name] == "as chosen" for name in taken):
+        return ""
+    rivals = [
+        facts.name for facts in columns
+        if guess.roles[facts.name] == "unused" and not _IDS.fullmatch(facts.words) and len(facts.counts) > 1
+        and not _SEX.fullmatch(facts.words) and not _ONE_SEX.fullmatch(facts.words)
+        and (facts.is_flags or (is_class_like(facts) and len(facts.counts) <= _FEW_CLASSES))
+        and facts.date_share < MOSTLY
+    ]  # fmt: skip
+    if not rivals:
+        return ""
+    shown = ", ".join(rivals[:_SHOWN]) + (", ..." if len(rivals) > _SHOWN else "")
+    used = ", ".join(taken[:_SHOWN]) + (", ..." if len(taken) > _SHOWN else "")
+    return f"Several columns could be the label: {used} was taken, not {shown}. Check it."
+
+
 def _rank_name(facts: ColumnFacts) -> tuple[int, int]:
     """Lists first, which say most, then texts, then numbers; of these the one with more classes."""
     kinds = {"list": 0, "class": 1 if facts.number_share < MOSTLY else 2}
@@ -225,7 +251,7 @@ def _rank_name(facts: ColumnFacts) -> tuple[int, int]:
 
 
 def _describe_flags(facts: ColumnFacts) -> str:
-    parts = ["0 and 1"]
+    parts = [_name_flags(facts)]
     if any(text.startswith("-1") for text in facts.counts):
         parts.append("-1 for uncertain")
     if facts.num_empty:
@@ -233,6 +259,10 @@ def _describe_flags(facts: ColumnFacts) -> str:
     if facts.flag_share < 1:
         parts.append("a few others")
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _name_flags(facts: ColumnFacts) -> str:
+    return "0 and 1" if any(parse_number(text) is not None for text in facts.values) else "yes and no"
 
 
 def _describe_classes(facts: ColumnFacts) -> str:
@@ -250,7 +280,7 @@ def _explain_unused(facts: ColumnFacts, images: FileIndex) -> str:
     if any("/" in text or "." in text for text in facts.values[:3]) and _matched(facts, images)[1] > 0:
         return "names files, as the column of the images does"
     if facts.is_flags:
-        return "0 and 1, but other columns hold the labels"
+        return f"{_name_flags(facts)}, but other columns hold the labels"
     if len(facts.counts) == facts.num_filled:
         return "another value in every row"
     if facts.number_share >= MOSTLY and (facts.whole_numbers is None or not is_class_like(facts)):

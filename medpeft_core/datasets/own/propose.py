@@ -11,7 +11,7 @@ from medpeft_core.datasets.own import dicom_set, folder_set
 from medpeft_core.datasets.own.assembling import OFFERED
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.folder_splits import find_folder_splits
-from medpeft_core.datasets.own.guessing import Guess, kind_of_labels
+from medpeft_core.datasets.own.guessing import Guess, kind_of_labels, tell_rivals
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.options import FOLDERS, NONE, DicomOptions, FolderOptions, TableOptions, join_names
 from medpeft_core.datasets.own.own_splits import EMPTY_SPLIT
@@ -86,7 +86,7 @@ def propose(
         draft.read(images, roles or {}, split_seed=split_seed, progress=progress)
     except DataError as error:
         return draft.build([_problem(str(error), draft.advise())])
-    return draft.build(_judge(draft.manifest))
+    return draft.build([*_judge(draft.manifest), *draft.tell_doubts()])
 
 
 def _choose_form(scan: Scan, images: FileIndex, tables: list[str], table: str | None) -> Form:
@@ -176,6 +176,11 @@ class _Draft:
             num_patients=int(manifest.table["patient_id"].nunique()) if manifest.has_patients else None,
             examples=_choose_examples(manifest),
         )  # fmt: skip
+
+    def tell_doubts(self) -> list[Finding]:
+        """What was guessed, but may be otherwise."""
+        text = "" if self.look is None else tell_rivals(self.look.columns, self.look.guess)
+        return [Finding(severity="note", text=text)] if text else []
 
     def advise(self) -> str:
         """What else could help where nothing was found."""
