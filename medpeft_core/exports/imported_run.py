@@ -65,7 +65,7 @@ _TRAINING_TYPES: Types = dict.fromkeys((*TRAINING_KEYS, "data_wait_frac"), NUMBE
 _SPLIT_TYPES: Types = {
     "macro": (dict,), "per_class": (dict,), "confidence": IS_NUMBER, "bootstrap_samples": IS_COUNT,
     "interval": IS_TEXT, "num_images": COUNT, "num_patients": COUNT, "is_ordered": _FLAG,
-    "confusion": (list, type(None)),
+    "confusion": (list, type(None)), "num_valid_samples": COUNT, "reason": TEXT,
 } | dict.fromkeys((f"{name}{end}" for name in DECISION_METRICS for end in ("", "_low", "_high")), NUMBER)  # fmt: skip
 _MACRO_TYPES: Types = dict.fromkeys(
     ("auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high"), NUMBER

@@ -17,6 +17,7 @@ from medpeft_core.metrics.bootstrap import (
 )
 from medpeft_core.metrics.classification import compute_confusion
 from medpeft_core.metrics.exclusive import (
+    CLASS_MEANS,
     DECISION_METRICS,
     ClassSums,
     bootstrap_decisions,
@@ -61,7 +62,9 @@ def evaluate_predictions(
     For "multiclass" the likeliest class is the answer, and no threshold is used: sensitivity, specificity and F1 of a
     class are those of this answer, and accuracy, macro_f1, weighted_f1, balanced_accuracy and quadratic_kappa, each
     with its `_low` and `_high`, and `confusion` are added: rows are true classes, columns predicted ones, in the order
-    of the labels; None above `MAX_CONFUSION_CLASSES` classes.
+    of the labels; None above `MAX_CONFUSION_CLASSES` classes. `num_valid_samples` is how many resamplings hold every
+    class that occurs; the intervals of macro_f1 and balanced_accuracy rest on these alone, and where they are less than
+    half of all, these two have none and `reason` says so.
 
     Args:
         probs: (N, K) probabilities.
@@ -186,6 +189,7 @@ def _evaluate_top_class(
     return {
         "is_ordered": is_ordered,
         **_describe_decisions(sums, samples, confidence, is_ordered=is_ordered),
+        **_count_whole(samples),
         "confusion": count_classes(true, predicted, num_classes).tolist() if is_small else None,
     }
 
@@ -199,12 +203,24 @@ def _describe_decisions(
         if name == "quadratic_kappa" and not is_ordered:
             described |= {name: None, **_ends(f"{name}_low", f"{name}_high", None)}
             continue
-        interval = percentile_interval(samples[name], confidence) if name in samples else None
+        has_interval = name in samples and not (name in CLASS_MEANS and _count_whole(samples)["reason"])
+        interval = percentile_interval(samples[name], confidence) if has_interval else None
         described |= {
             name: _as_number(getattr(sums, name)()[0]),
             **_ends(f"{name}_low", f"{name}_high", interval),
         }
     return described
+
+
+def _count_whole(samples: dict[str, np.ndarray]) -> dict[str, Any]:
+    """How many resamplings the means over the classes could be counted in, and why these have no interval, or None."""
+    if not samples:
+        return {"num_valid_samples": 0, "reason": None}
+    values = samples[CLASS_MEANS[0]]
+    num_valid = int((~np.isnan(values)).sum())
+    is_short = 2 * num_valid < len(values)
+    reason = f"only {num_valid:,} of {len(values):,} resamplings held every class" if is_short else None
+    return {"num_valid_samples": num_valid, "reason": reason}
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from medpeft_core.errors import MetricError
 from medpeft_core.metrics.bootstrap import draw_patients, number_patients
 
 DECISION_METRICS = ("accuracy", "macro_f1", "weighted_f1", "balanced_accuracy", "quadratic_kappa")
+CLASS_MEANS = ("macro_f1", "balanced_accuracy")  # means over the classes, which need each of them in a resampling
 
 
 def find_top_class(probs: np.ndarray) -> np.ndarray:
@@ -136,6 +137,10 @@ def bootstrap_decisions(
 ) -> dict[str, np.ndarray]:
     """Each of `DECISION_METRICS` in each resampling of the patients: name to (num_samples,), NaN where undefined.
 
+    `CLASS_MEANS` are NaN in a resampling that lacks a class which occurs among the images: the mean of the classes
+    that are left is another quantity, and 1 where only a frequent class is left. In all others the macro F1 is over the
+    same classes as on all images; one that never occurs, but is called, counts as 0 also where it is not called.
+
     Args:
         true: (N,) numbers of classes, from 0.
         predicted: (N,) the same.
@@ -148,11 +153,17 @@ def bootstrap_decisions(
         MetricError: lengths differ, a patient is missing, or a number is not that of a class.
     """
     owners, num_patients = number_patients(patients, len(true))
+    whole = compute_decisions(true, predicted, num_classes)
+    occurs, counts_in_f1 = whole.true[0] > 0, (whole.true + whole.called)[0] > 0
     parts: dict[str, list[np.ndarray]] = {name: [] for name in DECISION_METRICS}
     for _, counts in draw_patients(num_patients, num_samples, max(len(true), num_classes), seed):
         sums = ClassSums.build(true, predicted, num_classes, np.take(counts, owners, axis=1).astype(np.float64))
+        found = {name: getattr(sums, name)() for name in DECISION_METRICS}
+        found["macro_f1"] = np.nan_to_num(sums.f1()[:, counts_in_f1]).mean(axis=1)
+        for name in CLASS_MEANS:
+            found[name][~(sums.true[:, occurs] > 0).all(axis=1)] = np.nan
         for name, values in parts.items():
-            values.append(getattr(sums, name)())
+            values.append(found[name])
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

@@ -101,7 +101,8 @@ METRICS.add(
         higher_is_better=True,
         range=(0.0, 1.0),
         explanation="The F1 of each class when the likeliest class is taken, averaged over the classes. "
-        "A rare class counts as much as a frequent one.",
+        "A rare class counts as much as a frequent one; the interval rests on the resamplings that hold every class, "
+        "and is left out where these are less than half.",
         reference="van Rijsbergen 1979, Information Retrieval, ch. 7",
     )
 )
@@ -123,7 +124,8 @@ METRICS.add(
         higher_is_better=True,
         range=(0.0, 1.0),
         explanation="The share of each class that is called so, averaged over the classes. "
-        "Guessing among K classes scores 1 / K, however rare they are.",
+        "Guessing among K classes scores 1 / K, however rare they are; the interval rests on the resamplings that hold "
+        "every class, and is left out where these are less than half.",
         reference="Brodersen et al. 2010, ICPR",
     )
 )

@@ -13,6 +13,7 @@ from sklearn.metrics import (
 
 from medpeft_core.errors import MetricError
 from medpeft_core.metrics import METRICS
+from medpeft_core.metrics.bootstrap import draw_patients
 from medpeft_core.metrics.evaluate import MAX_CONFUSION_CLASSES, evaluate_predictions, probs_from_logits
 from medpeft_core.metrics.exclusive import (
     DECISION_METRICS,
@@ -100,8 +101,54 @@ def test_bootstrap_draws_patients_not_images():
     assert set(alone) == set(DECISION_METRICS)
     for name, values in alone.items():
         np.testing.assert_allclose(repeated[name], values, atol=1e-12)
-        assert values.std() > 0.01
-        assert abs(values.mean() - reckon(true, predicted)[name]) < 0.05
+        assert np.nanstd(values) > 0.01
+        assert abs(np.nanmean(values) - reckon(true, predicted)[name]) < 0.05
+
+
+def test_means_over_classes_leave_out_resamplings_that_lack_one():
+    """As scikit-learn reckons over the classes of the whole split, in the resamplings that hold every true one."""
+    true, predicted = draw(3, num_images=60)
+    num_samples, seed = 200, 5
+    patients = np.array([f"{number:02}" for number in range(60)])  # in the order in which they are drawn
+    drawn = bootstrap_decisions(true, predicted, NUM_CLASSES, patients, num_samples=num_samples, seed=seed)
+    counts = np.concatenate([part for _, part in draw_patients(60, num_samples, 60, seed)]).astype(int)
+    occurring, counted = np.unique(true), np.unique([true, predicted])
+    num_lacking = 0
+    for at, row in enumerate(counts):
+        images = np.repeat(np.arange(60), row)
+        if set(true[images]) != set(occurring):
+            num_lacking += 1
+            assert np.isnan(drawn["macro_f1"][at])
+            assert np.isnan(drawn["balanced_accuracy"][at])
+            continue
+        options = {"average": "macro", "zero_division": 0}
+        expected = f1_score(true[images], predicted[images], labels=counted, **options)
+        assert drawn["macro_f1"][at] == pytest.approx(expected, abs=1e-12)
+        expected = recall_score(true[images], predicted[images], labels=occurring, **options)
+        assert drawn["balanced_accuracy"][at] == pytest.approx(expected, abs=1e-12)
+    assert 0 < num_lacking < num_samples
+    assert not np.isnan(drawn["accuracy"]).any()
+
+
+@pytest.mark.parametrize(("num_rare", "has_interval"), [(1, False), (9, True)])
+def test_means_over_classes_need_half_of_the_resamplings(num_rare, has_interval):
+    """Two classes of one image each are together in 40 % of the resamplings."""
+    true = np.repeat([0, 1, 2], [40, num_rare, num_rare])
+    targets = np.eye(3)[true]
+    probs = probs_from_logits(np.random.default_rng(0).normal(size=targets.shape) + targets, "multiclass")
+    result = evaluate_predictions(
+        probs, targets, np.arange(len(true)), ("a", "b", "c"), "multiclass",
+        thresholds=None, bootstrap_samples=200, confidence=0.95, seed=0,
+    )  # fmt: skip
+    for name in ("macro_f1", "balanced_accuracy"):
+        assert (result[f"{name}_low"] is not None) == (result[f"{name}_high"] is not None) == has_interval
+    assert result["accuracy_low"] < result["accuracy"]
+    if has_interval:
+        assert result["reason"] is None
+        assert result["num_valid_samples"] > 190
+    else:
+        assert result["reason"] == f"only {result['num_valid_samples']} of 200 resamplings held every class"
+        assert 40 < result["num_valid_samples"] < 100
 
 
 def evaluate(num_classes, *, is_ordered=False, num_images=150, num_samples=50):
