@@ -23,16 +23,16 @@ def datasets(
     root: Annotated[str | None, typer.Option(help="Its folder, to tell what is missing from it.")] = None,
     settings: Settings = None,
     as_json: Json = False,
-) -> None:
-    """List the data sets, or show one: what it is, its terms, how to get it, and what is missing from its folder."""
+) -> int:
+    """List the data sets, or show one: its terms, how to get it; exit code 1 where a part is missing in its folder."""
     from medpeft_core.commands.listing_datasets import list_datasets, show_dataset
 
     if name is None:
         if root or settings:
             raise typer.BadParameter("--root and --set belong to one data set: give its name.")
         list_datasets(as_json=as_json)
-    else:
-        show_dataset(_build_data(name, root, settings), as_json=as_json)
+        return 0
+    return show_dataset(_build_data(name, root, settings), as_json=as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ _FACTS = (
     "how_to_get", "citation",
 )  # fmt: skip
 MIB = 2**20
+EXIT_UNUSABLE = 1
 
 
 def list_datasets(*, as_json: bool) -> None:
@@ -34,35 +35,48 @@ def list_datasets(*, as_json: bool) -> None:
     print("More on one: python -m medpeft_core datasets NAME [--root DIR]")
 
 
-def show_dataset(data: DataConfig, *, as_json: bool) -> None:
+def show_dataset(data: DataConfig, *, as_json: bool) -> int:
     """Print the card of a data set, what is in its folder, and what a download would bring.
 
     Args:
         data: its name, folder and options.
         as_json: as one object.
 
+    Returns:
+        0, or 1 where a folder was given and something needed is missing from it.
+
     Raises:
-        MedPeftError: an unknown data set or option.
+        MedPeftError: an unknown data set or option, or no such folder.
     """
     data = resolve_data(data)
     spec = DATASETS[data.dataset]
+    if data.root and not Path(data.root).exists():
+        raise DataError(f"There is no folder {data.root}. Give the folder of {spec.title} with --root DIR.")
     parts, offer = find_parts(spec, data), _find_offer(data)
+    missing = [part.title for part in parts if part.is_needed and not part.is_there]
+    code = EXIT_UNUSABLE if data.root and missing else 0
     if as_json:
-        missing = [part.title for part in parts if part.is_needed and not part.is_there]
         about = {
             "root": data.root, "chosen": data.options, "parts": [to_plain(part) for part in parts], "missing": missing,
             "offer": to_plain(offer) if offer else None,
         }  # fmt: skip
         print_json({"dataset": describe_dataset(spec) | about})
-        return
+        return code
+    check = [f"In {data.root}:" if data.root else "On this computer:", *map(_write_part, parts)] if parts else []
+    if data.root and check:  # who gives a folder asks about it first
+        print("\n".join([*check, ""]))
     print("\n".join(_write_card(spec)))
-    if parts:
-        print("\n".join(["", f"In {data.root}:" if data.root else "On this computer:", *map(_write_part, parts)]))
+    if check and not data.root:
+        print("\n".join(["", *check]))
     elif spec.needs_root and not data.root:
         print("\nGive its folder with --root DIR to see what is missing from it.")
     if offer is not None and not offer.is_there:
         command = build_prepare_command(data).replace(" prepare ", " fetch ", 1)
         print(f"\nDownload: {write_offer(offer)}\n  {command}")
+    if data.root and check:
+        parts_are = "1 part is" if len(missing) == 1 else f"{len(missing)} parts are"
+        print(f"\nNot usable: {parts_are} missing." if missing else "\nUsable: nothing that is needed is missing.")
+    return code
 
 
 def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
@@ -80,11 +94,10 @@ def find_parts(spec: DatasetSpec, data: DataConfig) -> list[FolderPart]:
     """
     if spec.needs_root and not data.root:
         return []
-    root = Path(data.root) if data.root else None
-    if root is not None and not root.exists():
-        return [FolderPart(title=str(root), is_there=False, is_needed=True, detail="there is no such folder")]
     try:
-        return spec.inspect(root, build_part(spec.options, data.options, section="data"))
+        return spec.inspect(
+            Path(data.root) if data.root else None, build_part(spec.options, data.options, section="data")
+        )
     except (MedPeftError, OSError) as error:
         return [FolderPart(title="a readable folder", is_there=False, is_needed=True, detail=str(error))]
 
@@ -106,7 +119,8 @@ def _find_offer(data: DataConfig) -> FetchOffer | None:
 
 
 def _write_card(spec: DatasetSpec) -> list[str]:
-    kind = "classes, one for each image" if spec.task == "multiclass" else "labels"
+    many = "labels" if len(spec.labels) > 1 else "label"
+    kind = "classes, one for each image" if spec.task == "multiclass" else many
     labels = f"{len(spec.labels)} {kind}: {', '.join(spec.labels)}" if spec.labels else "as its files say"
     facts = (
         ("Shows", spec.modality), ("Size", spec.size), ("Labels", labels), ("Licence", spec.licence),
@@ -114,7 +128,9 @@ def _write_card(spec: DatasetSpec) -> list[str]:
     )  # fmt: skip
     made = " (synthetic: made by a program, no real patients)" if spec.is_synthetic else ""
     options = [
-        f"  --set data.{item['name']}={item['default']}  {item['help']}" for item in describe_fields(spec.options)
+        f"  --set data.{item['name']}={item['default']}  {item['help']}"
+        + (f" One of {', '.join(map(str, item['choices']))}." if item["choices"] else "")
+        for item in describe_fields(spec.options)
     ]
     return [
         f"{spec.title} [{spec.name}]{made}", spec.description, "",

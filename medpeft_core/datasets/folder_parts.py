@@ -1,5 +1,7 @@
 """What belongs into the folder of a data set, found by names alone: tables, and folders with images."""
 
+import heapq
+import os
 from pathlib import Path
 
 from medpeft_core.datasets.image_files import IMAGE_ENDINGS, find_images
@@ -23,6 +25,22 @@ def list_folders(root: Path) -> list[str]:
         return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
+
+
+def name_content(root: Path, limit: int = 5) -> str:
+    """What a folder holds, for a sentence: "labels.csv, scans/ and 3 more", or "nothing".
+
+    Args:
+        root: the folder; hidden files do not count.
+        limit: names at most, the first in alphabetical order.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = [entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return "nothing that can be read"
+    rest = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(heapq.nsmallest(limit, names)) + rest if names else "nothing"
 
 
 def tell_table(root: Path, names: tuple[str, ...], use: str, *, is_needed: bool) -> FolderPart:

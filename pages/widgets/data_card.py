@@ -37,7 +37,9 @@ def _draw_card(spec: DatasetSpec) -> None:
                 st.badge(escape_markdown(text[0].upper() + text[1:]), icon=icon, color="gray")
     st.markdown(escape_markdown(spec.description))
     if spec.labels:
-        kind = "labels, any number of them in an image" if spec.task == "multilabel" else "classes, one for each image"
+        kind = "classes, one for each image"
+        if spec.task == "multilabel":
+            kind = "label" if len(spec.labels) == 1 else "labels, any number of them in an image"
         names = ", ".join(spec.labels[:MAX_LABELS]) + (", ..." if len(spec.labels) > MAX_LABELS else "")
         st.caption(f"**{len(spec.labels)} {kind}:** {escape_markdown(names)}")
     facts = (("How to get it", spec.how_to_get), ("Licence", spec.licence), ("Cite", spec.citation))

@@ -20,8 +20,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def read_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
-    assert main([*arguments, "--json"]) == 0
+def read_json(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict:
+    assert main([*arguments, "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
 
@@ -35,13 +35,20 @@ def test_the_table_and_its_json_hold_every_set(capsys):
 
 
 def test_a_card_tells_terms_settings_and_what_is_missing(capsys, tmp_path):
-    assert main(["datasets", "nih", "--root", str(tmp_path / "no such folder")]) == 0
-    out = capsys.readouterr().out
-    for text in ("Licence: Use is unrestricted", "Cite: Wang X", "--set data.lists=auto", "there is no such folder"):
-        assert text in out
+    assert main(["datasets", "nih", "--root", str(tmp_path / "no such folder")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
     assert main(["datasets", "nih"]) == 0
-    assert "Give its folder with --root DIR" in capsys.readouterr().out
-    card = read_json(capsys, "datasets", "fitzpatrick17k", "--root", str(tmp_path), "--set", "data.labels=nine")
+    out = capsys.readouterr().out
+    for text in ("Licence: Use is unrestricted", "Cite: Wang X", "--set data.lists=auto", "One of auto, nih,"):
+        assert text in out
+    assert "Give its folder with --root DIR" in out
+    assert main(["datasets", "rsna", "--root", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith(f"In {tmp_path}:\n  [ ] MISSING"), "the check comes first"
+    assert "Labels: 1 label: Pneumonia" in out
+    assert out.endswith(f"\nNot usable: {out.count('] MISSING')} parts are missing.\n")
+    chosen = ("--root", str(tmp_path), "--set", "data.labels=nine")
+    card = read_json(capsys, "datasets", "fitzpatrick17k", *chosen, code=1)
     card = card["dataset"]
     assert card["missing"] == ["fitzpatrick17k.csv", "photographs"]
     assert card["chosen"]["labels"] == "nine"
@@ -50,7 +57,7 @@ def test_a_card_tells_terms_settings_and_what_is_missing(capsys, tmp_path):
 
 def test_a_card_of_a_folder_with_a_broken_table_is_no_error(capsys, tmp_path):
     (tmp_path / "fitzpatrick17k.csv").write_text("a,b\n1,2\n")
-    card = read_json(capsys, "datasets", "fitzpatrick17k", "--root", str(tmp_path))["dataset"]
+    card = read_json(capsys, "datasets", "fitzpatrick17k", "--root", str(tmp_path), code=1)["dataset"]
     assert "lacks the column md5hash" in card["parts"][0]["detail"]
     assert card["offer"] is None
 
