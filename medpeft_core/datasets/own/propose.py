@@ -8,14 +8,12 @@ from typing import Any
 
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own import dicom_set, folder_set
-from medpeft_core.datasets.own.assembling import OFFERED
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.folder_splits import find_folder_splits
 from medpeft_core.datasets.own.guessing import Guess, kind_of_labels, tell_rivals
+from medpeft_core.datasets.own.judging import judge, problem, warn
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.options import FOLDERS, NONE, DicomOptions, FolderOptions, TableOptions, join_names
-from medpeft_core.datasets.own.own_splits import EMPTY_SPLIT
-from medpeft_core.datasets.own.patient_names import DOUBTFUL
 from medpeft_core.datasets.own.patterns import offer_pattern
 from medpeft_core.datasets.own.proposal import ROLES, ColumnGuess, Form, Proposal, Role
 from medpeft_core.datasets.own.scanning import Scan, scan_folder
@@ -23,6 +21,7 @@ from medpeft_core.datasets.own.table_choice import (
     SINGLE_ROLES,
     TableLook,
     choose_naming_table,
+    explain_passed_over,
     find_table_beside,
     label_columns,
     look_at_table,
@@ -36,10 +35,8 @@ from medpeft_core.errors import DataError
 from medpeft_core.sections import build_part
 
 FORM_OPTIONS: dict[Form, type[Any]] = {"folder": FolderOptions, "table": TableOptions, "dicom": DicomOptions}
-FEW_IMAGES = 30
-MANY_CLASSES = 100
 _EXAMPLES = 8
-_LEFT_OUT = "left out"  # in a note: images or rows that a person may miss
+_TABLE_ADVICE = "If it holds the labels, mend it and read the folder as a table (form table); else it does no harm."
 
 
 def propose(
@@ -85,8 +82,8 @@ def propose(
     try:
         draft.read(images, roles or {}, split_seed=split_seed, progress=progress)
     except DataError as error:
-        return draft.build([_problem(str(error), draft.advise())])
-    return draft.build([*_judge(draft.manifest), *draft.tell_doubts()])
+        return draft.build([problem(str(error), draft.advise()), *draft.tell_doubts()])
+    return draft.build([*judge(draft.manifest), *draft.tell_doubts()])
 
 
 def _choose_form(scan: Scan, images: FileIndex, tables: list[str], table: str | None) -> Form:
@@ -178,7 +175,9 @@ class _Draft:
         )  # fmt: skip
 
     def tell_doubts(self) -> list[Finding]:
-        """What was guessed, but may be otherwise."""
+        """What was guessed, but may be otherwise: columns of labels, and tables that folders were preferred to."""
+        if self.form == "folder":
+            return [warn(text, _TABLE_ADVICE) for text in explain_passed_over(self.scan)]
         text = "" if self.look is None else tell_rivals(self.look.columns, self.look.guess)
         return [Finding(severity="note", text=text)] if text else []
 
@@ -232,41 +231,6 @@ def state_roles(options: Any, look: TableLook, roles: Mapping[str, Role]) -> Any
     return replace(options, **columns, labels=join_names(labels) if labels else NONE, table=table)
 
 
-def _judge(manifest: Manifest | None) -> list[Finding]:
-    """What a person should know before the set is stored."""
-    assert manifest is not None
-    found = []
-    if len(manifest) < 3:
-        found.append(
-            _problem(f"There are {len(manifest)} images only; train, val and test need one each.", "Add some.")
-        )
-    elif len(manifest) < FEW_IMAGES:
-        found.append(
-            _warning(f"There are {len(manifest)} images only: results will say next to nothing.", "Add images.")
-        )
-    if len(manifest.labels) > MANY_CLASSES:
-        found.append(
-            _warning(f"There are {len(manifest.labels):,} labels, most with few images.", "Check the column of labels.")
-        )
-    targets = manifest.targets()
-    for label, column in zip(manifest.labels, targets.T, strict=True):
-        if manifest.task == "multilabel" and len(manifest.labels) <= MANY_CLASSES and not (column == 1).any():
-            found.append(_warning(f"No image has the label {label!r}.", "It cannot be learned; leave it out."))
-        elif manifest.task == "multilabel" and not (column == 0).any() and len(manifest.labels) <= MANY_CLASSES:
-            found.append(_warning(f"No image lacks the label {label!r}.", "It cannot be learned; leave it out."))
-    if not manifest.has_patients:
-        pattern = offer_pattern(manifest.table["image"].tolist())
-        advice = "Name the column of patients, or how file names tell them (data.patient_pattern)."
-        if pattern:
-            advice = f"The file names seem to begin with the patient: set data.patient_pattern={pattern} if so."
-        text = "No patients are known, so images of one patient may lie in train and test."
-        found.append(_warning(text, advice))
-    for note in (note for note in manifest.notes if not note.startswith(OFFERED)):  # told above, with the patients
-        is_warning = _LEFT_OUT in note or note.startswith((DOUBTFUL, EMPTY_SPLIT))
-        found.append(_warning(note) if is_warning else Finding(severity="note", text=note))
-    return found
-
-
 def _describe(look: TableLook, facts: ColumnFacts) -> ColumnGuess:
     name = facts.name
     return ColumnGuess(
@@ -289,11 +253,3 @@ def _choose_examples(manifest: Manifest) -> tuple[tuple[str, str], ...]:
         labels = [label for label, value in zip(manifest.labels, targets[row], strict=True) if value == 1]
         names.append((manifest.table["image"].iloc[row], ", ".join(labels) or "none of the labels"))
     return tuple(names)
-
-
-def _problem(text: str, advice: str = "") -> Finding:
-    return Finding(severity="problem", text=text, advice=advice)
-
-
-def _warning(text: str, advice: str = "") -> Finding:
-    return Finding(severity="warning", text=text, advice=advice)

@@ -66,8 +66,8 @@ def _check_header(raw: RawTable, images: FileIndex) -> None:
     named = [name for name in raw.frame.columns if strip_ending(name) != name]
     if named and images.match(named).files:
         raise DataError(
-            f"The first line of {raw.path} is about the image {named[0]!r}, so it has no column names. Add a line with "
-            "names above it, such as image,label."
+            f"The first {raw.place} of {raw.path} is about the image {named[0]!r}, so it has no column names. Add a "
+            f"{raw.place} with names above it, such as image,label."
         )
 
 
@@ -158,6 +158,26 @@ def choose_naming_table(scan: Scan, options: TableOptions, images: FileIndex) ->
         f"No image was found by a table of the folder, so these were passed over: {shown}. Name one with data.table to "
         "be told why."
     ]
+
+
+def explain_passed_over(scan: Scan) -> list[str]:
+    """A sentence for each table of a folder that is read without one, with the reason why it does not help."""
+    found = []
+    images = FileIndex(scan.pictures if scan.tables else (), scan.root)
+    for name in scan.tables[:MAX_TABLES]:
+        path = scan.root / name
+        is_text = path.suffix.lower() == ".txt"
+        try:
+            raw = read_table(path)
+        except DataError as error:
+            if not is_text:
+                found.append(f"{name} lies here and could not be read as a table: {error}")
+            continue
+        if is_text and len(raw.frame.columns) < 2:
+            continue
+        why = "names images" if rate_table(path, images, is_head_only=False)[1] else "names none of the images"
+        found.append(f"{name} lies here and was passed over: it {why}.")
+    return found
 
 
 def find_table_beside(root: Path, images: FileIndex) -> Path | None:

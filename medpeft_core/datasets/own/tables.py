@@ -218,7 +218,7 @@ def _name_columns(path: Path, names: list[str], notes: list[str]) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DataError(f"The table {path} has no column names in its first line. Add a header.")
+        raise DataError(f"The table {path} has no column names in its first {_place(path)}. Add a header.")
     if len(names) > MAX_COLUMNS:
         raise DataError(f"{path} has {len(names):,} columns; at most {MAX_COLUMNS:,} are read. Leave out some.")
     taken: set[str] = set()
@@ -257,7 +257,7 @@ def _refuse_row(path: Path, line: int, row: list[str], width: int) -> list[str]:
     if path.suffix.lower() in _WORKBOOKS:
         raise DataError(
             f"Row {line} of {path} has {len(row)} cells, but only {width} columns have a name. Give each column a name "
-            "in the first row; a title above the names must go."
+            "in the row above the first image; titles stand alone in the first column."
         )
     raise DataError(f"Line {line} of {path} has {len(row)} cells instead of {width}, {few}. {hint} Mend that line.")
 

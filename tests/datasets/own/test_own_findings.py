@@ -1,6 +1,6 @@
 """What a first look says of doubts: columns that could be the label, dates, tables that were passed over."""
 
-from own_files import make_table
+from own_files import make_folders, make_table
 
 from medpeft_core.datasets.own.propose import propose
 
@@ -32,3 +32,32 @@ def test_own_column_of_nothing_but_dates_is_the_date(tmp_path):
     rows = "".join(f"{number:02d}.png,{number % 2},2020-03-{number + 1:02d}\n" for number in range(12))
     proposal = propose(make_table(tmp_path, f"image,tumor,aufgenommen\n{rows}"))
     assert {column.name: column.role for column in proposal.columns}["aufgenommen"] == "date"
+
+
+def test_own_tables_that_folders_were_preferred_to_are_named_with_the_reason(tmp_path):
+    make_folders(tmp_path)
+    (tmp_path / "befunde.xlsx").write_bytes(b"PK no workbook")
+    (tmp_path / "readme.txt").write_text("Written by hand.\n")
+    proposal = propose(tmp_path)
+    assert (proposal.form, proposal.labels) == ("folder", ("ill", "normal"))
+    (warning,) = (item.text for item in proposal.findings if "lies here" in item.text)
+    assert warning.startswith("befunde.xlsx lies here and could not be read as a table: ")
+    assert "is no Excel workbook" in warning
+    (tmp_path / "befunde.xlsx").unlink()
+    (tmp_path / "weather.csv").write_text("day,rain\n1,0\n2,1\n3,0\n")
+    texts = [item.text for item in propose(tmp_path).findings if item.severity == "warning"]
+    assert "weather.csv lies here and was passed over: it names none of the images." in texts
+
+
+def test_own_workbook_with_a_title_and_an_empty_row_names_its_rows(tmp_path):
+    import openpyxl
+
+    root = make_table(tmp_path, "", images=12)
+    (root / "labels.csv").unlink()
+    book = openpyxl.Workbook()
+    rows = [[f"{number:02d}.png", number % 2] for number in range(12)]
+    for row in [["Klinik XY"], [], ["Datei", "Befund"], *rows, ["00.png", 1]]:
+        book.active.append(row)
+    book.save(root / "befunde.xlsx")
+    (problem,) = (item.text for item in propose(root).findings if item.severity == "problem")
+    assert problem.startswith("In befunde.xlsx, rows 4 and 16 are about the same image, images/00.png")
