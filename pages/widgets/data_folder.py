@@ -7,12 +7,14 @@ import streamlit as st
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS
+from medpeft_core.datasets.folder_parts import name_content
 from medpeft_core.datasets.spec import FolderPart
 from medpeft_core.errors import MedPeftError
 from medpeft_core.sections import build_part
+from pages.widgets.wording import escape_markdown
 
 LOOK_AGAIN_S = 5.0
-NO_FOLDER = "the folder"
+NO_FOLDER, UNREADABLE = "the folder", "a readable folder"
 
 
 def list_parts(data: DataConfig) -> list[FolderPart]:
@@ -31,6 +33,37 @@ def list_missing(data: DataConfig) -> list[str]:
     return [part.title for part in list_parts(data) if part.is_needed and not part.is_there]
 
 
+def find_lacking(data: DataConfig) -> list[str]:
+    """What a published set lacks and cannot be prepared without; of one's own images, only reading them tells.
+
+    Args:
+        data: resolved.
+    """
+    return list_missing(data) if DATASETS[data.dataset].citation else []
+
+
+def write_unlike(data: DataConfig) -> str:
+    """What to do with a folder that holds nothing of a set, and what it holds; "" where some of it is there.
+
+    Args:
+        data: resolved, with a folder.
+    """
+    parts = [part for part in list_parts(data) if part.is_needed]
+    folder = Path(data.root or "").expanduser()
+    if not parts or any(part.is_there for part in parts) or not folder.is_dir() or parts[0].title == UNREADABLE:
+        return ""
+    title = DATASETS[data.dataset].title
+    return escape_markdown(
+        f"This does not look like {title} yet. Choose the folder that holds {parts[0].title}. "
+        f"This folder holds: {name_content(folder)}."
+    )
+
+
+def look_again() -> None:
+    """Forget what was found in folders."""
+    _look.clear()
+
+
 @st.cache_data(ttl=LOOK_AGAIN_S, max_entries=32, show_spinner=False)
 def _look(dataset: str, root: str | None, options: str) -> list[FolderPart]:
     spec = DATASETS[dataset]
@@ -42,4 +75,4 @@ def _look(dataset: str, root: str | None, options: str) -> list[FolderPart]:
             return [FolderPart(title=NO_FOLDER, is_there=False, is_needed=True, detail=there)]
         return spec.inspect(folder, build_part(spec.options, json.loads(options), section="data"))
     except (MedPeftError, OSError) as error:  # a card is no place for errors: preparing tells them
-        return [FolderPart(title="a readable folder", is_there=False, is_needed=True, detail=str(error))]
+        return [FolderPart(title=UNREADABLE, is_there=False, is_needed=True, detail=str(error))]

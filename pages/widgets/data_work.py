@@ -10,7 +10,7 @@ from medpeft_core.datasets.views import DataView, check_sources, view_key
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_choice import show_in_address
 from pages.widgets.data_fetch import draw_fetch
-from pages.widgets.data_folder import NO_FOLDER, list_missing
+from pages.widgets.data_folder import find_lacking, list_missing, look_again, write_unlike
 from pages.widgets.data_jobs import find_job
 from pages.widgets.data_sets import build_data_link
 from pages.widgets.job_progress import draw_ending, follow_job
@@ -22,6 +22,8 @@ GONE = (
     "The files are not where they were when this set was prepared: {folder}. What was found then is shown, and small "
     "images as far as they were kept. Put the folder back, or give the new one above."
 )
+DOWNLOAD_FIRST = "Download it first: what is marked above is not on this computer."
+MARKED = "Give a folder that holds what is marked above."
 NO_DRAWINGS = (
     "The images of this set are not where the lab had drawn them. What was found then is shown; draw them again."
 )
@@ -59,12 +61,14 @@ def _draw_unprepared(data: DataConfig, problem: str) -> None:
     """What to do next: give the folder, complete it, download the set, or have it prepared."""
     spec = DATASETS[data.dataset]
     is_missing_root = spec.needs_root and not data.root
-    missing = list_missing(data)
+    missing, lacking = list_missing(data), find_lacking(data)
     if draw_fetch(data):
         return
     if is_missing_root:
         st.info("Give the folder in which the data set lies.", icon=":material/folder_open:")
-    elif problem and not (spec.offer and NO_FOLDER in missing):  # a download makes the folder
+    elif lacking and spec.offer is None and (unlike := write_unlike(data)):
+        st.warning(unlike, icon=":material/folder_off:")
+    elif problem and not lacking:  # else the list on the card tells it
         st.error(escape_markdown(problem), icon=":material/error:")
     elif missing and spec.offer is None:
         st.warning(
@@ -80,13 +84,18 @@ def _draw_unprepared(data: DataConfig, problem: str) -> None:
             "its report, charts and images are shown here.",
             icon=":material/inventory_2:",
         )
-    if st.button(
-        "Check and prepare",
-        type="secondary" if missing else "primary",
-        icon=":material/fact_check:",
-        disabled=is_missing_root,
-        key="data_prepare",
-    ):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        is_clicked = st.button(
+            "Check and prepare",
+            type="secondary" if missing else "primary",
+            icon=":material/fact_check:",
+            disabled=is_missing_root or bool(lacking),
+            key="data_prepare",
+        )
+        if lacking:
+            st.caption(MARKED if spec.needs_root else DOWNLOAD_FIRST, width="content")
+            st.button("Look again", key="data_look", icon=":material/refresh:", type="tertiary", on_click=look_again)
+    if is_clicked:
         _start(data)
 
 

@@ -54,7 +54,8 @@ def test_every_set_has_a_card_with_terms_and_says_what_to_do_next(app):
         words = read_words(page)
         for text in (spec.title, spec.licence.split(" ")[0], "How to get it"):
             assert escape_markdown(text) in words, spec.name
-        assert page.button(key="data_prepare").disabled == spec.needs_root, spec.name
+        assert page.button(key="data_prepare").disabled == (spec.needs_root or spec.name == "medmnist"), spec.name
+        assert ("Download it first" in words) == (spec.name == "medmnist"), spec.name
         assert ("Give the folder" in words) == spec.needs_root, spec.name
 
 
@@ -83,9 +84,18 @@ def test_card_of_a_wrong_folder_stays_when_the_folder_is_refused(app, tmp_path, 
     (tmp_path / "empty").mkdir()
     page = choose(app, "nih", tmp_path / "empty")
     words = read_words(page)
-    assert escape_markdown("holds neither Data_Entry_2017.csv") in words
+    assert "holds neither" not in words
+    told = "Choose the folder that holds Data_Entry_2017.csv. This folder holds: nothing."
+    assert escape_markdown(f"This does not look like {DATASETS['nih'].title} yet. {told}") in words
     assert "How to get it" in words
-    assert has_button(page, "data_prepare")
+    assert page.button(key="data_prepare").disabled
+    assert "Give a folder that holds what is marked above." in words
+    for name in ("befunde.csv", "c*d.txt", "e", "f", "g", "h"):
+        (tmp_path / "empty" / name).write_text("")
+    (tmp_path / "empty" / "bilder").mkdir()
+    page.button(key="data_look").click().run()
+    held = escape_markdown("This folder holds: befunde.csv, bilder/, c*d.txt, e, f and 2 more.")
+    assert held in read_words(page)
 
 
 def test_card_of_a_folder_that_is_not_there_says_so(app, tmp_path, home):

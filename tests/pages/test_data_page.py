@@ -125,14 +125,17 @@ def test_data_page_wants_a_folder_where_one_is_needed(data_page):
     assert "Give the folder" in read_words(data_page)
 
 
-def test_data_page_tells_what_is_wrong_with_a_folder(data_page, home):
+def test_data_page_tells_why_a_set_could_not_be_prepared(data_page, home, tmp_path):
+    """All that is needed seems to be there, but the table is none."""
+    root = make_nih(tmp_path / "nih")
+    (root / "Data_Entry_2017.csv").write_text("a,b\n1,2\n")
     data_page.selectbox(key="data_dataset").set_value("nih").run()
-    data_page.text_input(key="data_root_nih").set_value(str(home)).run()
+    data_page.text_input(key="data_root_nih").set_value(str(root)).run()
     data_page.button(key="data_prepare").click().run()
     assert wait_for_job(home).state().status == "failed"
     data_page.run()
     assert not data_page.exception
-    assert escape_markdown("Data_Entry_2017") in read_words(data_page)
+    assert "lacks the column" in read_words(data_page)
 
 
 def test_data_page_takes_a_folder_in_quotes(data_page, tmp_path):
