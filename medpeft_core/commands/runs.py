@@ -20,6 +20,7 @@ from medpeft_core.reports.confounds import describe_confounds
 from medpeft_core.reports.pairs import TestSample, compare_pairs, sample_run
 from medpeft_core.reports.sentences import describe_pair, explain_resamplings
 from medpeft_core.reports.summary import summarise_result
+from medpeft_core.reports.support import find_cautions
 from medpeft_core.runs.listing import list_summaries
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import FINISHED
@@ -185,6 +186,8 @@ def _print_run(run: Run, shown: dict[str, Any]) -> None:
         print(f"{title} of the likeliest class {value}")
     for label, figures in shown["per_class"].items():
         print(describe_class(label, figures))
+    for caution in find_cautions(run):
+        tell(f"Warning: {caution}")
     for section, values in shown["config"].items():
         if isinstance(values, dict):
             print(f"{section}: " + ", ".join(f"{name}={value}" for name, value in values.items()))

@@ -9,6 +9,7 @@ from medpeft_core.commands.follow import Words, describe_eta, work_on
 from medpeft_core.config import RunConfig
 from medpeft_core.datasets.prepare import prepare_dataset
 from medpeft_core.reports.summary import summarise_result
+from medpeft_core.reports.support import find_cautions
 from medpeft_core.resolve import resolve_config
 from medpeft_core.runs.run import Run
 from medpeft_core.runs.states import RunState
@@ -63,6 +64,8 @@ def tell_result(run: Run) -> None:
         tell(f"{title} of the likeliest class: {value}.")
     for label, figures in result["per_class"].items():
         tell(describe_class(label, figures))
+    for caution in find_cautions(run):
+        tell(f"Warning: {caution}")
     tell(
         "Research and teaching only, not for clinical use."
         + (" These images are synthetic." if result["is_synthetic"] else "")

@@ -5,10 +5,11 @@ rare labels these are many, and readers must be told, as the remaining ones are 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from medpeft_core.errors import RunError
 from medpeft_core.reports.predictions import load_predictions
 from medpeft_core.runs.run import Run
 
@@ -103,6 +104,49 @@ def describe_shortage(counts: Iterable[tuple[int, int]], support: Mapping[str, S
     thin = find_thin(support)
     named = f"; rare labels: {_list_labels(thin, MAX_NAMED)}" if thin else ""
     return f"Less than half of the resamplings could be counted, so the interval of the mean may be too narrow{named}."
+
+
+def describe_class_means(test: Mapping[str, Any]) -> str | None:
+    """How many resamplings stand behind the intervals of macro F1 and balanced accuracy; None where all could count.
+
+    Args:
+        test: figures of a split, as metrics.json holds them.
+    """
+    drawn, valid = test.get("bootstrap_samples"), test.get("num_valid_samples")
+    if test.get("reason"):
+        return f"Macro F1 and balanced accuracy have no intervals: {test['reason']}."
+    if not drawn or valid is None or valid == drawn:
+        return None
+    return (
+        f"Intervals of macro F1 and balanced accuracy: of {drawn:,} resamplings, {valid:,} held every class; the "
+        "others could not be counted."
+    )
+
+
+def list_cautions(test: Mapping[str, Any], support: Mapping[str, Support]) -> list[str]:
+    """What makes the test figures of one run doubtful: rare labels, and resamplings that could not be counted.
+
+    Args:
+        test: figures of the split, as metrics.json holds them.
+        support: of the test images; may be empty.
+    """
+    macro = test.get("macro") or {}
+    drawn, valid = test.get("bootstrap_samples"), macro.get("num_valid_samples")
+    counts = [(drawn, valid)] if drawn and valid is not None else []
+    class_means = describe_class_means(test) if test.get("reason") else None
+    return [text for text in (describe_thin(support), describe_shortage(counts, {}), class_means) if text]
+
+
+def find_cautions(run: Run) -> list[str]:
+    """`list_cautions` of a run: none before its end, and not of rare labels where its predictions are gone."""
+    test = (run.metrics() or {}).get("test")
+    if not test:
+        return []
+    try:
+        support = load_support(run)
+    except RunError:
+        support = {}
+    return list_cautions(test, support)
 
 
 def describe_support(label: str, support: Support) -> str:

@@ -18,7 +18,7 @@ from medpeft_core.reports.tables import (
 )
 from pages.widgets.compare_runs import ComparedRun
 from pages.widgets.compare_support import read_shared_support
-from pages.widgets.wording import escape_markdown
+from pages.widgets.rare_labels import draw_cautions
 
 ROW_HEIGHT, HEADER_HEIGHT, MAX_ROWS = 35, 38, 16
 NOT_A_LABEL = "not a label"
@@ -62,8 +62,7 @@ def draw_metrics(runs: Sequence[ComparedRun]) -> None:
     samples = list_resamplings(_build_rows(runs))
     st.caption(f"{METRICS[metric].explanation} {_describe_intervals(runs, samples)}")
     cautions = [text for text in (describe_thin(support or {}), describe_shortage(samples, {})) if text]
-    if cautions:
-        st.warning("  \n".join(map(escape_markdown, cautions)), title="Rare labels", icon=":material/balance:")
+    draw_cautions(cautions)
 
 
 def build_metric_frame(

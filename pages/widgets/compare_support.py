@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 
-import streamlit as st
-
-from medpeft_core.reports.support import Support, load_support
-from medpeft_core.runs.run import Run
+from medpeft_core.reports.support import Support
 from pages.widgets.compare_runs import ComparedRun, find_caveats
-from pages.widgets.prediction_marks import mark_predictions
+from pages.widgets.rare_labels import read_support
 
 
 def read_shared_support(runs: Sequence[ComparedRun]) -> dict[str, Support] | None:
@@ -23,13 +20,3 @@ def read_shared_support(runs: Sequence[ComparedRun]) -> dict[str, Support] | Non
         return None
     found = [read_support(item.run) for item in runs]
     return found[0] if all(item == found[0] for item in found) else None
-
-
-def read_support(run: Run) -> dict[str, Support]:
-    """Of one run; read again only when its predictions have changed."""
-    return _read_support(run, run.run_id, mark_predictions(run))
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _read_support(_run: Run, run_id: str, mark: tuple[int, int]) -> dict[str, Support]:
-    return load_support(_run)

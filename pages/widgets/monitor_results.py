@@ -5,13 +5,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from medpeft_core.errors import RunError
 from medpeft_core.metrics.exclusive import DECISION_METRICS
 from medpeft_core.metrics.spec import METRICS
-from medpeft_core.reports.support import describe_resamplings
+from medpeft_core.reports.support import describe_class_means, describe_resamplings, list_cautions
 from medpeft_core.runs.run import Run
 from pages.widgets.glossary import explain
 from pages.widgets.monitor_cards import Card, draw_cards
 from pages.widgets.monitor_confusion import draw_confusion
+from pages.widgets.rare_labels import draw_cautions, read_support
 from pages.widgets.wording import DISCLAIMER, SYNTHETIC, name_labels, write_auroc, write_bytes, write_duration
 
 ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
@@ -83,6 +85,7 @@ def draw_results(run: Run, metrics: dict[str, Any], *, key: str) -> None:
             column_config={name: st.column_config.Column(help=text) for name, text in CLASS_HELP.items()},
             alt=f"Test AUROC, interval and counts of each {'class' if is_exclusive else 'label'}",
         )
+        draw_cautions(_find_cautions(run, test), is_exclusive=is_exclusive)
         if is_exclusive:
             draw_confusion(run, metrics, key=key)
         st.caption("  \n".join(list_caveats(metrics)))
@@ -104,6 +107,8 @@ def list_caveats(metrics: dict[str, Any]) -> list[str]:
     lines = [
         f"Intervals: {level}, {test['interval']}: {describe_resamplings([counts])}. Each AUROC asks how well {asked}"
     ]
+    if (of_classes := describe_class_means(test)) and not test.get("reason"):  # else it is among the cautions
+        lines.append(of_classes)
     if left_out:
         num_labels = test["macro"]["num_labels"]
         lines.append(
@@ -116,6 +121,14 @@ def list_caveats(metrics: dict[str, Any]) -> list[str]:
     if metrics.get("is_synthetic"):
         lines.append(SYNTHETIC)
     return [*lines, f"**{DISCLAIMER}**"]
+
+
+def _find_cautions(run: Run, test: dict[str, Any]) -> list[str]:
+    try:
+        support = read_support(run)
+    except RunError:
+        support = {}  # the rest of the page says what is missing
+    return list_cautions(test, support)
 
 
 def measure_adapter(run: Run) -> int:
@@ -143,7 +156,7 @@ def _draw_headline(run: Run, metrics: dict[str, Any], training: dict[str, Any]) 
             Card(
                 label="Time",
                 value=write_duration(training["wall_time_s"]),
-                note=f"{training['epochs_done']} epochs",
+                note=f"{training['epochs_done']} {'epoch' if training['epochs_done'] == 1 else 'epochs'}",
                 help="Data, training and evaluation of all sessions of the run.",
             ),
             Card(
