@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,10 @@ def add(
             name=name, title=title, form=proposal.form, options=proposal.options, root=str(proposal.root), data=data,
             progress=progress,
         )  # fmt: skip
-    for item in proposal.findings:
-        if item.severity == "warning":
-            tell(f"Warning: {item.text} {item.advice}".strip())
-    _print_stored(stored, as_json=as_json)
+    warnings = [item for item in proposal.findings if item.severity == "warning"]
+    for item in warnings:
+        tell(f"Warning: {item.text} {item.advice}".strip())
+    _print_stored(stored, as_json=as_json, told=[item.text for item in warnings])
 
 
 def share(name: str, file: Path, *, with_images: bool, as_json: bool) -> None:
@@ -153,6 +154,8 @@ def _print_proposal(proposal: Proposal) -> None:
         print_table(("label", "images"), zip(proposal.labels, proposal.counts, strict=True))
     for item in proposal.findings:
         print(f"{_MARKS[item.severity]}: {item.text} {item.advice}".rstrip())
+    if not proposal.is_usable:
+        return
     words = [
         "python",
         "-m",
@@ -170,7 +173,8 @@ def _print_proposal(proposal: Proposal) -> None:
     print(f"Add it with: {shlex.join(words)}")
 
 
-def _print_stored(stored: dict[str, Any], *, as_json: bool) -> None:
+def _print_stored(stored: dict[str, Any], *, as_json: bool, told: Sequence[str] = ()) -> None:
+    """What was stored; notes that were told as warnings already are left out."""
     if as_json:
         print_json(stored)
         return
@@ -181,6 +185,12 @@ def _print_stored(stored: dict[str, Any], *, as_json: bool) -> None:
         f"{counts['train']:,}, val {counts['val']:,}, test {counts['test']:,}. Fingerprint "
         f"{stored['fingerprint'][:SHOWN_FINGERPRINT]}."
     )
+    known = [" ".join(text.split()) for text in told]
     for note in stored["notes"]:
-        tell(f"Note: {note}")
-    print(f"Use it with: python -m medpeft_core train --dataset {stored['name']}")
+        if not any(text.startswith(note.removesuffix("...")) for text in known):  # long notes are stored cut
+            tell(f"Note: {note}")
+    has_images = list_stored()[stored["name"]].folder is not None
+    if not has_images:
+        tell("Warning: its images are not in it: give --root DIR, the folder that holds them on this computer.")
+    root = "" if has_images else " --root DIR"
+    print(f"Use it with: python -m medpeft_core train --dataset {stored['name']}{root}")

@@ -47,6 +47,11 @@ def fold_words(text: str) -> str:
     return _WORD_GAPS.sub(" ", unicodedata.normalize("NFC", text).strip().casefold()).strip()
 
 
+def quote(text: str) -> str:
+    """A text of somebody's own in quotation marks, as it stands: backslashes are not doubled as `repr` does."""
+    return f"'{''.join(character if character.isprintable() else '?' for character in text)}'"
+
+
 def fold_case(text: str) -> str:
     """A class as it is compared: "Normal " and "normal" are one, "a-b" and "a b" are not."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())

@@ -128,9 +128,10 @@ def read_without_table(
         table = frame[placed["class"].fillna("") != ""]
         if table.empty:
             raise DataError(
-                f"Nothing tells the labels of the {len(frame)} DICOM files in {root}. Name a table (data.table), an "
-                "attribute of the files (data.tag), or put the files of each class into a folder of its own."
-                + "".join(f" {note}" for note in passed_over)
+                f"Nothing tells the labels of the {len(frame)} DICOM files in {root} that hold a picture. Name a table "
+                "(data.table), an attribute of the files (data.tag), or put the files of each class into a folder of "
+                "its own. Films without labels can be shown one by one with Predict."
+                + "".join(f" {note}" for note in (*files.notes, *passed_over))
             )
         labels = read_classes(placed.loc[table.index, "class"], options.ordered, f"The folder {root}", has_blanks=False)
         split, source = placed["split"], "the folders" if layout.has_splits else ""

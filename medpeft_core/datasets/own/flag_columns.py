@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from medpeft_core.datasets.own.cells import parse_flag
+from medpeft_core.datasets.own.cells import parse_flag, quote
 from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts
 from medpeft_core.datasets.own.label_table import LabelTable, check_classes, name_labels, order_grades
 from medpeft_core.datasets.own.options import TableOptions, join_names
@@ -104,8 +104,7 @@ def _parse_column(raw: RawTable, facts: ColumnFacts) -> np.ndarray:
             "data.label_form=class if the column holds classes or grades, or leave it out."
         )
         raise DataError(
-            f"{raw.place.capitalize()} {line} of {raw.path} has {odd[0]!r} in the label column {facts.name!r}, but 0, "
-            "1, "
-            f"-1 (uncertain) or an empty cell is due. {advice}"
+            f"{raw.place.capitalize()} {line} of {raw.path} has {quote(odd[0])} in the label column {facts.name!r}, but "
+            f"0, 1, -1 (uncertain) or an empty cell is due. {advice}"
         )
     return column.map(parsed).to_numpy(dtype=np.float32)

@@ -14,6 +14,7 @@ from medpeft_core.datasets.own.cells import (
     is_blank,
     natural_key,
     parse_whole,
+    quote,
 )
 from medpeft_core.datasets.own.column_facts import ColumnFacts, split_findings
 from medpeft_core.datasets.own.flag_columns import read_flags
@@ -41,8 +42,20 @@ def read_labels(raw: RawTable, columns: list[str], options: TableOptions) -> Lab
         options: `label_form`, `separator`, `uncertain`, `blank`, `ordered`.
 
     Raises:
-        DataError: a cell does not fit, named by its line; one class only; too many classes; or no label columns.
+        DataError: a cell does not fit, named by its line; one class only; too many classes; no label columns; or
+            `ordered` does not fit.
     """
+    labels = _read_labels(raw, columns, options)
+    if options.ordered not in ("", NONE) and labels.task != "multiclass":
+        raise DataError(
+            f"data.ordered is {quote(options.ordered)}, but an image may have any number of the labels "
+            f"{', '.join(labels.labels[:_SHOWN])}, so these are no grades. Leave it empty, or choose one column of "
+            "grades (data.labels)."
+        )
+    return labels
+
+
+def _read_labels(raw: RawTable, columns: list[str], options: TableOptions) -> LabelTable:
     if not columns:
         raise DataError(
             f"No column of {raw.path} looks like labels. Name them with --set data.labels=NAME, several parted by "

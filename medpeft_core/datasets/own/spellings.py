@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from medpeft_core.datasets.own.cells import fold_case
+from medpeft_core.datasets.own.cells import fold_case, quote
 
 _SHOWN = 5
 
@@ -23,7 +23,7 @@ def merge_spellings(counts: Mapping[str, int], notes: list[str], *, what: str) -
     for names in groups.values():
         first, *others = sorted(names, key=lambda name: (-counts[name], name))
         chosen |= dict.fromkeys(names, first)
-        merged += [f"{name!r} into {first!r}" for name in others]
+        merged += [f"{quote(name)} into {quote(first)}" for name in others]
     if merged:
         shown = ", ".join(merged[:_SHOWN]) + (", ..." if len(merged) > _SHOWN else "")
         notes.append(f"{what.capitalize()} that differ in capital letters or blanks only are one: {shown}.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medpeft_core.datasets.own.assembling import describe_scan
+from medpeft_core.datasets.own.cells import quote
 from medpeft_core.datasets.own.column_facts import ColumnFacts
 from medpeft_core.datasets.own.folder_set import explain_no_images
 from medpeft_core.datasets.own.guessing import Guess, guess_roles, is_unique
@@ -66,8 +67,8 @@ def _check_header(raw: RawTable, images: FileIndex) -> None:
     named = [name for name in raw.frame.columns if strip_ending(name) != name]
     if named and images.match(named).files:
         raise DataError(
-            f"The first {raw.place} of {raw.path} is about the image {named[0]!r}, so it has no column names. Add a "
-            f"{raw.place} with names above it, such as image,label."
+            f"The first {raw.place} of {raw.path} is about the image {quote(named[0])}, so it has no column names. Add "
+            f"a {raw.place} with names above it, such as image,label."
         )
 
 

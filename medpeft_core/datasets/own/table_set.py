@@ -10,6 +10,7 @@ import pandas as pd
 from medpeft_core.datasets.manifest import Manifest
 from medpeft_core.datasets.own import folder_splits, own_splits
 from medpeft_core.datasets.own.assembling import build_manifest, fill_from_files, fill_patients, merge_doubles
+from medpeft_core.datasets.own.cells import quote
 from medpeft_core.datasets.own.dicom_files import DicomTable, read_headers
 from medpeft_core.datasets.own.folder_set import explain_no_images
 from medpeft_core.datasets.own.guessing import is_unique
@@ -176,7 +177,8 @@ def match_images(look: TableLook) -> Match:
 
 def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: list[str]) -> None:
     """Counts and examples of what the table and the folder do not share."""
-    num_missing = int(table["image"].isna().sum())
+    named = table["value"].where(table["value"] != "", table["line"].map(str))  # a file counts once, not its rows
+    num_missing, num_named = named[table["image"].isna()].nunique(), named.nunique()
     if match.how != "path":
         notes.append(f"The images were found by {match.how} ({look.column('image')!r}).")
     if match.ambiguous:
@@ -191,7 +193,7 @@ def _tell_missing(look: TableLook, match: Match, table: pd.DataFrame, notes: lis
         )
     if num_missing and match.missing:
         notes.append(
-            f"{num_missing} of {len(table)} images of the table are not on disk, for example "
+            f"{num_missing} of {num_named} images of the table are not on disk, for example "
             f"{_point_at(look, match, match.missing)}; they were left out."
         )
     unused = sorted(set(look.scan.pictures).difference(match.files.values(), *match.several.values()))
@@ -206,7 +208,7 @@ def _point_at(look: TableLook, match: Match, values: Sequence[str]) -> str:
     their lines."""
     shown = values[:_SHOWN]
     if match.is_by_file and all(strip_ending(value) != value for value in shown):
-        return ", ".join(map(repr, shown))
+        return ", ".join(map(quote, shown))
     column = look.raw.frame[look.column("image")]
     return list_lines(column.index[column.isin(values)].tolist(), look.raw.place)
 

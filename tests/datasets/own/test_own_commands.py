@@ -117,3 +117,16 @@ def test_own_set_is_added_by_a_job(labels, home):
     assert shared.result["num_images"] == state.result["counts"]["images"]
     again = wait_for(jobs.start("add_data", "Adding films again", options=options))
     assert (again.status, "There is a data set 'films' already" in again.error) == ("failed", True)
+
+
+def test_own_commands_tell_each_thing_once(run, tmp_path, monkeypatch):
+    rows = "".join(f"{number:02d}.png;{number % 2};{number // 2}\n" for number in range(24))
+    root = make_table(tmp_path / "in", f"Datei;Befund;Patient\n{rows}99.png;1;7\n", images=24)
+    code, _, told = run("data", "add", "films", "--root", root)
+    assert (code, told.count("are not on disk"), "Warning: 1 of 25 images" in told) == (0, 1, True)
+    assert "Add it with" not in run("data", "look", root, "--set", "data.ordered=a,b")[1]
+    shared = run("data", "share", "films", tmp_path, "--json")[1]["path"]
+    monkeypatch.setenv("MEDPEFT_HOME", str(tmp_path / "other"))
+    code, printed, told = run("data", "open", shared)
+    assert (code, "its images are not in it: give --root DIR" in told) == (0, True)
+    assert printed.endswith("train --dataset films --root DIR\n")

@@ -1,6 +1,6 @@
 """What a first look says of doubts: columns that could be the label, dates, tables that were passed over."""
 
-from own_files import make_folders, make_table
+from own_files import make_folders, make_table, write_dicom
 
 from medpeft_core.datasets.own.propose import propose
 
@@ -61,3 +61,37 @@ def test_own_workbook_with_a_title_and_an_empty_row_names_its_rows(tmp_path):
     book.save(root / "befunde.xlsx")
     (problem,) = (item.text for item in propose(root).findings if item.severity == "problem")
     assert problem.startswith("In befunde.xlsx, rows 4 and 16 are about the same image, images/00.png")
+
+
+def find_problem(proposal):
+    """The text of the one problem."""
+    (problem,) = (item.text for item in proposal.findings if item.severity == "problem")
+    return problem
+
+
+def test_own_order_that_does_not_fit_the_classes_is_a_problem_at_once(tmp_path):
+    root = make_table(tmp_path / "table", HOSPITAL, images=24)
+    ordered = {"ordered": "leicht,schwer"}
+    assert "has the classes keine, leicht, schwer, but data.ordered is" in find_problem(propose(root, options=ordered))
+    ordered = {"ordered": "0,1", "labels": "Raucher", "label_form": "binary"}
+    assert "so these are no grades" in find_problem(propose(root, options=ordered))
+    folders = propose(make_folders(tmp_path / "folders"), options={"ordered": "ill,worse"})
+    assert "has the classes ill, normal, but data.ordered is" in find_problem(folders)
+
+
+def test_own_files_that_are_missing_count_once_and_keep_their_backslashes(tmp_path):
+    rows = "".join(f"{number:02d}.png,{number % 2}\n" for number in range(12))
+    root = make_table(tmp_path, f"image,tumor\n{rows}00.png,0\njahr\\größe\\99.png,1\njahr\\größe\\99.png,1\n")
+    texts = [item.text for item in propose(root).findings]
+    wanted = r"1 of 13 images of the table are not on disk, for example 'jahr\größe\99.png'; they were left out."
+    assert wanted in texts
+
+
+def test_own_films_without_labels_are_counted(tmp_path):
+    for number in range(3):
+        write_dicom(tmp_path / f"{number}.dcm")
+    write_dicom(tmp_path / "report.dcm", pixels=None)
+    problem = find_problem(propose(tmp_path))
+    assert "labels of the 3 DICOM files" in problem
+    assert "one by one with Predict" in problem
+    assert "1 DICOM files hold no picture, for example report.dcm; they were left out." in problem
