@@ -12,6 +12,7 @@ from medpeft_core.datasets.report_words import Finding
 from medpeft_core.errors import MedPeftError
 from pages.widgets.data_pictures import THUMBNAIL_SIDE
 from pages.widgets.data_report import SHOWN_AT_ONCE, draw_finding
+from pages.widgets.own_words import write_for_page
 from pages.widgets.picture_blend import encode_jpeg
 from pages.widgets.wording import escape_markdown
 
@@ -116,4 +117,4 @@ def _write_count(row: tuple) -> str:
 
 
 def _to_dict(item: Finding) -> dict[str, str]:
-    return {"severity": item.severity, "text": item.text, "advice": item.advice}
+    return {"severity": item.severity, "text": write_for_page(item.text), "advice": write_for_page(item.advice)}

@@ -25,6 +25,7 @@ TITLES = {
 NAME, ROLE, EXAMPLES, VALUES, EMPTY, WHY = "Column", "Used as", "Examples", "Values", "Empty", "Why"
 ROUND_KEY = "own_columns_round"
 MAX_ROWS, ROW_HEIGHT = 12, 35
+NAME_WIDTH, ROLE_WIDTH, EXAMPLES_WIDTH, NUMBER_WIDTH = 130, 150, 170, 70  # pixels; the reason has the rest
 HINT = (
     "Wrong? Double-click or tap twice on a cell of *Used as*, or press Enter on it, and choose; the lab looks again at "
     "once."
@@ -46,16 +47,16 @@ def draw_columns(proposal: Proposal, draft: Draft) -> None:
         height=ROW_HEIGHT * (min(num_rows, MAX_ROWS) + 1) + 3,
         disabled=[NAME, EXAMPLES, VALUES, EMPTY, WHY],
         column_config={
-            NAME: st.column_config.TextColumn(NAME, width="medium"),
+            NAME: st.column_config.TextColumn(NAME, width=NAME_WIDTH),
             ROLE: st.column_config.SelectboxColumn(
-                ROLE, options=[TITLES[role] for role in ROLES], required=True, width="medium"
+                ROLE, options=[TITLES[role] for role in ROLES], required=True, width=ROLE_WIDTH
             ),
-            EXAMPLES: st.column_config.TextColumn(EXAMPLES, width="medium"),
+            EXAMPLES: st.column_config.TextColumn(EXAMPLES, width=EXAMPLES_WIDTH),
             VALUES: st.column_config.NumberColumn(
-                VALUES, width="small", format="localized", help="Different values that are not empty."
+                VALUES, width=NUMBER_WIDTH, format="localized", help="Different values that are not empty."
             ),
             EMPTY: st.column_config.NumberColumn(
-                EMPTY, width="small", format="localized", help="Rows without a value."
+                EMPTY, width=NUMBER_WIDTH, format="localized", help="Rows without a value."
             ),
             WHY: st.column_config.TextColumn(WHY, width="large"),
         },

@@ -16,6 +16,7 @@ from pages.widgets.own_source import choose_source
 from pages.widgets.own_start import draw_start
 from pages.widgets.own_table import draw_columns
 from pages.widgets.own_uploads import sweep_uploads
+from pages.widgets.own_words import write_for_page
 from pages.widgets.wording import DISCLAIMER, escape_markdown
 
 INTRODUCTION = (
@@ -43,7 +44,7 @@ def draw_own() -> None:
     try:
         proposal = look(root, draft)
     except MedPeftError as error:
-        st.error(escape_markdown(str(error)), title="This cannot be read", icon=":material/error:")
+        st.error(escape_markdown(write_for_page(str(error))), title="This cannot be read", icon=":material/error:")
         st.button("Look again", key="own_again", icon=":material/refresh:", on_click=look_again)
         draw_guide()
         return

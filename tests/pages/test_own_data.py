@@ -128,6 +128,8 @@ def test_problem_is_told_and_stops_the_button(own, folders):
     words = read_words(page)
     assert "**Problem:**" in words
     assert MEND_FIRST in words
+    assert "Choose Image file in the column Used as" in words
+    assert "=NAME" not in words.replace("\\", "")
     assert page.button(key="own_add").disabled
 
 
