@@ -54,8 +54,9 @@ class Explainer:
             of the decoded file, "cam_path": 8-bit grey PNG of the same size, 0 to 255 for a map of 0 to 1, or None when
             there is nothing to show and "cam_error" says why, "layer": that the map is taken from, "grid": [rows,
             columns] that it has there, "marks": places that the data set marks, as `describe_mark` gives them,
-            "localisation": of the map as `compute_localisation` gives it, or None, "warnings": sentences, "size":
-            [height, width] of the pictures, "source_size": of the file, "source_path": the file}.
+            "localisation": of the map as `compute_localisation` gives it, or None, "warnings": sentences,
+            "image_warnings": those of them on how the file was read, "size": [height, width] of the pictures,
+            "source_size": of the file, "source_path": the file}.
 
         Raises:
             RunError: no such run, or it has no weights yet.

@@ -98,9 +98,7 @@ def _draw_answers(
     answers: Sequence[Answer | None], pictures: Sequence[Picture | None], chosen: Chosen, case: Case
 ) -> None:
     shown = [picture for picture in pictures if picture is not None]
-    warnings = dict.fromkeys(text for answer in answers if answer is not None for text in answer["warnings"])
-    for warning in warnings:
-        st.warning(escape_markdown(warning), icon=":material/warning:")
+    _draw_remarks([answer for answer in answers if answer is not None])
     has_map = any(picture.cam is not None for picture in shown)
     st.markdown(_write_title(case, "**heat map**" if has_map else "no heat map"))
     look, place = choose_look(
@@ -134,6 +132,15 @@ def _draw_answers(
             "Each map has its own scale: the same colour in both does not mean the same strength. Compare where they "
             "are, not how bright."
         )
+
+
+def _draw_remarks(answers: Sequence[Answer]) -> None:
+    """Warnings that put the answers in doubt first, then, quietly, how the file was read: as on Predict."""
+    notes = dict.fromkeys(text for answer in answers for text in answer["image_warnings"])
+    for warning in dict.fromkeys(text for answer in answers for text in answer["warnings"] if text not in notes):
+        st.warning(escape_markdown(warning), icon=":material/warning:")
+    for note in notes:
+        st.caption(f":material/info: {escape_markdown(note)}")
 
 
 def _write_title(case: Case, what: str) -> str:

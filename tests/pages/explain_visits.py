@@ -6,7 +6,7 @@ SIZE = (40, 60)  # height, width
 def make_answer(pictures):
     return {
         "image_path": str(pictures.image), "cam_path": str(pictures.cam), "cam_error": None, "layer": "layer4",
-        "grid": [7, 7], "marks": [], "localisation": None, "warnings": [], "size": list(SIZE),
+        "grid": [7, 7], "marks": [], "localisation": None, "warnings": [], "image_warnings": [], "size": list(SIZE),
         "source_size": list(SIZE), "source_path": str(pictures.image),
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ from medpeft_core.reports.predictions import CASES, choose_labels, choose_other_
 from pages.widgets import explain_answers
 from pages.widgets.explain_cases import WANTED_KEY
 from pages.widgets.model_notes import NO_BETTER_THAN_CHANCE, NOT_CALIBRATED, note_synthetic, write_label_score
-from pages.widgets.wording import SYNTHETIC
+from pages.widgets.wording import SYNTHETIC, escape_markdown
 
 
 def test_explain_page_jumps_to_an_image(app, home, make_run, compute):
@@ -99,6 +99,15 @@ def test_explain_page_warns_of_a_run_that_is_no_better_than_guessing(app, home, 
     assert NO_BETTER_THAN_CHANCE not in read_words(app)
     open_page(app, run=good.run_id, **{"with": bad.run_id})
     assert f"B: {NO_BETTER_THAN_CHANCE}" in read_words(app)
+
+
+def test_explain_page_notes_quietly_how_a_file_was_read(app, home, make_run, compute):
+    """That a file has no window was a yellow warning here and a note on Predict."""
+    note, warning = "The file has no window.", "The data set has changed."
+    compute.changes = {"image_warnings": [note], "warnings": [note, warning]}
+    open_page(app, run=make_run(home, quality=0.0).run_id)
+    assert [item.value for item in app.warning] == [NO_BETTER_THAN_CHANCE, escape_markdown(warning)]
+    assert [item.value for item in app.caption].count(f":material/info: {escape_markdown(note)}") == 1
 
 
 @pytest.mark.parametrize(
