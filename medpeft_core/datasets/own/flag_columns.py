@@ -104,7 +104,7 @@ def _parse_column(raw: RawTable, facts: ColumnFacts) -> np.ndarray:
             "data.label_form=class if the column holds classes or grades, or leave it out."
         )
         raise DataError(
-            f"{raw.place.capitalize()} {line} of {raw.path} has {quote(odd[0])} in the label column {facts.name!r}, but "
-            f"0, 1, -1 (uncertain) or an empty cell is due. {advice}"
+            f"{raw.place.capitalize()} {line} of {raw.path} has {quote(odd[0])} in the label column {facts.name!r}, "
+            f"but 0, 1, -1 (uncertain) or an empty cell is due. {advice}"
         )
     return column.map(parsed).to_numpy(dtype=np.float32)

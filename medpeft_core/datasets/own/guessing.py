@@ -4,11 +4,12 @@ Names alone are never believed for images: a column is that of the images becaus
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from medpeft_core.datasets.own.cells import parse_number, rank_grades
-from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts
+from medpeft_core.datasets.own.column_facts import MOSTLY, ColumnFacts, split_findings
 from medpeft_core.datasets.own.date_columns import is_date_column, rank_date_column
 from medpeft_core.datasets.own.matching import FileIndex
 from medpeft_core.datasets.own.patient_names import is_patient_column, rank_patient_column
@@ -245,9 +246,15 @@ def tell_rivals(columns: list[ColumnFacts], guess: Guess) -> str:
 
 
 def _rank_name(facts: ColumnFacts) -> tuple[int, int]:
-    """Lists first, which say most, then texts, then numbers; of these the one with more classes."""
-    kinds = {"list": 0, "class": 1 if facts.number_share < MOSTLY else 2}
+    """Lists first, which say most, then texts, then numbers; of these the one with more classes. Lists whose findings
+    never come in another company are texts that hold the separator."""
+    kinds = {"list": 0 if _is_recombined(facts) else 1, "class": 1 if facts.number_share < MOSTLY else 2}
     return kinds.get(kind_of_labels(facts), 3), -len(facts.counts)
+
+
+def _is_recombined(facts: ColumnFacts) -> bool:
+    parts = Counter(part for text in facts.values for part in {*split_findings(text, facts.separator or "|")})
+    return any(count > 1 for count in parts.values())
 
 
 def _describe_flags(facts: ColumnFacts) -> str:

@@ -4,9 +4,10 @@ from own_files import make_folders, make_table, write_dicom
 
 from medpeft_core.datasets.own.propose import propose
 
-HOSPITAL = "Patienten-Nr.;Untersuchungsdatum;Geburtsdatum;Bilddatei;Raucher;Schweregrad\n" + "".join(
+HOSPITAL = "Patienten-Nr.;Untersuchungsdatum;Geburtsdatum;Bilddatei;Raucher;Schweregrad;Befund\n" + "".join(
     f"{number // 2:05d};{number % 28 + 1:02d}.03.2020;01.02.19{40 + number};{number:02d}.png;"
-    f"{('ja', 'nein')[number % 2]};{('keine', 'leicht', 'schwer')[number % 3]}\n"
+    f"{('ja', 'nein')[number % 2]};{('keine', 'leicht', 'schwer')[number % 3]};"
+    f"{('unauffällig', 'Stauung|Erguß')[number % 3 > 0]}\n"
     for number in range(24)
 )
 
@@ -17,11 +18,11 @@ def test_own_columns_called_after_findings_come_before_yes_and_no(tmp_path):
     columns = {column.name: (column.role, column.why) for column in proposal.columns}
     assert {name: role for name, (role, _) in columns.items()} == {
         "Patienten-Nr.": "patient", "Untersuchungsdatum": "date", "Geburtsdatum": "unused", "Bilddatei": "image",
-        "Raucher": "unused", "Schweregrad": "label",
+        "Raucher": "unused", "Schweregrad": "label", "Befund": "unused",
     }  # fmt: skip
     assert columns["Raucher"][1] == "yes and no, but other columns hold the labels"
     assert proposal.labels == ("keine", "leicht", "schwer")
-    doubt = "Several columns could be the label: Schweregrad was taken, not Raucher. Check it."
+    doubt = "Several columns could be the label: Schweregrad was taken, not Raucher, Befund. Check it."
     assert [(item.severity, item.text) for item in proposal.findings if "could be" in item.text] == [("note", doubt)]
     chosen = propose(root, roles={"Raucher": "label"})
     assert chosen.labels == ("Raucher",)
