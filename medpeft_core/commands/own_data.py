@@ -143,10 +143,16 @@ def _propose(
     return proposal, data
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def _print_proposal(proposal: Proposal) -> None:
-    people = "" if proposal.num_patients is None else f" of {proposal.num_patients:,} patients"
-    kind = "grades" if proposal.is_ordered else "classes" if proposal.task == "multiclass" else "labels"
-    print(f"Read as {proposal.form}: {proposal.num_images:,} images{people}, {len(proposal.labels)} {kind}.")
+    people = "" if proposal.num_patients is None else f" of {_count(proposal.num_patients, 'patient')}"
+    size = f"{_count(proposal.num_images, 'image')}{people}"
+    kinds = ("grade", "grades") if proposal.is_ordered else ("class", "classes")
+    kind = _count(len(proposal.labels), *(kinds if proposal.task == "multiclass" else ("label",)))
+    print(f"Read as {proposal.form}: {size}, {kind}.")
     if proposal.columns:
         rows = [(item.name, item.role, ", ".join(item.examples), item.why) for item in proposal.columns]
         print_table(("column", "role", "values", "why"), rows)
@@ -179,9 +185,10 @@ def _print_stored(stored: dict[str, Any], *, as_json: bool, told: Sequence[str] 
         print_json(stored)
         return
     counts = stored["counts"]
-    people = f" of {counts['patients']:,} patients" if counts["patients"] else ""
+    people = f" of {_count(counts['patients'], 'patient')}" if counts["patients"] else ""
     print(
-        f"Stored {stored['name']}: {counts['images']:,} images{people}, {len(stored['labels'])} labels; train "
+        f"Stored {stored['name']}: {_count(counts['images'], 'image')}{people}, "
+        f"{_count(len(stored['labels']), 'label')}; train "
         f"{counts['train']:,}, val {counts['val']:,}, test {counts['test']:,}. Fingerprint "
         f"{stored['fingerprint'][:SHOWN_FINGERPRINT]}."
     )

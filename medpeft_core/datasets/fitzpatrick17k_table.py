@@ -78,7 +78,8 @@ def drop_repeated(rows: pd.DataFrame, column: str, notes: list[str]) -> pd.DataF
     rows = rows[~disputed]
     repeated = rows["md5hash"].duplicated()
     if repeated.any():
-        notes.append(f"{int(repeated.sum())} rows list an image a second time; each counts once.")
+        rows_list = "1 row lists" if repeated.sum() == 1 else f"{int(repeated.sum())} rows list"
+        notes.append(f"{rows_list} an image a second time; each counts once.")
     return rows[~repeated]
 
 

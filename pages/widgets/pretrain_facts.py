@@ -63,7 +63,7 @@ def _draw_figures(config: PretrainConfig, plan: PretrainPlan) -> None:
             Card(
                 label="Images seen",
                 value=LATER if counts is None else f"{counts.num_train * train.epochs:,}",
-                note=f"in {train.epochs} epochs",
+                note=f"in {train.epochs} {'epoch' if train.epochs == 1 else 'epochs'}",
             ),
             Card(
                 label="Updates",

@@ -92,7 +92,8 @@ def _summarise(plan: PretrainPlan) -> str:
     if config is None or not plan.can_start:
         return "There is a mistake in the settings; see above."
     name = config.encoder.name
-    parts = [f"{BACKBONES[name].title if name in BACKBONES else name}, {config.train.epochs} epochs"]
+    epochs = "1 epoch" if config.train.epochs == 1 else f"{config.train.epochs} epochs"
+    parts = [f"{BACKBONES[name].title if name in BACKBONES else name}, {epochs}"]
     if plan.counts is not None:
         parts.append(f"{plan.counts.num_train:,} images")
     if plan.time_s is not None:

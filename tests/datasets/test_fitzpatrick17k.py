@@ -107,7 +107,7 @@ def test_rows_that_repeat_an_image_count_once_and_disagreeing_ones_not_at_all(tm
     manifest = read(write_folder(tmp_path, rows))
     assert len(manifest) == 27
     assert "1 images are listed with different labels; they were left out." in manifest.notes
-    assert "1 rows list an image a second time; each counts once." in manifest.notes
+    assert "1 row lists an image a second time; each counts once." in manifest.notes
 
 
 def test_the_other_annotators_and_a_table_without_their_column(tmp_path, rows):

@@ -34,7 +34,7 @@ def test_own_commands_follow_a_set_from_a_folder_to_another_home(run, labels, tm
     code, found, _ = run("data", "look", labels, "--json")
     assert (code, found["form"], found["labels"], found["is_usable"]) == (0, "table", ["Befund"], True)
     code, printed, _ = run("data", "look", labels)
-    assert "Read as table: 24 images of 12 patients, 1 labels." in printed
+    assert "Read as table: 24 images of 12 patients, 1 label." in printed
     assert f"data add NAME --root '{labels}' --form table" in printed
     code, stored, _ = run("data", "add", "films", "--root", labels, "--set", "data.uncertain=ones", "--json")
     assert (code, stored["options"]["uncertain"], stored["counts"]["patients"]) == (0, "ones", 12)
