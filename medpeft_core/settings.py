@@ -2,20 +2,30 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any
 
 from medpeft_core.errors import require
 
 
-def setting(default: Any, help_text: str, *, choices: tuple[str, ...] = (), suggestions: tuple[str, ...] = ()) -> Any:
+def setting(
+    default: Any,
+    help_text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    suggestions: tuple[str, ...] = (),
+    titles: Callable[[], dict[str, str]] | None = None,
+) -> Any:
     """A dataclass field whose `metadata` carries the only copy of its explanation and its choices.
 
     Args:
         choices: the only values that are allowed; empty for any.
         suggestions: values to offer where any text is allowed.
+        titles: gives words for people by choice; asked only where they are shown.
     """
-    metadata = {"help": help_text, "choices": choices, "suggestions": suggestions}
+    metadata: dict[str, Any] = {"help": help_text, "choices": choices, "suggestions": suggestions}
+    metadata |= {"titles": titles} if titles is not None else {}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -65,7 +65,7 @@ def show_dataset(data: DataConfig, *, as_json: bool) -> int:
     check = [f"In {data.root}:" if data.root else "On this computer:", *map(_write_part, parts)] if parts else []
     if data.root and check:  # who gives a folder asks about it first
         print("\n".join([*check, ""]))
-    print("\n".join(_write_card(spec)))
+    print("\n".join(_write_card(spec, data)))
     if check and not data.root:
         print("\n".join(["", *check]))
     elif spec.needs_root and not data.root:
@@ -118,12 +118,13 @@ def _find_offer(data: DataConfig) -> FetchOffer | None:
         return None
 
 
-def _write_card(spec: DatasetSpec) -> list[str]:
+def _write_card(spec: DatasetSpec, data: DataConfig) -> list[str]:
+    licence = spec.find_licence(build_part(spec.options, data.options, section="data"))
     many = "labels" if len(spec.labels) > 1 else "label"
     kind = "classes, one for each image" if spec.task == "multiclass" else many
     labels = f"{len(spec.labels)} {kind}: {', '.join(spec.labels)}" if spec.labels else "as its files say"
     facts = (
-        ("Shows", spec.modality), ("Size", spec.size), ("Labels", labels), ("Licence", spec.licence),
+        ("Shows", spec.modality), ("Size", spec.size), ("Labels", labels), ("Licence", licence),
         ("How to get it", spec.how_to_get), ("Cite", spec.citation),
     )  # fmt: skip
     made = " (synthetic: made by a program, no real patients)" if spec.is_synthetic else ""

@@ -20,7 +20,15 @@ from medpeft_core import paths
 from medpeft_core.config import check_choices, setting
 from medpeft_core.datasets.downloads import WebFile, compute_md5, download
 from medpeft_core.datasets.manifest import SPLITS, Manifest
-from medpeft_core.datasets.med_mnist_facts import MULTI_LABEL, ORDINAL, SIZES, TITLES, MedMnistFacts, find_facts
+from medpeft_core.datasets.med_mnist_facts import (
+    MULTI_LABEL,
+    ORDINAL,
+    SIZES,
+    TITLES,
+    MedMnistFacts,
+    find_facts,
+    write_titles,
+)  # fmt: skip
 from medpeft_core.datasets.med_mnist_npz import MedMnistFile
 from medpeft_core.datasets.progress import Progress
 from medpeft_core.datasets.spec import DATASETS, DatasetSpec, FetchOffer, FolderPart
@@ -45,7 +53,7 @@ class MedMnistOptions:
 
     name: str = setting(
         "breastmnist", "Which set: " + "; ".join(f"{name} ({title.partition(', ')[2]})" for name, title in
-        TITLES.items()) + ".", choices=tuple(TITLES)
+        TITLES.items()) + ".", choices=tuple(TITLES), titles=write_titles
     )  # fmt: skip
     size: str = setting(
         "64", "Side of the square images in pixels. 28 is the original MedMNIST; a larger size is a larger download.",
@@ -119,6 +127,11 @@ def inspect_medmnist(root: Path | None, options: MedMnistOptions) -> list[Folder
         FolderPart(title=facts.file_name, is_there=source is not None, is_needed=not is_done, detail=where),
         FolderPart(title="images as PNG files", is_there=is_done, is_needed=False, detail=written),
     ]
+
+
+def find_licence(options: MedMnistOptions) -> str:
+    """The licence of the chosen set."""
+    return f"{find_facts(options.name, options.size).licence}. Not intended for clinical use."
 
 
 def offer_medmnist(root: Path | None, options: MedMnistOptions) -> FetchOffer:
@@ -252,6 +265,7 @@ DATASETS.add(
         read=read_medmnist,
         options=MedMnistOptions,
         main_options=("name", "size"),
+        licence_of=find_licence,
         is_present=is_written,
         inspect=inspect_medmnist,
         offer=offer_medmnist,

@@ -4,6 +4,7 @@ Its table is read as text, because importing the package imports torch and makes
 """
 
 import ast
+import contextlib
 import functools
 import importlib.util
 from dataclasses import dataclass
@@ -109,6 +110,16 @@ def find_facts(name: str, size: str) -> MedMnistFacts:
             f"The installed package medmnist does not know {name} at {size} pixels. Install version 3: "
             'pip install "medmnist>=3.0.2"'
         ) from error
+
+
+def write_titles() -> dict[str, str]:
+    """Each set in words, by its name: "BreastMNIST · breast ultrasound · 780 images"."""
+    titles = {}
+    for name, title in TITLES.items():
+        titles[name] = title.replace(", ", " · ", 1)
+        with contextlib.suppress(DataError):  # without the package, nobody tells the number
+            titles[name] += f" · {find_facts(name, SIZES[0]).num_all:,} images"
+    return titles
 
 
 @functools.cache

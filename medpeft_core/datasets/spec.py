@@ -1,10 +1,12 @@
 """What the lab must know about a data set: a light spec, and the registry that readers add theirs to."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medpeft_core.errors import DataError
 from medpeft_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ class DatasetSpec:
         fetch: `fetch(root, options, *, progress) -> None`: the download; what is half there is never used.
         has_dicom: its images may be DICOM files, so that window and frame can be chosen.
         main_options: names of options that are part of the choice itself, such as which set of a collection.
+        licence_of: `licence_of(options) -> str`: the terms of what was chosen, where they differ within a collection;
+            raises DataError where nobody knows.
     """
 
     name: str
@@ -117,6 +121,14 @@ class DatasetSpec:
     fetch: Callable[..., None] | None = None
     has_dicom: bool = False
     main_options: tuple[str, ...] = ()
+    licence_of: Callable[[Any], str] | None = None
+
+    def find_licence(self, options: Any) -> str:
+        """The terms of use of what was chosen; those of the whole where nobody knows more."""
+        if self.licence_of is not None:
+            with contextlib.suppress(DataError):
+                return self.licence_of(options)
+        return self.licence
 
     def read_manifest(self, root: Path | None, options: Any, *, split_seed: int, progress: "Progress") -> "Manifest":
         """Read the data set into its manifest, checked and in a fixed order.

@@ -4,6 +4,7 @@ import streamlit as st
 
 from medpeft_core.config import DataConfig
 from medpeft_core.datasets import DATASETS, DatasetSpec
+from medpeft_core.sections import build_part
 from pages.widgets.data_folder import list_parts
 from pages.widgets.wording import escape_markdown
 
@@ -20,15 +21,15 @@ def draw_about(data: DataConfig, *, is_prepared: bool) -> None:
     spec = DATASETS[data.dataset]
     if is_prepared:
         with st.expander(f"About {escape_markdown(spec.title)}", icon=":material/info:"):
-            _draw_card(spec)
+            _draw_card(spec, data)
         return
     with st.container(border=True):
         st.markdown(f"**{escape_markdown(spec.title)}**")
-        _draw_card(spec)
+        _draw_card(spec, data)
         _draw_parts(data)
 
 
-def _draw_card(spec: DatasetSpec) -> None:
+def _draw_card(spec: DatasetSpec, data: DataConfig) -> None:
     with st.container(horizontal=True, gap="small"):
         if spec.is_synthetic:
             st.badge("Synthetic", icon=":material/palette:", color="violet")
@@ -42,7 +43,8 @@ def _draw_card(spec: DatasetSpec) -> None:
             kind = "label" if len(spec.labels) == 1 else "labels, any number of them in an image"
         names = ", ".join(spec.labels[:MAX_LABELS]) + (", ..." if len(spec.labels) > MAX_LABELS else "")
         st.caption(f"**{len(spec.labels)} {kind}:** {escape_markdown(names)}")
-    facts = (("How to get it", spec.how_to_get), ("Licence", spec.licence), ("Cite", spec.citation))
+    licence = spec.find_licence(build_part(spec.options, data.options, section="data"))
+    facts = (("How to get it", spec.how_to_get), ("Licence", licence), ("Cite", spec.citation))
     st.caption("  \n".join(f"**{title}:** {_keep_links(text)}" for title, text in facts if text))
 
 

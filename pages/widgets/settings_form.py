@@ -72,6 +72,7 @@ TITLES = {
     "blank": "Empty cell of a label",
     "ordered": "Grades, the mildest first",
     "tag": "Attribute with the class",
+    "data.name": "Which set",
 }
 
 
@@ -87,6 +88,7 @@ class Setting:
         default: what an absent value stands for.
         choices: the values allowed, or empty.
         suggestions: values to offer where any text is allowed.
+        titles: words for people, by choice.
     """
 
     name: str
@@ -97,11 +99,12 @@ class Setting:
     default: Any
     choices: tuple[Any, ...]
     suggestions: tuple[str, ...] = ()
+    titles: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """The name for people."""
-        return TITLES.get(self.name) or self.name.replace("_", " ").capitalize()
+        return TITLES.get(self.path) or TITLES.get(self.name) or self.name.replace("_", " ").capitalize()
 
 
 def list_settings(part: type[Any], *, section: str) -> list[Setting]:
@@ -125,6 +128,7 @@ def list_settings(part: type[Any], *, section: str) -> list[Setting]:
                 default=item.default,
                 choices=tuple(item.metadata.get("choices") or ()),
                 suggestions=tuple(item.metadata.get("suggestions") or ()),
+                titles=item.metadata["titles"]() if "titles" in item.metadata else {},
             )
         )
     return settings
@@ -228,7 +232,9 @@ def draw_setting(
         options += [] if value is None or value in options else [value]
         index = options.index(AUTOMATIC if value is None else value)
         shared["help"] += f" Now {hint}." if value is None else ""
-        st.selectbox(item.title, options, index=index, **shared)
+        st.selectbox(
+            item.title, options, index=index, format_func=lambda choice: item.titles.get(choice, choice), **shared
+        )
     elif item.suggestions:
         options = [*item.suggestions, *([] if value is None or value in item.suggestions else [value])]
         index = None if value is None else options.index(value)

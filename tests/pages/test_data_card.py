@@ -110,6 +110,10 @@ def test_download_states_size_terms_and_source_and_tells_why_it_failed(app, home
     for text in ("at most 3 MiB", "zenodo.org/records/10519652", "CC BY 4.0", "BreastMNIST: 780 images"):
         assert escape_markdown(text) in words or text in words
     assert page.button(key="data_fetch").label == "Download (at most 3 MiB)"
+    box = page.selectbox(key="data_option_medmnist_name")
+    assert box.label == "Which set"
+    assert "BreastMNIST · breast ultrasound · 780 images" in box.options
+    assert "DermaMNIST" not in words.split("**Licence:**")[1], "another set's terms"
     assert JobStore(home).list_jobs() == [], "nothing is asked before the click"
     page.button(key="data_fetch").click().run()
     assert not page.exception
