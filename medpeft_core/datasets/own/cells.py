@@ -30,11 +30,11 @@ _WORD_GAPS = re.compile(r"[\s_\-./()\[\]:#]+")
 _DIGITS = re.compile(r"(\d+)")
 
 _SCALE = (
-    ("none", "no", "normal", "absent", "negative", "healthy", "no dr", "no finding"),
-    ("doubtful", "minimal", "trace", "questionable", "very mild"),
-    ("mild", "low", "slight", "early", "small"),
-    ("moderate", "medium", "intermediate", "middle"),
-    ("severe", "high", "marked", "advanced", "late", "large"),
+    ("none", "no", "normal", "absent", "negative", "healthy", "no dr", "no finding", "keine", "kein", "gesund"),
+    ("doubtful", "minimal", "trace", "questionable", "very mild", "fraglich"),
+    ("mild", "low", "slight", "early", "small", "leicht", "gering"),
+    ("moderate", "medium", "intermediate", "middle", "mittel", "mäßig", "mittelgradig"),
+    ("severe", "high", "marked", "advanced", "late", "large", "schwer", "stark"),
     ("very severe", "proliferative", "proliferate dr", "proliferative dr", "extreme", "critical", "end stage"),
 )
 _RANKS = {word: rank for rank, words in enumerate(_SCALE) for word in words}

@@ -21,7 +21,7 @@ def test_own_columns_called_after_findings_come_before_yes_and_no(tmp_path):
         "Raucher": "unused", "Schweregrad": "label", "Befund": "unused",
     }  # fmt: skip
     assert columns["Raucher"][1] == "yes and no, but other columns hold the labels"
-    assert proposal.labels == ("keine", "leicht", "schwer")
+    assert (proposal.labels, proposal.is_ordered) == (("keine", "leicht", "schwer"), True)
     doubt = "Several columns could be the label: Schweregrad was taken, not Raucher, Befund. Check it."
     assert [(item.severity, item.text) for item in proposal.findings if "could be" in item.text] == [("note", doubt)]
     chosen = propose(root, roles={"Raucher": "label"})
