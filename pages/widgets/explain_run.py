@@ -160,10 +160,7 @@ def _follow_second() -> None:
 
 
 def _draw_notes(runs: list[Run]) -> None:
-    """How good the runs are, and what must be known about their data.
-
-    On a phone this lies below the pictures; the warning that all may be guessing stays above them.
-    """
+    """How good the runs are, and what must be known about their data; on a phone it lies below the pictures."""
     found = [run.metrics() or {} for run in runs]
     scores = [write_mean_score(item) for item in found]
     shown = (
@@ -176,4 +173,4 @@ def _draw_notes(runs: list[Run]) -> None:
     notes += say_of_which(NO_PATIENTS, [item.get("training", {}).get("num_train_patients") is None for item in found])
     with st.container(key="explain_notes"):
         st.caption(" · ".join([*notes, NOT_CALIBRATED]))
-    draw_chance_warning(found)
+        draw_chance_warning(found)
