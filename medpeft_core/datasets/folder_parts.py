@@ -7,6 +7,8 @@ from pathlib import Path
 from medpeft_core.datasets.image_files import IMAGE_ENDINGS, find_images
 from medpeft_core.datasets.spec import FolderPart
 
+NOTHING_READABLE = "nothing that can be read"
+
 
 def find_files(root: Path, *groups: tuple[str, ...]) -> tuple[Path, ...]:
     """What `find_file` gives for each group of names, without what is missing: the `sources` of a manifest."""
@@ -34,13 +36,31 @@ def name_content(root: Path, limit: int = 5) -> str:
         root: the folder; hidden files do not count.
         limit: names at most, the first in alphabetical order.
     """
-    try:
-        with os.scandir(root) as entries:
-            names = [entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(".")]
-    except OSError:
-        return "nothing that can be read"
+    names = _list_content(root)
+    if names is None:
+        return NOTHING_READABLE
     rest = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return ", ".join(heapq.nsmallest(limit, names)) + rest if names else "nothing"
+
+
+def count_content(root: Path) -> str:
+    """The same in numbers, for messages that are kept on disk: folders may be called after patients."""
+    names = _list_content(root)
+    if names is None:
+        return NOTHING_READABLE
+    num_folders = sum(name.endswith("/") for name in names)
+    counts = {"folder": num_folders, "file": len(names) - num_folders}
+    told = [f"{count:,} {word}{'s' * (count != 1)}" for word, count in counts.items() if count]
+    return " and ".join(told) or "nothing"
+
+
+def _list_content(root: Path) -> list[str] | None:
+    """Names in a folder, those of folders with "/"; None where it cannot be read."""
+    try:
+        with os.scandir(root) as entries:
+            return [entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return None
 
 
 def tell_table(root: Path, names: tuple[str, ...], use: str, *, is_needed: bool) -> FolderPart:

@@ -12,7 +12,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from medpeft_core.datasets.folder_parts import name_content
+from medpeft_core.datasets.folder_parts import count_content
 from medpeft_core.errors import DataError
 
 _NAMED = 2  # places that a message names
@@ -27,7 +27,7 @@ def find_table(root: Path, names: tuple[str, ...], *, expected: str) -> Path:
         expected: a sentence on what the folder should hold.
 
     Raises:
-        DataError: none is there; names the folder nearby that holds one, or what the folder holds instead.
+        DataError: none is there; names the folder nearby that holds one, or says how much the folder holds.
     """
     found = next((root / name for name in names if (root / name).is_file()), None)
     if found:
@@ -35,7 +35,7 @@ def find_table(root: Path, names: tuple[str, ...], *, expected: str) -> Path:
     below = next((path.parent for name in names for path in sorted(root.glob(f"*/{name}"))), None)
     above = next((place for place in root.parents[:2] for name in names if (place / name).is_file()), None)
     other = below or above
-    hint = f"{other} holds one: give that folder." if other else f"{expected} Now it holds {name_content(root)}."
+    hint = f"{other} holds one: give that folder." if other else f"{expected} Now it holds {count_content(root)}."
     missing = f"neither {' nor '.join(names[:_NAMED])}" if len(names) > 1 else f"no {names[0]}"
     raise DataError(f"{root} holds {missing}. {hint}")
 
