@@ -20,7 +20,7 @@ def test_chest_set_has_a_full_card(name):
         assert text
     assert spec.description.count(". ") == 1
     assert "https://" in spec.how_to_get
-    assert (spec.needs_root, spec.is_synthetic, spec.is_light) == (True, False, True)
+    assert (spec.needs_root, spec.is_synthetic) == (True, False)
     assert all(item.metadata["help"].endswith(".") for item in dataclasses.fields(spec.options))
 
 
