@@ -91,7 +91,11 @@ def read_classes(texts: "pd.Series[str]", ordered: str, where: str, *, has_blank
         DataError: one class only, too many, measurements, or `ordered` does not fit.
     """
     blank = texts.map({text: has_blanks and is_blank(text) for text in texts.unique()}).to_numpy(dtype=bool)
-    notes = [f"{int(blank.sum())} rows have no class; they were left out."] if blank.any() else []
+    count = int(blank.sum())
+    left_out = (
+        "1 row has no class; it was left out." if count == 1 else f"{count} rows have no class; they were left out."
+    )
+    notes = [left_out] if count else []
     kept = _write_whole(texts[~blank])
     kept = kept.map(merge_spellings(Counter(kept), notes, what="classes"))
     found = sorted((str(text) for text in kept.unique()), key=natural_key)

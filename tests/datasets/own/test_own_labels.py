@@ -53,7 +53,7 @@ def test_own_labels_read_lists_of_findings(tmp_path):
 def test_own_labels_read_classes_and_grades(tmp_path):
     manifest = read_rows(tmp_path, "dx", ['"nevus, benign;x"', "b", "b", ""], labels="dx", label_form="class")
     assert (len(manifest), manifest.task) == (3, "multiclass")
-    assert any("1 rows have no class" in note for note in manifest.notes)
+    assert any("1 row has no class; it was left out." in note for note in manifest.notes)
     grades = read_rows(tmp_path / "grades", "diagnosis", ["2", "0", "1", "3.0", "4", "0"])
     assert (grades.labels, grades.is_ordered) == (("0", "1", "2", "3", "4"), True)
 
