@@ -63,6 +63,15 @@ def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ[HOME_VARIABLE] = before
 
 
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of the 15 DICOM files."""
+    chosen = os.environ.get("MEDPEFT_SAMPLE_DATA")
+    if not chosen:
+        pytest.skip("MEDPEFT_SAMPLE_DATA is not set, so the sample files are not at hand")
+    return Path(chosen) / "dicom-sample"
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lab home of this test alone; it does not exist yet."""

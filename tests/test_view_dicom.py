@@ -1,7 +1,6 @@
 """`python -m medpeft_core view` on DICOM files, and nothing else on the console than it says itself."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +14,6 @@ import medpeft_core
 from medpeft_core import cli
 
 FILM = "1.2.276.0.7230010.3.1.4.8323329.6904.1517875201.850819.dcm"
-
-
-@pytest.fixture
-def samples() -> Path:
-    chosen = os.environ.get("MEDPEFT_SAMPLE_DATA")
-    if not chosen:
-        pytest.skip("MEDPEFT_SAMPLE_DATA is not set, so the sample files are not at hand")
-    return Path(chosen) / "dicom-sample"
 
 
 def view(image: Path, out: Path, *options: str) -> dict:

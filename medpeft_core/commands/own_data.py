@@ -9,7 +9,7 @@ from typing import Any
 from medpeft_core.coerce import write_text
 from medpeft_core.commands.console import ProgressBar, print_json, print_table, tell
 from medpeft_core.datasets.own.opening import open_data
-from medpeft_core.datasets.own.proposal import Proposal
+from medpeft_core.datasets.own.proposal import FORMS, Proposal
 from medpeft_core.datasets.own.propose import propose
 from medpeft_core.datasets.own.sharing import share_data
 from medpeft_core.datasets.own.store import add_data, check_new_name, remove_data
@@ -130,16 +130,21 @@ def _propose(
     """The proposal, and the fields of a data section that were set beside the reader's options."""
     data = dict(apply_settings({"data": {}}, settings, sections=("data",))["data"])
     options = data.pop("options", {})
-    if form not in (None, "folder", "table", "dicom"):
+    chosen = next((known for known in FORMS if known == form), None)
+    if form is not None and chosen is None:
         raise DataError(f"--form is {form!r}, but it must be folder, table or dicom.")
     own = {"dataset", "root"} & set(data)
     if own:
         raise DataError(f"--set data.{min(own)} has no meaning here; give the folder itself and --form.")
     with ProgressBar() as progress:
         proposal = propose(
-            folder, form=form, table=table, options=options,  # type: ignore[arg-type]
-            split_seed=int(data.get("split_seed", 0)), progress=progress,
-        )  # fmt: skip
+            folder,
+            form=chosen,
+            table=table,
+            options=options,
+            split_seed=int(data.get("split_seed", 0)),
+            progress=progress,
+        )
     return proposal, data
 
 

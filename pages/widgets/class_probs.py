@@ -8,10 +8,9 @@ import streamlit as st
 
 from medpeft_core.reports.disagreements import Pair
 from medpeft_core.reports.predictions import Predictions
-from pages.widgets.prob_cells import style_probs, write_numbers
+from pages.widgets.prob_cells import draw_prob_table, write_numbers
 from pages.widgets.wording import escape_markdown
 
-ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 LABEL_WIDTH = 142  # pixels
 MAX_ROWS = 20  # of thousands of classes; the others are hardly probable
 LIKELIEST, TRUE = "● likeliest", "true class"
@@ -53,14 +52,10 @@ def draw_class_table(
     table = build_class_table(probs, prevalence, true)
     words = [write_numbers(prob, None)[0] for prob in table["prob"]]
     config = st.column_config
-    st.dataframe(
-        style_probs(table, {"prob": words}),
+    draw_prob_table(
+        table,
+        {"prob": words},
         key=key,
-        hide_index=True,
-        lazy=False,
-        placeholder="n/a",
-        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
-        row_height=ROW_HEIGHT,
         column_order=[name for name in table.columns if name != "truth" or true is not None],
         column_config={
             "label": config.TextColumn("Class", width=LABEL_WIDTH),
@@ -109,14 +104,10 @@ def draw_class_pair(pair: Pair, row: int, names: Sequence[str]) -> None:
         for name in ("prob_A", "prob_B")
     }
     config = st.column_config
-    st.dataframe(
-        style_probs(table, words),
+    draw_prob_table(
+        table,
+        words,
         key="explain_pair_probs",
-        hide_index=True,
-        lazy=False,
-        placeholder="n/a",
-        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
-        row_height=ROW_HEIGHT,
         column_config={
             "label": config.TextColumn("Class", width=LABEL_WIDTH),
             "truth": config.TextColumn("Truth", help="What the data set says."),

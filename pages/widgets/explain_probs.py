@@ -9,9 +9,8 @@ import streamlit as st
 from medpeft_core.reports.disagreements import Pair
 from medpeft_core.reports.predictions import Predictions
 from medpeft_core.runs.run import Run
-from pages.widgets.prob_cells import NO_CALL, explain_no_call, style_probs, write_call, write_numbers
+from pages.widgets.prob_cells import NO_CALL, draw_prob_table, explain_no_call, write_call, write_numbers
 
-ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 LABEL_WIDTH = 142  # pixels: "Pleural_Thickening" must not be cut
 UNKNOWN = "? unknown"
 TRUTH_COLOURS = {"● yes": "green", "○ no": "gray", "✕ yes": "red", "✕ no": "orange", UNKNOWN: "gray"}
@@ -21,14 +20,10 @@ def draw_probs(predictions: Predictions, row: int, run: Run) -> None:
     """The table for one image, the most probable label first."""
     table = build_probs_table(predictions, row, read_prevalence(run))
     words = [write_numbers(item.prob, predictions.thresholds[item.label])[0] for item in table.itertuples()]
-    st.dataframe(
-        style_probs(table, {"prob": words}),
+    draw_prob_table(
+        table,
+        {"prob": words},
         key="explain_probs",
-        hide_index=True,
-        lazy=False,
-        placeholder="n/a",
-        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
-        row_height=ROW_HEIGHT,
         column_config=_configure_columns(),
         alt="; ".join(
             f"{item.label}: probability {word}, call {item.call}, truth {item.truth}"
@@ -72,14 +67,10 @@ def draw_pair_probs(pair: Pair, row: int, names: tuple[str, ...]) -> None:
         ]
         for letter, predictions in zip("AB", (pair.first, pair.second), strict=True)
     }
-    st.dataframe(
-        style_probs(table, words),
+    draw_prob_table(
+        table,
+        words,
         key="explain_pair_probs",
-        hide_index=True,
-        lazy=False,
-        placeholder="n/a",
-        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
-        row_height=ROW_HEIGHT,
         column_config={
             "label": columns["label"],
             "truth": columns["truth"],

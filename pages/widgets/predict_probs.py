@@ -8,10 +8,9 @@ import streamlit as st
 
 from pages.widgets.class_probs import draw_class_table, find_likeliest
 from pages.widgets.explain_probs import LABEL_WIDTH
-from pages.widgets.prob_cells import explain_no_call, style_probs, write_call, write_numbers
+from pages.widgets.prob_cells import draw_prob_table, explain_no_call, write_call, write_numbers
 from pages.widgets.wording import DISCLAIMER, escape_markdown
 
-ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 PROB_PREFIX = "prob_"
 MAX_COLUMNS = 40  # probabilities beside each other
@@ -33,14 +32,10 @@ def draw_probs(answer: Mapping[str, Any]) -> None:
     table = build_probs_table(answer)
     words = [write_numbers(item.prob, answer["thresholds"].get(item.label))[0] for item in table.itertuples()]
     config = st.column_config
-    st.dataframe(
-        style_probs(table, {"prob": words}),
+    draw_prob_table(
+        table,
+        {"prob": words},
         key="predict_probs",
-        hide_index=True,
-        lazy=False,
-        placeholder="n/a",
-        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
-        row_height=ROW_HEIGHT,
         column_config={
             "label": config.TextColumn("Label", width=LABEL_WIDTH),
             "prob": config.NumberColumn("Prob.", width=66, help="Probability, 0 to 1."),

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import streamlit as st
 
 from pages.widgets.wording import escape_markdown
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
 
 NO_CALL = "n/a"
+ROW_HEIGHT, HEADER_HEIGHT = 35, 38  # pixels
 MIN_DIGITS, MAX_DIGITS = 2, 9
 MAX_SMALL_DIGITS = 6  # of a probability below SMALLEST: more would not be read
 SMALLEST = 0.001
@@ -68,6 +70,25 @@ def style_probs(table: pd.DataFrame, texts: Mapping[str, Iterable[str]]) -> "Sty
         for row, word in zip(table.index, words, strict=True):
             styler = styler.format(partial(_show, word), subset=([row], [name]))
     return styler
+
+
+def draw_prob_table(table: pd.DataFrame, texts: Mapping[str, Iterable[str]], *, key: str, **options: Any) -> None:
+    """A row for each label, all of them in sight; the options are those of `st.dataframe`.
+
+    Args:
+        table, texts: see `style_probs`.
+        key: of the widget.
+    """
+    st.dataframe(
+        style_probs(table, texts),
+        key=key,
+        hide_index=True,
+        lazy=False,
+        placeholder=NO_CALL,
+        height=HEADER_HEIGHT + ROW_HEIGHT * len(table),
+        row_height=ROW_HEIGHT,
+        **options,
+    )
 
 
 def _show(word: str, _: float) -> str:

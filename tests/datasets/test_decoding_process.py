@@ -1,8 +1,6 @@
 """Processes that decode JPEG 2000: the same images, no process left behind, and a crash is one image's."""
 
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -24,11 +22,6 @@ CRASHING = (
     "decoding_process.load_image = lambda path, *how: os._exit(1) if 'bad' in path.name else real(path, *how)\n"
     "decoding_process.main()"
 )
-
-
-@pytest.fixture(scope="module")
-def samples() -> Path:
-    return Path(os.environ["MEDPEFT_SAMPLE_DATA"]) / "dicom-sample"
 
 
 @pytest.fixture

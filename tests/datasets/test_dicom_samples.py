@@ -1,6 +1,5 @@
 """Every DICOM file of the sample: beside a rendering of its raw values by the formulas of the standard, or refused."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,14 +60,6 @@ SECOND_DECODERS = {
     FILM: "gdcm", NEGATIVE: "gdcm", "RG1_J2KI.dcm": "gdcm", "RG3_J2KR.dcm": "pillow", "US1_J2KR.dcm": "pillow",
     "MR_small_RLE.dcm": "pydicom", "SC_rgb_rle_16bit.dcm": "pydicom",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def samples() -> Path:
-    chosen = os.environ.get("MEDPEFT_SAMPLE_DATA")
-    if not chosen:
-        pytest.skip("MEDPEFT_SAMPLE_DATA is not set, so the sample files are not at hand")
-    return Path(chosen) / "dicom-sample"
 
 
 def test_every_file_of_the_sample_has_a_place_here(samples: Path) -> None:

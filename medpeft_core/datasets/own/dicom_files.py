@@ -74,7 +74,7 @@ def read_headers(root: Path, paths: tuple[str, ...], *, tag: str, progress: Prog
         notes.append(f"{len(without)} DICOM files hold no picture, for example {_list(without)}; they were left out.")
     if bad:
         notes.append(f"{len(bad)} DICOM files cannot be read: {_list(bad)}; they were left out.")
-    burned = int((frame["is_burned_in"] == True).sum())  # noqa: E712  (None is not false)
+    burned = int(frame["is_burned_in"].eq(True).sum())  # many files do not say
     warnings: tuple[str, ...] = ()
     if burned:
         warnings = (

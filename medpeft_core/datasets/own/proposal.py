@@ -10,6 +10,7 @@ from typing import Any, Literal
 from medpeft_core.datasets.report_words import Finding
 
 Form = Literal["folder", "table", "dicom"]
+FORMS: tuple[Form, ...] = ("folder", "table", "dicom")
 Role = Literal[
     "image", "patient", "split", "label", "age", "sex", "view", "laterality", "site", "date", "mask", "unused"
 ]

@@ -31,7 +31,7 @@ def read_workbook(path: Path, sheet: str, notes: list[str]) -> tuple[Iterator[tu
     Raises:
         DataError: no workbook, protected by a password, too large, or no such sheet.
     """
-    import openpyxl  # type: ignore[import-untyped]
+    import openpyxl
 
     _check(path)
     try:
